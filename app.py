@@ -1,0 +1,55 @@
+"""The composition root: what is put together with what."""
+
+from flask import Flask
+
+import config
+from outreach import access, cli, db, web
+from outreach.accounts import sessions
+from outreach.accounts.views import bp as accounts
+from outreach.campaigns import scope
+from outreach.campaigns.views import bp as campaigns
+from outreach.digests.views import bp as digests
+from outreach.gifts.views import bp as gifts
+from outreach.meetings.views import bp as meetings
+from outreach.messages.views import bp as messages
+from outreach.overview.views import bp as overview
+from outreach.reminders.views import bp as reminders
+from outreach.settings.views import bp as settings_pages
+from outreach.units.views import bp as units
+from outreach.visits.views import bp as visits
+from tasks import queue
+
+BLUEPRINTS = (
+    accounts,
+    campaigns,
+    digests,
+    gifts,
+    meetings,
+    messages,
+    overview,
+    reminders,
+    settings_pages,
+    units,
+    visits,
+)
+
+
+def create_app(settings: config.Settings | None = None) -> Flask:
+    """Builds the web application; ConfigurationError when the settings are not safe to run."""
+    settings = settings or config.load()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    app = Flask(__name__)
+    app.config.from_mapping(settings.flask_config())
+    app.extensions["outreach.settings"] = settings
+    db.install(app)
+    web.install(app)
+    sessions.install(app)
+    access.install(app)
+    scope.install(app)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    app.before_request(scope.load_campaign)
+    cli.install(app)
+    queue.bind(app, settings.redis_url)
+    app.extensions["outreach.wake"] = queue.wake
+    return app

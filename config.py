@@ -1,0 +1,210 @@
+"""Settings. This is the only module that reads the environment.
+
+Every setting has a default that works in embedded mode. `load()` collects all problems and
+raises them together, so that an operator mends a configuration once and not line by line.
+"""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+ROOT = Path(__file__).resolve().parent
+EMBEDDED_SECRET_KEY = "embedded-mode-only-never-in-production"  # noqa: S105
+SHORTEST_SECRET_KEY = 32
+
+
+class ConfigurationError(Exception):
+    """The environment does not describe a configuration that is safe to run."""
+
+
+class Settings(BaseSettings):
+    """What the environment may set; names carry the prefix OUTREACH_ unless noted."""
+
+    model_config = SettingsConfigDict(env_prefix="OUTREACH_", populate_by_name=True)
+
+    mode: Literal["embedded", "production"] = Field(
+        "embedded", description="embedded: one process, SQLite; production: PostgreSQL and Redis"
+    )
+    data_dir: Path = Field(
+        ROOT / "var", description="where the SQLite file, the local outbox and uploads are kept"
+    )
+    database_url: str = Field(
+        "",
+        validation_alias="DATABASE_URL",
+        description="empty: a SQLite file in the data directory",
+    )
+    redis_url: str = Field(
+        "", validation_alias="REDIS_URL", description="the Celery broker; needed in production"
+    )
+    secret_key: str = Field(
+        EMBEDDED_SECRET_KEY, description="signs cookies and links; at least 32 characters"
+    )
+    public_base_url: str = Field(
+        "http://127.0.0.1:8000", description="how people reach the site; used in links"
+    )
+    trusted_hosts: str = Field(
+        "", description="host names answered to, separated by commas; empty: that of the public URL"
+    )
+    host: str = Field("127.0.0.1", description="address that `make run` listens on")
+    port: int = Field(8000, ge=1, le=65535, description="port that `make run` listens on")
+    debug: bool = Field(False, description="refused in production")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="lowest level that is logged"
+    )
+    mail_server: str = Field(
+        "", description="SMTP server; empty: mail goes to the local outbox (embedded mode only)"
+    )
+    mail_port: int = Field(25, ge=1, le=65535, description="port of the SMTP server")
+    mail_use_tls: bool = Field(False, description="STARTTLS, with the certificate verified")
+    mail_use_ssl: bool = Field(False, description="TLS from the first byte, certificate verified")
+    mail_username: str = Field("", description="SMTP user name; empty: no sign-in")
+    mail_password: str = Field("", description="SMTP password")
+    mail_sender: str = Field(
+        "outreach@example.org", description="address that messages are sent from"
+    )
+    mail_sender_name: str = Field("慈善总会", description="name that messages are sent from")
+    mail_timeout: int = Field(30, ge=1, description="seconds to wait for an SMTP answer")
+    mail_final_timeout: int = Field(
+        600, ge=1, description="seconds to wait after the final dot (RFC 5321, 4.5.3.2.6)"
+    )
+    sms_provider: Literal["", "simulator"] = Field(
+        "", description="empty: the simulator in embedded mode, no SMS in production"
+    )
+    worker_threads: int = Field(
+        2, ge=1, le=32, description="deliveries that run side by side in embedded mode"
+    )
+    login_failures: int = Field(
+        10, ge=1, description="failed sign-ins per account and address in 15 minutes"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, EnvironmentWithFiles(settings_cls)
+
+    @cached_property
+    def is_embedded(self) -> bool:
+        return self.mode == "embedded"
+
+    @model_validator(mode="after")
+    def _derive(self) -> Self:
+        if not self.database_url:
+            self.database_url = f"sqlite:///{self.data_dir / 'outreach.db'}"
+        if not self.trusted_hosts:
+            self.trusted_hosts = urlsplit(self.public_base_url).hostname or ""
+            if self.mode == "embedded":
+                self.trusted_hosts += ",localhost"
+        if self.mode == "embedded" and not self.sms_provider:
+            self.sms_provider = "simulator"
+        return self
+
+    @model_validator(mode="after")
+    def _refuse_unsafe_production(self) -> Self:
+        if self.mode == "embedded":
+            return self
+        problems = [
+            problem
+            for is_wrong, problem in (
+                (
+                    self.secret_key == EMBEDDED_SECRET_KEY
+                    or len(self.secret_key) < SHORTEST_SECRET_KEY
+                    or len(set(self.secret_key)) < 8,
+                    "OUTREACH_SECRET_KEY: set at least 32 random characters",
+                ),
+                (self.debug, "OUTREACH_DEBUG: must be off"),
+                (
+                    "public_base_url" not in self.model_fields_set
+                    or not self.public_base_url.startswith("https://"),
+                    "OUTREACH_PUBLIC_BASE_URL: set the https:// address of the site",
+                ),
+                (
+                    not self.database_url.startswith("postgresql"),
+                    "DATABASE_URL: production needs PostgreSQL",
+                ),
+                (not self.redis_url, "REDIS_URL: production needs Redis"),
+                (not self.mail_server, "OUTREACH_MAIL_SERVER: production needs an SMTP server"),
+                (
+                    self.mail_sender.endswith("@example.org"),
+                    "OUTREACH_MAIL_SENDER: set an address of yours",
+                ),
+            )
+            if is_wrong
+        ]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def flask_config(self) -> dict[str, Any]:
+        """The same settings under the names that Flask and its extensions read."""
+        return {
+            "SECRET_KEY": self.secret_key,
+            "DEBUG": self.debug,
+            "TRUSTED_HOSTS": [host.strip() for host in self.trusted_hosts.split(",")],
+            "MAX_CONTENT_LENGTH": 16 * 1024 * 1024,
+            "SESSION_COOKIE_NAME": "session" if self.is_embedded else "__Host-session",
+            "SESSION_COOKIE_SECURE": not self.is_embedded,
+            "SESSION_COOKIE_HTTPONLY": True,
+            "SESSION_COOKIE_SAMESITE": "Lax",
+            "SQLALCHEMY_DATABASE_URI": self.database_url,
+            "MAIL_SERVER": self.mail_server,
+            "MAIL_PORT": self.mail_port,
+            "MAIL_USE_TLS": self.mail_use_tls,
+            "MAIL_USE_SSL": self.mail_use_ssl,
+            "MAIL_USERNAME": self.mail_username or None,
+            "MAIL_PASSWORD": self.mail_password or None,
+            "MAIL_DEFAULT_SENDER": (self.mail_sender_name, self.mail_sender),
+            "BABEL_DEFAULT_LOCALE": "zh_Hans_CN",
+            "BABEL_DEFAULT_TIMEZONE": "Asia/Shanghai",
+            "BABEL_TRANSLATION_DIRECTORIES": str(ROOT / "translations"),
+            "RATELIMIT_STORAGE_URI": self.redis_url or "memory://",
+            "RATELIMIT_HEADERS_ENABLED": False,
+            "WTF_CSRF_TIME_LIMIT": None,
+        }
+
+
+class EnvironmentWithFiles(EnvSettingsSource):
+    """The environment, where NAME_FILE names a file that holds the value of NAME."""
+
+    def __init__(self, settings_cls: type[BaseSettings]) -> None:
+        super().__init__(settings_cls)
+        variables = dict(self.env_vars)
+        for name, path in self.env_vars.items():
+            is_ours = name.startswith("outreach_") or name in {
+                "database_url_file",
+                "redis_url_file",
+            }
+            if is_ours and name.endswith("_file") and path:
+                variables.setdefault(name.removesuffix("_file"), Path(path).read_text().strip())
+        self.env_vars = variables
+
+
+def load(**overrides: Any) -> Settings:
+    """Reads and checks the settings; `overrides` are for tests and win over the environment."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [
+            " ".join(str(part) for part in problem["loc"]) + ": " + problem["msg"]
+            if problem["loc"]
+            else problem["msg"].removeprefix("Value error, ")
+            for problem in error.errors()
+        ]
+        raise ConfigurationError("\n".join(lines)) from None
+    except OSError as error:
+        raise ConfigurationError(f"{error.filename}: {os.strerror(error.errno or 0)}") from None

@@ -1,0 +1,1 @@
+"""Outreach: which units are outstanding, why, and what to do next."""

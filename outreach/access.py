@@ -1,0 +1,138 @@
+"""Who may call what. Deny by default: an endpoint that is not in RULES answers 403.
+
+`tests/test_access.py` walks `app.url_map` and fails when a route is missing here.
+"""
+
+from http import HTTPStatus
+
+from flask import Flask, abort, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import lazy_gettext as _
+from flask_login import current_user
+
+from outreach.terms import Term
+
+
+class Role(Term):
+    ADMINISTRATOR = "administrator", _("管理员")
+    SECRETARY_GENERAL = "secretary_general", _("秘书长")
+    STAFF = "staff", _("工作人员")
+    LIAISON = "liaison", _("板块联络员")
+    AUDITOR = "auditor", _("审计")
+
+
+ANYONE = frozenset[Role]()
+EVERYONE = frozenset(Role)
+"""Everyone who is signed in."""
+OFFICE = frozenset({Role.ADMINISTRATOR, Role.SECRETARY_GENERAL, Role.STAFF})
+READERS = OFFICE | {Role.AUDITOR}
+DECIDERS = frozenset({Role.ADMINISTRATOR, Role.SECRETARY_GENERAL})
+ADMINISTRATORS = frozenset({Role.ADMINISTRATOR})
+
+RULES: dict[str, frozenset[Role]] = {
+    "static": ANYONE,
+    "web.healthz": ANYONE,
+    "web.readyz": ANYONE,
+    "web.version": ANYONE,
+    "web.language": ANYONE,
+    "accounts.login": ANYONE,
+    "accounts.logout": EVERYONE,
+    "accounts.change_password": EVERYONE,
+    "accounts.list_users": ADMINISTRATORS,
+    "accounts.create_user": ADMINISTRATORS,
+    "accounts.edit_user": ADMINISTRATORS,
+    "accounts.accept_invitation": ANYONE,
+    "overview.home": EVERYONE,
+    "overview.dashboard": EVERYONE,
+    "overview.sectors": EVERYONE,
+    "overview.sector": EVERYONE,
+    "overview.worklist": EVERYONE,
+    "overview.search": EVERYONE,
+    "overview.preview_bulk": OFFICE,
+    "overview.apply_bulk": OFFICE,
+    "overview.unit": EVERYONE,
+    "campaigns.change_stage": OFFICE,
+    "campaigns.plan_next_action": OFFICE,
+    "campaigns.edit_campaign": DECIDERS,
+    "campaigns.import_register": OFFICE,
+    "units.edit_contact": OFFICE,
+    "units.create_contact": OFFICE,
+    "units.end_contact": OFFICE,
+    "units.reveal_contact": OFFICE,
+    "gifts.list_gifts": READERS,
+    "gifts.record_gift": OFFICE,
+    "gifts.reverse_gift": OFFICE,
+    "gifts.record_pledge": OFFICE,
+    "gifts.import_gifts": OFFICE,
+    "visits.my_day": OFFICE,
+    "visits.list_visits": READERS,
+    "visits.plan_visit": OFFICE,
+    "visits.log_visit": OFFICE,
+    "visits.confirm_visit": OFFICE,
+    "visits.move_visit": OFFICE,
+    "visits.drop_visit": OFFICE,
+    "meetings.list_meetings": READERS,
+    "meetings.create_meeting": OFFICE,
+    "meetings.meeting": READERS,
+    "meetings.edit_meeting": OFFICE,
+    "meetings.cancel_meeting": OFFICE,
+    "meetings.invite": OFFICE,
+    "meetings.sign_in": OFFICE,
+    "meetings.write_minutes": OFFICE,
+    "meetings.create_action_item": OFFICE,
+    "meetings.complete_action_item": OFFICE,
+    "meetings.calendar_file": READERS,
+    "reminders.list_waves": READERS,
+    "reminders.create_wave": OFFICE,
+    "reminders.wave": READERS,
+    "reminders.edit_wave": OFFICE,
+    "reminders.submit_wave": OFFICE,
+    "reminders.approve_wave": DECIDERS,
+    "reminders.start_wave": OFFICE,
+    "reminders.pause_wave": OFFICE,
+    "reminders.resume_wave": OFFICE,
+    "reminders.cancel_wave": OFFICE,
+    "reminders.progress": READERS,
+    "messages.list_messages": READERS,
+    "messages.message": READERS,
+    "messages.resolve_unknown": OFFICE,
+    "messages.list_templates": READERS,
+    "messages.create_template": OFFICE,
+    "messages.edit_template": OFFICE,
+    "messages.sending": DECIDERS,
+    "messages.switch_sending": DECIDERS,
+    "messages.edit_window": ADMINISTRATORS,
+    "messages.local_outbox": ADMINISTRATORS,
+    "messages.opt_out": ANYONE,
+    "digests.list_digests": READERS,
+    "digests.digest": READERS,
+    "digests.build_now": DECIDERS,
+    "settings.index": READERS,
+    "settings.timetable": READERS,
+    "settings.audit_trail": DECIDERS | {Role.AUDITOR},
+    "settings.calendar": READERS,
+    "settings.edit_day": DECIDERS,
+    "settings.confirm_year": DECIDERS,
+}
+
+
+def install(app: Flask) -> None:
+    app.before_request(_enforce)
+
+
+def may(endpoint: str) -> bool:
+    """Whether the person who is signed in may call the endpoint; templates hide the rest."""
+    allowed = RULES.get(endpoint)
+    if allowed is None:
+        return False
+    return allowed is ANYONE or (current_user.is_authenticated and current_user.role in allowed)
+
+
+def _enforce() -> ResponseReturnValue | None:
+    if request.endpoint is None or may(request.endpoint):
+        return None
+    if current_user.is_authenticated or request.endpoint not in RULES:
+        abort(HTTPStatus.FORBIDDEN)
+    if request.accept_mimetypes.best == "application/json":
+        abort(HTTPStatus.UNAUTHORIZED)
+    return redirect(url_for("accounts.login", next=request.full_path.rstrip("?")))

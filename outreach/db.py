@@ -1,0 +1,109 @@
+"""The database: base class, column types, and what SQLite needs to be trusted with writes."""
+
+import enum
+import sqlite3
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from flask import Flask, has_request_context, request
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import DeclarativeBase, mapped_column, registry
+
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """An aware UTC instant; SQLite, which keeps no zone, gets UTC and gives UTC."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("an instant must carry its time zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Fen = Annotated[int, mapped_column(sa.BigInteger)]
+PrimaryKey = Annotated[int, mapped_column(primary_key=True)]
+
+
+class Base(DeclarativeBase):
+    registry = registry(
+        metadata=sa.MetaData(
+            naming_convention={
+                "ix": "ix_%(column_0_N_label)s",
+                "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+                "ck": "ck_%(table_name)s_%(constraint_name)s",
+                "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+                "pk": "pk_%(table_name)s",
+            }
+        ),
+        type_annotation_map={
+            datetime: UtcDateTime(),
+            dict[str, Any]: sa.JSON(),
+            list[Any]: sa.JSON(),
+            enum.StrEnum: sa.Enum(
+                enum.StrEnum,
+                native_enum=False,
+                length=24,
+                values_callable=lambda members: [member.value for member in members],
+            ),
+        },
+    )
+
+
+db = SQLAlchemy(model_class=Base, disable_autonaming=True)
+migrate = Migrate(render_as_batch=True)
+
+
+def install(app: Flask) -> None:
+    db.init_app(app)
+    migrate.init_app(app, db)
+    with app.app_context():
+        if db.engine.dialect.name == "sqlite":
+            event.listen(db.engine, "connect", _prepare_sqlite)
+            event.listen(db.engine, "begin", _begin_sqlite)
+
+
+def insert_new(table: type[Base], rows: list[dict[str, Any]], key: list[str]) -> int:
+    """Inserts the rows whose `key` is not there yet; returns how many were new.
+
+    One statement on both databases, so that two processes that insert the same row at once
+    both succeed and only one of them is told that it was the first.
+    """
+    if not rows:
+        return 0
+    dialect = sqlite if db.engine.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(table).on_conflict_do_nothing(index_elements=key)
+    return len(db.session.execute(statement.returning(sa.literal(1)), rows).all())
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None
+    for pragma in (
+        "journal_mode=WAL",
+        "busy_timeout=10000",
+        "foreign_keys=ON",
+        # A «sending» that is lost in a power cut would be sent a second time.
+        "synchronous=FULL",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    """Writers take the lock when they begin: with a deferred BEGIN two of them can read the same
+    row and one then fails in spite of the busy timeout. Pages that only read do not wait."""
+    is_reading = has_request_context() and request.method in SAFE_METHODS
+    connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")

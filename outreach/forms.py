@@ -1,0 +1,96 @@
+"""Shapes of input, shared by the capabilities' forms; rules of the domain are not here."""
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from flask import request
+from flask_babel import lazy_gettext as _
+from flask_wtf import FlaskForm
+from wtforms import DateField, Field, SelectField, StringField
+from wtforms.validators import Optional, ValidationError
+
+from outreach import money
+from outreach.errors import Conflict
+from outreach.terms import Term
+
+
+class Form(FlaskForm):
+    """Base of all forms: messages in the reader's language, blanks stripped."""
+
+    class Meta(FlaskForm.Meta):
+        def bind_field(self, form: Any, unbound_field: Any, options: dict[str, Any]) -> Field:
+            filters = list(unbound_field.kwargs.get("filters", []))
+            if issubclass(unbound_field.field_class, StringField):
+                filters.insert(0, _strip)
+            return unbound_field.bind(form=form, filters=filters, **options)
+
+
+class YuanField(StringField):
+    """An amount typed in yuan; `data` is fen."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        text = valuelist[0].strip() if valuelist else ""
+        if not text:
+            self.data = None
+            return
+        try:
+            self.data = money.parse_yuan(text)
+        except (ValueError, InvalidOperation):
+            self.data = None
+            raise ValueError(
+                _("“%(text)s”不是金额。请填写数字,单位为元,最多两位小数。", text=text)
+            ) from None
+
+    def _value(self) -> str:
+        if self.raw_data:
+            return str(self.raw_data[0])
+        return "" if self.data is None else str(Decimal(self.data) / money.FEN_PER_YUAN)
+
+
+class DayField(DateField):
+    """A day; an empty field is None."""
+
+    def __init__(self, label: Any = None, validators: Any = None, **options: Any) -> None:
+        super().__init__(label, validators if validators is not None else [Optional()], **options)
+
+
+class TermField(SelectField):
+    """One value of a closed vocabulary; `data` is the member, or None for the blank choice."""
+
+    def __init__(
+        self,
+        label: Any,
+        terms: type[Term],
+        blank: Any = None,
+        validators: Any = None,
+        **options: Any,
+    ) -> None:
+        choices: list[tuple[str, Any]] = [] if blank is None else [("", blank)]
+
+        def coerce(value: Any) -> Term | str:
+            return _member(terms, value) if value else ""
+
+        super().__init__(
+            label, validators, coerce=coerce, choices=choices + terms.choices(), **options
+        )
+
+
+def check_version(current: int) -> None:
+    """Conflict when the page that was sent was read before somebody else's change."""
+    sent = request.form.get("version", type=int)
+    if sent is not None and sent != current:
+        raise Conflict(_("这条记录刚被他人修改,您的改动没有保存。请核对最新内容后再提交。"))
+
+
+def positive(_form: FlaskForm, field: Field) -> None:
+    """Validator: an amount greater than nothing."""
+    if field.data is not None and field.data <= 0:
+        raise ValidationError(_("金额必须大于 0。"))
+
+
+def _member(terms: type[Term], value: str) -> Term:
+    return next(member for member in terms if member.value == value)
+
+
+def _strip(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value

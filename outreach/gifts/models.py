@@ -1,0 +1,101 @@
+"""Promises and money. A gift is never edited or deleted: a reversal refers to it."""
+
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from flask_babel import lazy_gettext as _
+from sqlalchemy import event
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from outreach.accounts.models import User
+from outreach.campaigns.models import Campaign, Sector, Solicitation
+from outreach.db import Base, Fen, PrimaryKey
+from outreach.terms import Term
+from outreach.units.models import Unit
+
+
+class GiftKind(Term):
+    UNIT = "unit", _("单位捐款")
+    INDIVIDUAL = "individual", _("个人捐款")
+
+
+class GiftBasis(Term):
+    INTO_ACCOUNT = "into_account", _("入账")
+    OUTSIDE_ACCOUNT = "outside_account", _("未入账")
+
+
+class GiftChannel(Term):
+    TRANSFER = "transfer", _("转账")
+    CASH = "cash", _("现金")
+    BOX = "box", _("现场募捐箱")
+    PLATFORM = "platform", _("网络平台")
+
+
+class Pledge(Base):
+    """What a unit has promised. A new promise replaces the one before, which is withdrawn."""
+
+    __tablename__ = "pledge"
+    __table_args__ = (sa.CheckConstraint("amount_fen > 0", "amount_positive"),)
+
+    id: Mapped[PrimaryKey]
+    solicitation_id: Mapped[int] = mapped_column(sa.ForeignKey("solicitation.id"), index=True)
+    amount_fen: Mapped[Fen]
+    pledged_on: Mapped[date]
+    due_on: Mapped[date]
+    note: Mapped[str] = mapped_column(sa.String(200), default="")
+    recorded_at: Mapped[datetime]
+    recorded_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
+    withdrawn_at: Mapped[datetime | None]
+
+    solicitation: Mapped[Solicitation] = relationship()
+    recorded_by: Mapped[User | None] = relationship()
+
+
+class Gift(Base):
+    """Money received. It belongs to a unit, to a sector only, or is unallocated."""
+
+    __tablename__ = "gift"
+    __table_args__ = (
+        sa.CheckConstraint(
+            "(amount_fen > 0 AND reversal_of_id IS NULL)"
+            " OR (amount_fen < 0 AND reversal_of_id IS NOT NULL)",
+            "only_reversals_are_negative",
+        ),
+        sa.CheckConstraint("unit_id IS NULL OR sector_id IS NOT NULL", "unit_has_sector"),
+        sa.CheckConstraint("donor_count >= 0", "donor_count_not_negative"),
+        sa.UniqueConstraint("campaign_id", "line_key"),
+        sa.Index("ix_gift_campaign_id_sector_id_unit_id", "campaign_id", "sector_id", "unit_id"),
+    )
+
+    id: Mapped[PrimaryKey]
+    campaign_id: Mapped[int] = mapped_column(sa.ForeignKey("campaign.id"))
+    unit_id: Mapped[int | None] = mapped_column(sa.ForeignKey("unit.id"), index=True)
+    sector_id: Mapped[int | None] = mapped_column(sa.ForeignKey("sector.id"), index=True)
+    amount_fen: Mapped[Fen]
+    kind: Mapped[GiftKind]
+    donor_count: Mapped[int] = mapped_column(default=0)
+    basis: Mapped[GiftBasis] = mapped_column(default=GiftBasis.INTO_ACCOUNT)
+    channel: Mapped[GiftChannel] = mapped_column(default=GiftChannel.TRANSFER)
+    received_on: Mapped[date] = mapped_column(index=True)
+    reference: Mapped[str] = mapped_column(sa.String(80), default="")
+    note: Mapped[str] = mapped_column(sa.String(200), default="")
+    may_publish: Mapped[bool] = mapped_column(default=False)
+    """The donor agreed to be named on the honour roll."""
+    reversal_of_id: Mapped[int | None] = mapped_column(sa.ForeignKey("gift.id"), unique=True)
+    line_key: Mapped[str | None] = mapped_column(sa.String(80))
+    """Key of the imported line, with its n-th occurrence: a re-import adds nothing."""
+    import_batch_id: Mapped[int | None] = mapped_column(sa.ForeignKey("import_batch.id"))
+    recorded_at: Mapped[datetime]
+    recorded_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
+
+    campaign: Mapped[Campaign] = relationship()
+    unit: Mapped[Unit | None] = relationship()
+    sector: Mapped[Sector | None] = relationship()
+    recorded_by: Mapped[User | None] = relationship()
+
+
+@event.listens_for(Gift, "before_update")
+@event.listens_for(Gift, "before_delete")
+def _refuse_change(_mapper: Any, _connection: sa.Connection, gift: Gift) -> None:
+    raise RuntimeError(f"gift {gift.id} is immutable: record a reversal")

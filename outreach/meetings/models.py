@@ -1,0 +1,96 @@
+"""Coordination meetings, in the terms of RFC 5545: organizer, attendee, partstat, uid, sequence."""
+
+from datetime import date, datetime
+
+import sqlalchemy as sa
+from flask_babel import lazy_gettext as _
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from outreach.accounts.models import User
+from outreach.campaigns.models import Campaign
+from outreach.db import Base, PrimaryKey
+from outreach.terms import Term
+from outreach.units.models import Contact, Unit
+
+
+class MeetingStatus(Term):
+    PLANNED = "planned", _("待召开")
+    HELD = "held", _("已召开")
+    CANCELLED = "cancelled", _("已取消")
+
+
+class PartStat(Term):
+    NEEDS_ACTION = "needs-action", _("未回复")
+    ACCEPTED = "accepted", _("参加")
+    DECLINED = "declined", _("不参加")
+    TENTATIVE = "tentative", _("待定")
+
+
+class Meeting(Base):
+    __tablename__ = "meeting"
+    __table_args__ = (sa.CheckConstraint("ends_at > starts_at", "period"),)
+
+    id: Mapped[PrimaryKey]
+    campaign_id: Mapped[int] = mapped_column(sa.ForeignKey("campaign.id"), index=True)
+    uid: Mapped[str] = mapped_column(sa.String(80), unique=True)
+    sequence: Mapped[int] = mapped_column(default=0)
+    """Raised by every change that attendees must learn of (RFC 5545, 3.8.7.4)."""
+    title: Mapped[str] = mapped_column(sa.String(120))
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    place: Mapped[str] = mapped_column(sa.String(120), default="")
+    agenda: Mapped[str] = mapped_column(sa.Text, default="")
+    minutes: Mapped[str] = mapped_column(sa.Text, default="")
+    status: Mapped[MeetingStatus] = mapped_column(default=MeetingStatus.PLANNED)
+    organizer_id: Mapped[int] = mapped_column(sa.ForeignKey("user_account.id"))
+    created_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column()
+
+    campaign: Mapped[Campaign] = relationship()
+    organizer: Mapped[User] = relationship()
+    attendees: Mapped[list["Attendee"]] = relationship(
+        back_populates="meeting", cascade="all, delete-orphan", order_by="Attendee.id"
+    )
+    action_items: Mapped[list["ActionItem"]] = relationship(
+        back_populates="meeting", order_by="ActionItem.id"
+    )
+
+    __mapper_args__ = {"version_id_col": version}
+
+
+class Attendee(Base):
+    """A contact of a unit or a member of staff, invited to a meeting."""
+
+    __tablename__ = "attendee"
+    __table_args__ = (
+        sa.UniqueConstraint("meeting_id", "contact_id"),
+        sa.UniqueConstraint("meeting_id", "user_id"),
+        sa.CheckConstraint("(contact_id IS NULL) <> (user_id IS NULL)", "contact_or_user"),
+    )
+
+    id: Mapped[PrimaryKey]
+    meeting_id: Mapped[int] = mapped_column(sa.ForeignKey("meeting.id"), index=True)
+    contact_id: Mapped[int | None] = mapped_column(sa.ForeignKey("contact.id"))
+    user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
+    partstat: Mapped[PartStat] = mapped_column(default=PartStat.NEEDS_ACTION)
+    signed_in_at: Mapped[datetime | None]
+
+    meeting: Mapped[Meeting] = relationship(back_populates="attendees")
+    contact: Mapped[Contact | None] = relationship()
+    user: Mapped[User | None] = relationship()
+
+
+class ActionItem(Base):
+    __tablename__ = "action_item"
+
+    id: Mapped[PrimaryKey]
+    meeting_id: Mapped[int] = mapped_column(sa.ForeignKey("meeting.id"), index=True)
+    unit_id: Mapped[int | None] = mapped_column(sa.ForeignKey("unit.id"))
+    owner_id: Mapped[int] = mapped_column(sa.ForeignKey("user_account.id"), index=True)
+    text: Mapped[str] = mapped_column(sa.String(200))
+    due_on: Mapped[date]
+    completed_at: Mapped[datetime | None]
+
+    meeting: Mapped[Meeting] = relationship(back_populates="action_items")
+    unit: Mapped[Unit | None] = relationship()
+    owner: Mapped[User] = relationship()

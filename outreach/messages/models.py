@@ -1,0 +1,272 @@
+"""The outbox and what governs it. A message row is the truth about one message to one address.
+
+`Message.status` is written by `outbox.py` alone (a test looks for other writers). The states and
+their guards are in docs/architecture.md, «The life of a message».
+"""
+
+from datetime import datetime, time
+from typing import Any
+
+import sqlalchemy as sa
+from flask_babel import lazy_gettext as _
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from outreach.db import Base, PrimaryKey
+from outreach.terms import Term
+
+
+class Channel(Term):
+    EMAIL = "email", _("邮件")
+    SMS = "sms", _("短信")
+
+
+class Purpose(Term):
+    REMINDER = "reminder", _("提醒")
+    INVITATION = "invitation", _("会议通知")
+    DIGEST = "digest", _("周报")
+    TEST = "test", _("测试")
+    ACCOUNT = "account", _("账号")
+
+
+class MessageStatus(Term):
+    QUEUED = "queued", _("待发")
+    """May carry a lease (`token`, `lease_until`): a worker has it, and nothing was sent yet."""
+    SENDING = "sending", _("发送中")
+    SENT = "sent", _("已发出")
+    DELIVERED = "delivered", _("已送达")
+    UNKNOWN = "unknown", _("结果不明")
+    """The provider may or may not have accepted it; a person decides."""
+    FAILED = "failed", _("发送失败")
+    WITHHELD = "withheld", _("未发(已拦下)")
+    EXPIRED = "expired", _("过期未发")
+    CANCELLED = "cancelled", _("已取消")
+
+
+OPEN_STATUSES = (MessageStatus.QUEUED, MessageStatus.SENDING)
+"""A wave with such a row can still run."""
+
+
+class FailureKind(Term):
+    REJECTED = "rejected", _("对方拒收")
+    BOUNCED = "bounced", _("退信")
+    EXHAUSTED = "exhausted", _("多次重试未成功")
+
+
+class WithheldReason(Term):
+    """Why the send gate said no. The order in which they are asked is that of the gate's list of
+    checks, in app.py."""
+
+    ALREADY_GIVEN = "already_given", _("已到账")
+    PARTLY_GIVEN = "partly_given", _("本周已有部分到账")
+    PLEDGE_NOT_DUE = "pledge_not_due", _("已认捐、未到期")
+    DECLINED = "declined", _("已婉拒")
+    EXEMPT = "exempt", _("本年度免劝募")
+    SNOOZED = "snoozed", _("暂缓联系")
+    OPTED_OUT = "opted_out", _("对方已退订")
+    NO_ADDRESS = "no_address", _("没有可用的联系方式")
+    CONTACT_LEFT = "contact_left", _("联络员已离任")
+    CONTACT_CAP = "contact_cap", _("近期已提醒过该联络员")
+    UNIT_CAP = "unit_cap", _("本年度提醒次数已满")
+    NOT_IN_AUDIENCE = "not_in_audience", _("不在批准的名单内")
+    DUPLICATE_ADDRESS = "duplicate_address", _("与另一单位共用联系方式")
+    CAMPAIGN_CLOSED = "campaign_closed", _("活动未在进行")
+
+
+class Template(Base):
+    __tablename__ = "template"
+
+    id: Mapped[PrimaryKey]
+    name: Mapped[str] = mapped_column(sa.String(60), unique=True)
+    channel: Mapped[Channel]
+    is_archived: Mapped[bool] = mapped_column(default=False)
+
+    versions: Mapped[list["TemplateVersion"]] = relationship(
+        back_populates="template", order_by="TemplateVersion.number"
+    )
+
+
+class TemplateVersion(Base):
+    """One wording. A version is never edited: approvals refer to it."""
+
+    __tablename__ = "template_version"
+    __table_args__ = (sa.UniqueConstraint("template_id", "number"),)
+
+    id: Mapped[PrimaryKey]
+    template_id: Mapped[int] = mapped_column(sa.ForeignKey("template.id"))
+    number: Mapped[int]
+    subject: Mapped[str] = mapped_column(sa.String(120), default="")
+    body: Mapped[str] = mapped_column(sa.Text)
+    """Text with ((占位符)); the HTML part of an e-mail is made from it."""
+    created_at: Mapped[datetime]
+    created_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
+
+    template: Mapped[Template] = relationship(back_populates="versions")
+
+
+class WaveStatus(Term):
+    DRAFT = "draft", _("草稿")
+    IN_REVIEW = "in_review", _("待审批")
+    APPROVED = "approved", _("已批准")
+    RUNNING = "running", _("发送中")
+    PAUSED = "paused", _("已暂停")
+    HELD = "held", _("待人工放行")
+    FINISHED = "finished", _("已完成")
+    CANCELLED = "cancelled", _("已取消")
+
+
+class Wave(Base):
+    """A batch of messages that a second person approved: audience, text and window. Its row is
+    here and not in `reminders`, because whether it runs is part of every claim."""
+
+    __tablename__ = "wave"
+    __table_args__ = (
+        sa.CheckConstraint("approver_id IS NULL OR approver_id <> author_id", "second_person"),
+        sa.CheckConstraint("not_after > starts_at", "period"),
+    )
+
+    id: Mapped[PrimaryKey]
+    campaign_id: Mapped[int] = mapped_column(sa.ForeignKey("campaign.id"), index=True)
+    name: Mapped[str] = mapped_column(sa.String(120))
+    template_version_id: Mapped[int] = mapped_column(sa.ForeignKey("template_version.id"))
+    audience: Mapped[dict[str, Any]]
+    """The filter that was chosen: see `reminders.audience.AudienceFilter`."""
+    starts_at: Mapped[datetime]
+    not_after: Mapped[datetime]
+    status: Mapped[WaveStatus] = mapped_column(default=WaveStatus.DRAFT, index=True)
+    paused_because: Mapped[str] = mapped_column(sa.String(200), default="")
+    author_id: Mapped[int] = mapped_column(sa.ForeignKey("user_account.id"))
+    approver_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
+    approved_at: Mapped[datetime | None]
+    approval_hash: Mapped[str | None] = mapped_column(sa.String(64))
+    """SHA-256 of template version, audience and schedule as approved; any edit voids it."""
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column()
+
+    template_version: Mapped[TemplateVersion] = relationship()
+
+    __mapper_args__ = {"version_id_col": version}
+
+
+class Message(Base):
+    __tablename__ = "message"
+    __table_args__ = (
+        sa.UniqueConstraint("wave_id", "contact_id", "channel"),
+        sa.UniqueConstraint("wave_id", "channel", "address_hash"),
+        sa.CheckConstraint("(status = 'failed') = (failure IS NOT NULL)", "failed_has_kind"),
+        sa.CheckConstraint(
+            "(status = 'withheld') = (withheld_reason IS NOT NULL)", "withheld_has_reason"
+        ),
+        sa.CheckConstraint("(token IS NULL) = (lease_until IS NULL)", "token_has_lease"),
+        sa.Index("ix_message_status_next_at", "status", "next_at"),
+        sa.Index("ix_message_wave_id_status", "wave_id", "status"),
+        sa.Index("ix_message_address_hash_sent_at", "address_hash", "sent_at"),
+    )
+
+    id: Mapped[PrimaryKey]
+    purpose: Mapped[Purpose]
+    channel: Mapped[Channel]
+    campaign_id: Mapped[int | None] = mapped_column(sa.ForeignKey("campaign.id"))
+    wave_id: Mapped[int | None] = mapped_column(sa.ForeignKey("wave.id"))
+    contact_id: Mapped[int | None] = mapped_column(sa.ForeignKey("contact.id"), index=True)
+    occurrence: Mapped[str | None] = mapped_column(sa.String(120), unique=True)
+    """Names what a message outside a wave is for («invitation:12:attendee:7:0»): queued once."""
+
+    recipient_name: Mapped[str] = mapped_column(sa.String(60), default="")
+    address: Mapped[str] = mapped_column(sa.String(254))
+    """E-mail address in lower case, or mobile number in E.164."""
+    address_hash: Mapped[str] = mapped_column(sa.String(64))
+    subject: Mapped[str] = mapped_column(sa.String(200), default="")
+    body_text: Mapped[str] = mapped_column(sa.Text)
+    body_html: Mapped[str] = mapped_column(sa.Text, default="")
+    calendar: Mapped[str] = mapped_column(sa.Text, default="")
+    """An iCalendar object with its METHOD, sent as a part of the e-mail."""
+    reply_to: Mapped[str] = mapped_column(sa.String(254), default="")
+
+    status: Mapped[MessageStatus]
+    withheld_reason: Mapped[WithheldReason | None]
+    failure: Mapped[FailureKind | None]
+    facts: Mapped[dict[str, Any]]
+    """What the reason or the outcome rests on («amount_fen», «received_on», «answer»)."""
+    attempts: Mapped[int] = mapped_column(default=0)
+    resend_no: Mapped[int] = mapped_column(default=0)
+    """How often a person had it sent again after an unknown outcome."""
+    token: Mapped[str | None] = mapped_column(sa.String(32))
+    """Fencing token of the worker that holds the row: an outcome with another token is late."""
+    lease_until: Mapped[datetime | None]
+    next_at: Mapped[datetime]
+    not_after: Mapped[datetime]
+    provider_id: Mapped[str] = mapped_column(sa.String(120), default="")
+    queued_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+    delivered_at: Mapped[datetime | None]
+    status_at: Mapped[datetime]
+
+    wave: Mapped[Wave | None] = relationship()
+    links: Mapped[list["MessageSolicitation"]] = relationship()
+
+
+class MessageSolicitation(Base):
+    """Which units a message is about: one contact who serves two units gets one message."""
+
+    __tablename__ = "message_solicitation"
+
+    message_id: Mapped[int] = mapped_column(sa.ForeignKey("message.id"), primary_key=True)
+    solicitation_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("solicitation.id"), primary_key=True, index=True
+    )
+
+
+class OptOut(Base):
+    """An address that must not be written to. Only its hash is kept, so that it survives the
+    erasure of the person and a new import does not bring the address back."""
+
+    __tablename__ = "opt_out"
+    __table_args__ = (sa.UniqueConstraint("channel", "address_hash"),)
+
+    id: Mapped[PrimaryKey]
+    channel: Mapped[Channel]
+    address_hash: Mapped[str] = mapped_column(sa.String(64))
+    source: Mapped[str] = mapped_column(sa.String(60))
+    at: Mapped[datetime]
+
+
+class SendPolicy(Base):
+    """The one row (id 1) with the switch and the caps. Without it nothing is sent."""
+
+    __tablename__ = "send_policy"
+    __table_args__ = (
+        sa.CheckConstraint("id = 1", "one_row"),
+        sa.CheckConstraint("contact_cap >= 0 AND contact_cap_days > 0 AND unit_cap >= 0", "caps"),
+    )
+
+    id: Mapped[PrimaryKey]
+    is_on: Mapped[bool]
+    contact_cap: Mapped[int]
+    """Reminders that one contact may get in `contact_cap_days` days."""
+    contact_cap_days: Mapped[int]
+    unit_cap: Mapped[int]
+    """Reminders about one unit in one campaign."""
+    changed_at: Mapped[datetime]
+    changed_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
+
+
+class WindowDays(Term):
+    WORKDAYS = "workdays", _("工作日")
+    EVERY_DAY = "every_day", _("每天")
+
+
+class SendingWindow(Base):
+    """Hours of the day in Asia/Shanghai in which messages may go out, in a part of the year."""
+
+    __tablename__ = "sending_window"
+    __table_args__ = (sa.CheckConstraint("closes_at > opens_at", "period"),)
+
+    id: Mapped[PrimaryKey]
+    days: Mapped[WindowDays]
+    opens_at: Mapped[time]
+    closes_at: Mapped[time]
+    season_from: Mapped[str] = mapped_column(sa.String(5), default="01-01")
+    season_to: Mapped[str] = mapped_column(sa.String(5), default="12-31")
+    """First and last day of the part of the year, «MM-DD», both included."""

@@ -1,0 +1,45 @@
+"""Money is integer fen inside and Decimal at the edges; it is rounded only when printed."""
+
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+
+FEN_PER_YUAN = 100
+FEN_PER_WAN_YUAN = 1_000_000
+
+
+def from_yuan(amount: Decimal) -> int:
+    """Fen in an amount of yuan; ValueError when it has parts of a fen."""
+    return _whole(amount * FEN_PER_YUAN)
+
+
+def from_wan_yuan(amount: Decimal) -> int:
+    """Fen in an amount of 万元; ValueError when it has parts of a fen."""
+    return _whole(amount * FEN_PER_WAN_YUAN)
+
+
+def parse_yuan(text: str) -> int:
+    """Fen in what a person typed in yuan, such as «12,000.50»; ValueError when it is no amount."""
+    try:
+        amount = Decimal(text.replace(",", "").replace(",", "").strip())
+    except InvalidOperation:
+        raise ValueError(text) from None
+    if not amount.is_finite():
+        raise ValueError(text)
+    return from_yuan(amount)
+
+
+def format_yuan(fen: int) -> str:
+    """«12,000.50»; whole yuan are shown without decimals."""
+    yuan = Decimal(fen) / FEN_PER_YUAN
+    return f"{yuan:,.0f}" if fen % FEN_PER_YUAN == 0 else f"{yuan:,.2f}"
+
+
+def format_wan_yuan(fen: int, places: int = 2) -> str:
+    """«330.78»: 万元, rounded half up to `places` decimals."""
+    wan = (Decimal(fen) / FEN_PER_WAN_YUAN).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+    return f"{wan:,}"
+
+
+def _whole(fen: Decimal) -> int:
+    if fen != fen.to_integral_value():
+        raise ValueError(f"{fen} fen is not a whole number of fen")
+    return int(fen)

@@ -1,0 +1,127 @@
+"""Workplaces, the names they go by, and the people there who answer for the campaign."""
+
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from flask_babel import lazy_gettext as _
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from outreach.db import Base, PrimaryKey
+from outreach.terms import Term
+
+
+class UnitKind(Term):
+    ORGAN = "organ", _("机关")
+    INSTITUTION = "institution", _("事业单位")
+    COMPANY = "company", _("企业")
+    UNIVERSITY = "university", _("高校")
+    ARMY = "army", _("部队")
+    ASSOCIATION = "association", _("社会组织")
+    PARTY = "party", _("党派团体")
+    OTHER = "other", _("其他")
+
+
+class ContactRole(Term):
+    COORDINATOR = "coordinator", _("联络员")
+    LEADER = "leader", _("分管领导")
+    FINANCE = "finance", _("财务")
+
+
+class Unit(Base):
+    __tablename__ = "unit"
+
+    id: Mapped[PrimaryKey]
+    name: Mapped[str] = mapped_column(sa.String(120))
+    name_key: Mapped[str] = mapped_column(sa.String(120), unique=True)
+    """The name as it is compared: see `naming.name_key`."""
+    initials: Mapped[str] = mapped_column(sa.String(120), index=True)
+    """Pinyin initials of the name, lower case: 衡阳市财政局 is «hysczj»."""
+    short_name: Mapped[str] = mapped_column(sa.String(60), default="")
+    sms_name: Mapped[str] = mapped_column(sa.String(20), default="")
+    """At most 20 characters: what SMS providers take as one variable."""
+    public_name: Mapped[str] = mapped_column(sa.String(120), default="")
+    """What is published instead of the name; an army unit's number never is."""
+    credit_code: Mapped[str | None] = mapped_column(sa.String(18), unique=True)
+    kind: Mapped[UnitKind]
+    head_count: Mapped[int | None]
+    district: Mapped[str] = mapped_column(sa.String(40), default="")
+    address: Mapped[str] = mapped_column(sa.String(200), default="")
+    is_demo: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column()
+
+    aliases: Mapped[list["UnitAlias"]] = relationship(
+        back_populates="unit", cascade="all, delete-orphan", order_by="UnitAlias.name"
+    )
+    contacts: Mapped[list["Contact"]] = relationship(
+        back_populates="unit", cascade="all, delete-orphan", order_by="Contact.id"
+    )
+
+    __mapper_args__ = {"version_id_col": version}
+    __table_args__ = (sa.CheckConstraint("head_count >= 0", "head_count_not_negative"),)
+
+
+class UnitAlias(Base):
+    """Another name of a unit: former name, abbreviation, or what its bank statements say."""
+
+    __tablename__ = "unit_alias"
+    __table_args__ = (sa.UniqueConstraint("unit_id", "name_key"),)
+
+    id: Mapped[PrimaryKey]
+    unit_id: Mapped[int] = mapped_column(sa.ForeignKey("unit.id"), index=True)
+    name: Mapped[str] = mapped_column(sa.String(120))
+    name_key: Mapped[str] = mapped_column(sa.String(120), index=True)
+
+    unit: Mapped[Unit] = relationship(back_populates="aliases")
+
+
+class Contact(Base):
+    """A person at a unit. When somebody else takes over, the row ends with a date and stays."""
+
+    __tablename__ = "contact"
+    __table_args__ = (
+        sa.CheckConstraint("valid_to IS NULL OR valid_to >= valid_from", "valid_period"),
+    )
+
+    id: Mapped[PrimaryKey]
+    unit_id: Mapped[int] = mapped_column(sa.ForeignKey("unit.id"), index=True)
+    name: Mapped[str] = mapped_column(sa.String(60))
+    title: Mapped[str] = mapped_column(sa.String(60), default="")
+    role: Mapped[ContactRole]
+    mobile: Mapped[str] = mapped_column(sa.String(20), default="")
+    """E.164 («+8613800001234») or empty."""
+    email: Mapped[str] = mapped_column(sa.String(254), default="")
+    """Lower case, or empty."""
+    valid_from: Mapped[date]
+    valid_to: Mapped[date | None]
+    """Last day on which the person answers for the unit."""
+    version: Mapped[int] = mapped_column()
+
+    unit: Mapped[Unit] = relationship(back_populates="contacts")
+
+    __mapper_args__ = {"version_id_col": version}
+
+    def is_valid_on(self, day: date) -> bool:
+        return self.valid_from <= day and (self.valid_to is None or day <= self.valid_to)
+
+
+class ImportKind(Term):
+    UNITS = "units", _("单位名册")
+    GIFTS = "gifts", _("到账明细")
+
+
+class ImportBatch(Base):
+    """One file that was taken in. The same file is never taken in twice for one campaign."""
+
+    __tablename__ = "import_batch"
+    __table_args__ = (sa.UniqueConstraint("kind", "campaign_id", "sha256"),)
+
+    id: Mapped[PrimaryKey]
+    kind: Mapped[ImportKind]
+    campaign_id: Mapped[int] = mapped_column(sa.ForeignKey("campaign.id"))
+    file_name: Mapped[str] = mapped_column(sa.String(200))
+    sha256: Mapped[str] = mapped_column(sa.String(64))
+    counts: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+    created_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))

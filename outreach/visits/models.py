@@ -1,0 +1,61 @@
+"""Visits: proposed by the planner or planned by a person, then logged with an outcome."""
+
+from datetime import date, datetime, time
+
+import sqlalchemy as sa
+from flask_babel import lazy_gettext as _
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from outreach.accounts.models import User
+from outreach.campaigns.models import Solicitation
+from outreach.db import Base, PrimaryKey
+from outreach.terms import Term
+
+
+class VisitStatus(Term):
+    PROPOSED = "proposed", _("待确认")
+    PLANNED = "planned", _("已安排")
+    LOGGED = "logged", _("已走访")
+    DROPPED = "dropped", _("已取消")
+
+
+class VisitOutcome(Term):
+    PLEDGED = "pledged", _("同意认捐")
+    WILL_DISCUSS = "will_discuss", _("需研究后答复")
+    COME_AGAIN = "come_again", _("请再次走访")
+    NOT_IN = "not_in", _("未见到负责人")
+    DECLINED = "declined", _("婉拒")
+
+
+class Visit(Base):
+    __tablename__ = "visit"
+    __table_args__ = (
+        sa.CheckConstraint("(status = 'logged') = (outcome IS NOT NULL)", "logged_has_outcome"),
+        sa.Index("ix_visit_visitor_id_planned_on", "visitor_id", "planned_on"),
+    )
+
+    id: Mapped[PrimaryKey]
+    solicitation_id: Mapped[int] = mapped_column(sa.ForeignKey("solicitation.id"), index=True)
+    visitor_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
+    status: Mapped[VisitStatus]
+    planned_on: Mapped[date]
+    planned_time: Mapped[time | None]
+    """Wall clock in Asia/Shanghai; empty: any time of the day."""
+    reason: Mapped[str] = mapped_column(sa.String(200), default="")
+    """Why it was proposed, in words that its visitor reads."""
+    proposal_key: Mapped[str | None] = mapped_column(sa.String(80), unique=True)
+    """What it was proposed for («message:17»): the planner proposes nothing twice."""
+    client_key: Mapped[str | None] = mapped_column(sa.String(36), unique=True)
+    """Made by the browser that logged it: the same log sent twice is one visit."""
+    outcome: Mapped[VisitOutcome | None]
+    note: Mapped[str] = mapped_column(sa.String(1000), default="")
+    next_on: Mapped[date | None]
+    """When the unit asked to be visited again."""
+    logged_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column()
+
+    solicitation: Mapped[Solicitation] = relationship()
+    visitor: Mapped[User | None] = relationship()
+
+    __mapper_args__ = {"version_id_col": version}

@@ -1,0 +1,236 @@
+"""What every page shares: security headers, errors, filters, language, health."""
+
+import json
+import logging
+import tomllib
+from collections.abc import Callable
+from datetime import date, datetime
+from http import HTTPStatus
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    current_app,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    session,
+)
+from flask.typing import ResponseReturnValue
+from flask_babel import Babel, get_locale
+from flask_babel import lazy_gettext as _
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from flask_wtf import CSRFProtect
+from werkzeug.exceptions import HTTPException
+
+from outreach import access, clock, money
+from outreach.db import db
+from outreach.errors import OutreachError
+
+log = logging.getLogger(__name__)
+bp = Blueprint("web", __name__)
+babel = Babel()
+csrf = CSRFProtect()
+limiter = Limiter(get_remote_address)
+
+LANGUAGES = {"zh_Hans_CN": "中文", "en": "English"}
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none';"
+    " form-action 'self'; frame-ancestors 'none'"
+)
+ReadyCheck = Callable[[], object]
+"""Raises when something that the service needs cannot be reached."""
+
+
+def install(app: Flask) -> None:
+    babel.init_app(app, locale_selector=_choose_locale)
+    csrf.init_app(app)
+    limiter.init_app(app)
+    app.register_blueprint(bp)
+    app.after_request(_set_headers)
+    app.register_error_handler(OutreachError, _show_refusal)
+    app.register_error_handler(HTTPException, _show_http_error)
+    app.register_error_handler(Exception, _show_failure)
+    app.teardown_request(_roll_back)
+    app.jinja_env.filters.update(
+        yuan=money.format_yuan,
+        wan=money.format_wan_yuan,
+        local=clock.local,
+        day=format_day,
+        moment=format_moment,
+        percent=format_percent,
+        masked=mask,
+    )
+    app.jinja_env.policies["json.dumps_function"] = _dumps
+    app.context_processor(
+        lambda: {
+            "may": access.may,
+            "has_page": lambda endpoint: endpoint in app.view_functions,
+            "languages": LANGUAGES,
+            "language_code": language_code,
+            "today": clock.today(),
+            "now": clock.now(),
+        }
+    )
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+
+
+def is_htmx() -> bool:
+    return "HX-Request" in request.headers and "HX-Boosted" not in request.headers
+
+
+def wants_json() -> bool:
+    return request.accept_mimetypes.best == "application/json"
+
+
+def format_day(day: date | datetime | None, with_year: bool = False) -> str:
+    """«10-12», or «2026-10-12»; empty for None."""
+    if day is None:
+        return ""
+    if isinstance(day, datetime):
+        day = clock.day_of(day)
+    return day.isoformat() if with_year else f"{day:%m-%d}"
+
+
+def format_moment(instant: datetime | None) -> str:
+    """«10-12 14:30» on the wall clock of Asia/Shanghai; empty for None."""
+    return f"{clock.local(instant):%m-%d %H:%M}" if instant else ""
+
+
+def format_percent(share: float | None, places: int = 1) -> str:
+    """«68.2%» from 0.682; a dash when there is nothing to divide by."""
+    return "—" if share is None else f"{share:.{places}%}"
+
+
+def mask(address: str) -> str:
+    """«138****1234» or «w***@example.org»: enough to recognise, too little to use."""
+    if "@" in address:
+        name, _at, domain = address.partition("@")
+        return f"{name[:1]}***@{domain}"
+    digits = address.removeprefix("+86")
+    return f"{digits[:3]}****{digits[-4:]}" if len(digits) >= 8 else "****" if digits else ""
+
+
+@bp.get("/healthz")
+def healthz() -> ResponseReturnValue:
+    return {"status": "ok"}
+
+
+@bp.get("/readyz")
+def readyz() -> ResponseReturnValue:
+    failing = {}
+    for name, check in ready_checks().items():
+        try:
+            check()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the answer is «not ready»
+            log.warning("not ready: %s: %s", name, error)
+            failing[name] = type(error).__name__
+    status = HTTPStatus.SERVICE_UNAVAILABLE if failing else HTTPStatus.OK
+    return {"status": "failing" if failing else "ok", "failing": failing}, status
+
+
+@bp.get("/version")
+def version() -> ResponseReturnValue:
+    return {"version": read_version(), "flask": metadata.version("flask")}
+
+
+@bp.post("/language")
+def language() -> ResponseReturnValue:
+    if request.form.get("language") in LANGUAGES:
+        session["language"] = request.form["language"]
+    return redirect(local_path(request.form.get("next", "")))
+
+
+def ready_checks() -> dict[str, ReadyCheck]:
+    checks: dict[str, ReadyCheck] = {"database": lambda: db.session.execute(sa.text("SELECT 1"))}
+    return checks | current_app.extensions.get("outreach.ready_checks", {})
+
+
+def read_version() -> str:
+    project = tomllib.loads(Path(__file__).parent.with_name("pyproject.toml").read_text())
+    return str(project["project"]["version"])
+
+
+def local_path(target: str) -> str:
+    """`target` when it is a path of this site, else the home page: no open redirects."""
+    is_local = target.startswith("/") and not target.startswith(("//", "/\\"))
+    return target if is_local and "\n" not in target and "\r" not in target else "/"
+
+
+def _choose_locale() -> str:
+    return session.get("language", "zh_Hans_CN")
+
+
+def _dumps(value: object, **options: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str, **options)
+
+
+def _set_headers(response: Response) -> Response:
+    response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["X-Frame-Options"] = "DENY"
+    response.headers["Referrer-Policy"] = "same-origin"
+    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    response.headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"
+    if request.is_secure:
+        response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+    if request.endpoint != "static":
+        response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def _show_refusal(error: OutreachError) -> ResponseReturnValue:
+    return _answer(error.status, str(error.message))
+
+
+def _show_http_error(error: HTTPException) -> ResponseReturnValue:
+    if error.response is not None:
+        return error.response
+    return _answer(
+        HTTPStatus(error.code or 500), str(MESSAGES.get(error.code or 500, error.description))
+    )
+
+
+def _show_failure(error: Exception) -> ResponseReturnValue:
+    log.exception("request failed", exc_info=error)
+    return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, str(MESSAGES[500]))
+
+
+MESSAGES = {
+    400: _("请求无法识别。请返回上一页后重试。"),
+    401: _("请先登录。"),
+    403: _("您的账号没有这项权限。如确需使用,请联系管理员。"),
+    404: _("没有找到这个页面,可能已被删除,或不在您负责的板块内。"),
+    405: _("请求方式不对。请返回上一页后重试。"),
+    413: _("文件太大。请上传不超过 16 MB 的文件。"),
+    429: _("操作过于频繁。请稍后再试。"),
+    500: _("系统出错了,您的操作没有保存。我们已记录此问题,请稍后重试。"),
+}
+
+
+def _answer(status: HTTPStatus, message: str) -> ResponseReturnValue:
+    _roll_back()
+    if wants_json():
+        return jsonify(error={"status": status.value, "message": message}), status
+    if status == HTTPStatus.BAD_REQUEST and request.url_rule is None:
+        return Response(message, status, mimetype="text/plain")  # a host that is not ours: no links
+    if is_htmx():
+        headers = {"HX-Retarget": "#notices", "HX-Reswap": "innerHTML"}
+        return render_template("_notice.html", message=message, kind="danger"), status, headers
+    return render_template("error.html", status=status.value, message=message), status
+
+
+def _roll_back(_error: BaseException | None = None) -> None:
+    db.session.rollback()
+
+
+def language_code() -> str:
+    """What belongs into the page's `lang` attribute."""
+    return "en" if str(get_locale()).startswith("en") else "zh-CN"

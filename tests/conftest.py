@@ -1,0 +1,137 @@
+"""Every test that uses `app` runs on SQLite and on PostgreSQL, each time on a fresh database."""
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import time_machine
+from flask import Flask
+from flask.testing import FlaskClient
+
+import config
+from app import create_app
+from outreach import clock
+from outreach.access import Role
+from outreach.accounts.models import User
+from outreach.db import db
+from tests import factories
+from tests.services import Postgres
+
+TUESDAY_MORNING = "2026-10-20T10:00:00+08:00"
+"""A working day inside office hours, in the middle of the campaign that the factories make."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    os.environ.setdefault("OUTREACH_TEST_ROOT", tempfile.mkdtemp(prefix="outreach-tests-"))
+    for name in [name for name in os.environ if name.startswith(("OUTREACH_", "DATABASE_URL"))]:
+        if name != "OUTREACH_TEST_ROOT":
+            del os.environ[name]
+
+
+@pytest.fixture(autouse=True)
+def tuesday_morning(request: pytest.FixtureRequest) -> Iterator[time_machine.Traveller | None]:
+    if request.node.get_closest_marker("processes") or request.node.get_closest_marker("browser"):
+        yield None  # other processes live in real time
+        return
+    with time_machine.travel(TUESDAY_MORNING) as traveller:
+        yield traveller
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Postgres:
+    return Postgres(Path(os.environ["OUTREACH_TEST_ROOT"]))
+
+
+@pytest.fixture(scope="session")
+def worker(request: pytest.FixtureRequest) -> str:
+    return getattr(request.config, "workerinput", {}).get("workerid", "main")
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    prepare(f"sqlite:///{path}", path.parent)
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(
+    postgres: Postgres, worker: str, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    name = f"template_{worker}"
+    prepare(postgres.create(name), tmp_path_factory.mktemp("postgres"))
+    return name
+
+
+def prepare(url: str, directory: Path) -> None:
+    """Brings an empty database to the newest schema."""
+    app = create_app(make_settings(url, directory))
+    with app.app_context():
+        db.create_all()
+        db.session.remove()
+        db.engine.dispose()
+
+
+def make_settings(url: str, directory: Path, **overrides: object) -> config.Settings:
+    return config.load(data_dir=directory, database_url=url, **overrides)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path, worker: str) -> Iterator[str]:
+    if request.param == "sqlite":
+        path = tmp_path / "test.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    name = f"test_{worker}"
+    yield server.create(name, request.getfixturevalue("postgres_template"))
+    server.drop(name)
+
+
+@pytest.fixture
+def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
+    """The application with a fresh database and an open context; tasks are noted, not run."""
+    app = create_app(make_settings(database_url, tmp_path))
+    app.config.update(TESTING=True, WTF_CSRF_ENABLED=False, RATELIMIT_ENABLED=False)
+    app.extensions["woken"] = []
+    app.extensions["outreach.wake"] = app.extensions["woken"].append
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+SignIn = Callable[..., FlaskClient]
+
+
+@pytest.fixture
+def sign_in(app: Flask) -> SignIn:
+    """`sign_in(Role.STAFF)` or `sign_in(user)`: a client whose session is that person's."""
+
+    def sign_in(who: Role | User = Role.STAFF) -> FlaskClient:
+        user = factories.make_user(role=who) if isinstance(who, Role) else who
+        client = app.test_client()
+        token = factories.make_login(user)
+        with client.session_transaction() as session:
+            session["login"] = token
+        return client
+
+    return sign_in
+
+
+@pytest.fixture
+def today():
+    return clock.today()

