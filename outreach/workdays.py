@@ -47,12 +47,7 @@ def is_workday(day: date) -> bool:
     entered = db.session.get(CalendarDay, day)
     if entered is not None:
         return entered.is_workday
-    try:
-        return bool(chinese_calendar.is_workday(day))
-    except NotImplementedError:
-        if db.session.get(CalendarYear, day.year) is None:
-            raise CalendarUnknown(day.year) from None
-        return day.weekday() < 5
+    return _is_announced_workday(day)
 
 
 def is_known(year: int) -> bool:
@@ -82,6 +77,26 @@ def add_workdays(start: date, count: int) -> date:
 
 def count_workdays(start: date, end: date) -> int:
     """Working days from `start` up to and including `end`; 0 when `end` is before `start`."""
-    return sum(
-        is_workday(start + timedelta(days=offset)) for offset in range((end - start).days + 1)
+    return len(list_workdays(start, end))
+
+
+def list_workdays(first: date, last: date) -> list[date]:
+    """Working days from `first` up to and including `last`, by one query for the whole period;
+    CalendarUnknown when nobody knows one of them."""
+    entered = db.session.execute(
+        sa.select(CalendarDay.day, CalendarDay.is_workday).where(
+            CalendarDay.day.between(first, last)
+        )
     )
+    known = dict(entered.all())
+    days = (first + timedelta(days=offset) for offset in range((last - first).days + 1))
+    return [day for day in days if (known[day] if day in known else _is_announced_workday(day))]
+
+
+def _is_announced_workday(day: date) -> bool:
+    try:
+        return bool(chinese_calendar.is_workday(day))
+    except NotImplementedError:
+        if db.session.get(CalendarYear, day.year) is None:
+            raise CalendarUnknown(day.year) from None
+        return day.weekday() < 5

@@ -1,0 +1,163 @@
+"""Promises and money are recorded here; nothing is ever edited, only reversed or withdrawn."""
+
+from datetime import date
+
+import sqlalchemy as sa
+from flask_babel import lazy_gettext as _
+
+from outreach import clock
+from outreach.accounts.models import User
+from outreach.campaigns.models import Campaign, Sector, Solicitation, Stage, StageCause
+from outreach.campaigns.services import advance_stage, change_stage, record_contact
+from outreach.db import db
+from outreach.errors import Refused
+from outreach.gifts.models import Gift, GiftBasis, GiftChannel, GiftKind, Pledge
+from outreach.units.models import ImportBatch, Unit
+
+
+def record_gift(  # noqa: PLR0913
+    *,
+    campaign: Campaign,
+    amount_fen: int,
+    kind: GiftKind,
+    received_on: date,
+    unit: Unit | None = None,
+    sector: Sector | None = None,
+    donor_count: int = 0,
+    basis: GiftBasis = GiftBasis.INTO_ACCOUNT,
+    channel: GiftChannel = GiftChannel.TRANSFER,
+    reference: str = "",
+    note: str = "",
+    may_publish: bool = False,
+    line_key: str | None = None,
+    batch: ImportBatch | None = None,
+    by: User | None = None,
+) -> Gift:
+    """Records money received. A unit's gift is stamped with the unit's sector in this campaign;
+    without unit and sector it is unallocated. `batch` must have been flushed."""
+    if amount_fen <= 0:
+        raise Refused(_("金额必须大于 0。"))
+    if received_on > clock.today():
+        raise Refused(_("到账日期不能晚于今天。"))
+    if unit is not None:
+        solicitation = _solicitation_of(campaign, unit)
+        if sector is not None and sector.id != solicitation.sector_id:
+            raise Refused(
+                _(
+                    "“%(unit)s”在本次活动中属于“%(sector)s”,与所选板块不一致。",
+                    unit=unit.name,
+                    sector=solicitation.sector.name,
+                )
+            )
+        sector = solicitation.sector
+        record_contact(solicitation, received_on)
+    elif sector is not None and sector.campaign_id != campaign.id:
+        raise Refused(_("“%(sector)s”不是本次活动的板块。", sector=sector.name))
+    gift = Gift(
+        campaign_id=campaign.id,
+        unit_id=unit.id if unit else None,
+        sector_id=sector.id if sector else None,
+        amount_fen=amount_fen,
+        kind=kind,
+        donor_count=donor_count,
+        basis=basis,
+        channel=channel,
+        received_on=received_on,
+        reference=reference,
+        note=note,
+        may_publish=may_publish,
+        line_key=line_key,
+        import_batch_id=batch.id if batch else None,
+        recorded_at=clock.now(),
+        recorded_by_id=by.id if by else None,
+    )
+    db.session.add(gift)
+    db.session.flush()
+    return gift
+
+
+def reverse_gift(gift: Gift, *, reason: str, by: User | None) -> Gift:
+    """Takes a gift back by a second one of the opposite amount, dated today, so that the figures
+    of past weeks stay as they were. Its `donor_count` is to be subtracted like its amount."""
+    if not reason:
+        raise Refused(_("请填写冲正原因。"))
+    if gift.reversal_of_id is not None:
+        raise Refused(_("这一笔本身就是冲正记录,不能再冲正。如冲正有误,请重新登记到账。"))
+    db.session.execute(sa.select(Gift.id).where(Gift.id == gift.id).with_for_update())
+    if db.session.scalar(sa.select(Gift.id).where(Gift.reversal_of_id == gift.id)) is not None:
+        raise Refused(_("这一笔已经冲正过了。"))
+    reversal = Gift(
+        campaign_id=gift.campaign_id,
+        unit_id=gift.unit_id,
+        sector_id=gift.sector_id,
+        amount_fen=-gift.amount_fen,
+        kind=gift.kind,
+        donor_count=gift.donor_count,
+        basis=gift.basis,
+        channel=gift.channel,
+        received_on=max(clock.today(), gift.received_on),
+        reference=gift.reference,
+        note=reason,
+        reversal_of_id=gift.id,
+        recorded_at=clock.now(),
+        recorded_by_id=by.id if by else None,
+    )
+    db.session.add(reversal)
+    db.session.flush()
+    return reversal
+
+
+def record_pledge(
+    solicitation: Solicitation,
+    *,
+    amount_fen: int,
+    due_on: date,
+    note: str = "",
+    by: User | None = None,
+) -> Pledge:
+    """Records what a unit promises; the promise before it is withdrawn. A unit that had declined
+    is taken up again by its promise."""
+    if amount_fen <= 0:
+        raise Refused(_("金额必须大于 0。"))
+    # The row is locked so that two people who record at once leave one open pledge, not two.
+    db.session.execute(
+        sa.select(Solicitation.id).where(Solicitation.id == solicitation.id).with_for_update()
+    )
+    now = clock.now()
+    for pledge in list_open_pledges(solicitation):
+        pledge.withdrawn_at = now
+    pledge = Pledge(
+        solicitation_id=solicitation.id,
+        amount_fen=amount_fen,
+        pledged_on=clock.today(),
+        due_on=due_on,
+        note=note,
+        recorded_at=now,
+        recorded_by_id=by.id if by else None,
+    )
+    db.session.add(pledge)
+    if solicitation.stage is Stage.DECLINED:
+        change_stage(solicitation, Stage.PLEDGED, cause=StageCause.PLEDGE, by=by)
+    advance_stage(solicitation, Stage.PLEDGED, cause=StageCause.PLEDGE, by=by)
+    record_contact(solicitation, pledge.pledged_on)
+    db.session.flush()
+    return pledge
+
+
+def list_open_pledges(solicitation: Solicitation) -> list[Pledge]:
+    return list(
+        db.session.scalars(
+            sa.select(Pledge).where(
+                Pledge.solicitation_id == solicitation.id, Pledge.withdrawn_at.is_(None)
+            )
+        )
+    )
+
+
+def _solicitation_of(campaign: Campaign, unit: Unit) -> Solicitation:
+    solicitation = db.session.scalar(
+        sa.select(Solicitation).filter_by(campaign_id=campaign.id, unit_id=unit.id)
+    )
+    if solicitation is None:
+        raise Refused(_("“%(unit)s”不在本次活动的单位名册中。请先把它加入名册。", unit=unit.name))
+    return solicitation
