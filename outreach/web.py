@@ -16,6 +16,7 @@ from flask import (
     Flask,
     Response,
     current_app,
+    has_request_context,
     jsonify,
     redirect,
     render_template,
@@ -165,7 +166,7 @@ def local_path(target: str) -> str:
 
 
 def _choose_locale() -> str:
-    return session.get("language", "zh_Hans_CN")
+    return session.get("language", "zh_Hans_CN") if has_request_context() else "zh_Hans_CN"
 
 
 def _dumps(value: object, **options: Any) -> str:
