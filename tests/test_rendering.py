@@ -1,0 +1,164 @@
+import pytest
+from flask import Flask
+
+from outreach.errors import Refused
+from outreach.messages import rendering
+from outreach.messages.models import Channel, Template, TemplateVersion
+from outreach.messages.rendering import PLACEHOLDERS, Severity, lint, render, render_html
+
+FIELDS = dict.fromkeys(PLACEHOLDERS, "某") | {"单位名称": "衡阳市财政局", "活动名称": "慈善一日捐"}
+POLITE = "您好：如贵单位有意参加，请回复本邮件。捐赠完全自愿。"
+
+
+def make_version(body: str, subject: str = "工作联系", channel: Channel = Channel.EMAIL):
+    template = Template(name="模板", channel=channel)
+    return TemplateVersion(template=template, number=1, subject=subject, body=body)
+
+
+def problems(channel: Channel, body: str, subject: str = "工作联系") -> list[str]:
+    findings = rendering.refusals(lint(channel, subject, body))
+    return [str(finding.message) for finding in findings]
+
+
+def warnings(channel: Channel, body: str, subject: str = "工作联系") -> list[str]:
+    return [
+        str(finding.message)
+        for finding in lint(channel, subject, body)
+        if finding.severity is Severity.WARN
+    ]
+
+
+def test_placeholders_are_replaced_in_subject_and_body():
+    rendered = render(make_version("((单位名称))，您好", "关于((活动名称))"), FIELDS)
+    assert rendered.subject == "关于慈善一日捐"
+    assert rendered.text == "衡阳市财政局，您好"
+    assert "衡阳市财政局，您好" in rendered.html
+
+
+def test_brackets_of_a_chinese_keyboard_work_too():
+    assert (
+        render(make_version("\uff08\uff08单位名称\uff09\uff09您好"), FIELDS).text
+        == "衡阳市财政局您好"
+    )
+
+
+def test_a_value_is_never_expanded_again():
+    fields = FIELDS | {"单位名称": "((劝募人电话))", "劝募人电话": "13800001234"}
+    assert render(make_version("致((单位名称))"), fields).text == "致((劝募人电话))"
+
+
+def test_a_value_cannot_break_out_of_the_subject_or_the_html():
+    fields = FIELDS | {"单位名称": "甲\r\nBcc: x@y.example =?utf-8?q?=0a?= <b>乙</b>"}
+    rendered = render(make_version("致((单位名称))", "致((单位名称))"), fields)
+    assert "\n" not in rendered.subject
+    assert "\r" not in rendered.subject
+    assert "=?" not in rendered.subject
+    assert "<b>" not in rendered.html
+    assert "&lt;b&gt;" in rendered.html
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ("((单位地址))您好", "((单位地址))"),
+        ("((config.SECRET_KEY))", "((config.SECRET_KEY))"),
+        ("(((单位名称)您好", "不成对"),
+        ("((单位名称，您好", "不成对"),
+        ("单位名称))您好", "不成对"),
+    ],
+)
+def test_unknown_and_unbalanced_placeholders_are_refused_by_name(body: str, named: str):
+    with pytest.raises(Refused, match=r".") as refusal:
+        render(make_version(body), FIELDS)
+    assert named in str(refusal.value.message)
+    assert any(named in problem for problem in problems(Channel.EMAIL, body + POLITE))
+
+
+@pytest.mark.parametrize(
+    "body", ["(见附件(二))", "\uff08见附件\uff08二\uff09\uff09", "{{ 7*7 }} {% x %} %(a)s"]
+)
+def test_other_brackets_are_left_alone(body: str):
+    assert render(make_version(body), FIELDS).text == body
+
+
+def test_html_has_paragraphs_and_links_and_nothing_from_outside():
+    html = render_html("第一段\n第二行\n\n见 https://a.example/x?a=1&b=2。\n<script>")
+    assert html.count("<p ") == 2
+    assert "第一段<br>\n第二行" in html
+    assert '<a href="https://a.example/x?a=1&amp;b=2"' in html
+    assert "<script" not in html
+    assert "src=" not in html
+    assert "url(" not in html
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "各单位不得推诿，实行摊派。自愿",
+        "人均不低于100元，自愿。",
+        "处级200元，科级100元。自愿",
+        "逾期将通报批评。自愿",
+        "公布未捐名单。自愿",
+        "强制参加。自愿",
+        "请务必于月底前捐款。自愿",
+    ],
+)
+def test_coercion_is_refused_with_a_reason(body: str):
+    assert problems(Channel.EMAIL, body)
+
+
+def test_a_promise_not_to_press_is_no_coercion():
+    assert problems(Channel.EMAIL, "坚持自愿，不搞摊派，严禁强制或变相摊派。") == []
+
+
+def test_hard_words_are_only_warned_of():
+    assert problems(Channel.EMAIL, "材料必须用黑色笔填写。捐赠自愿。") == []
+    assert any("必须" in text for text in warnings(Channel.EMAIL, "材料必须盖章。捐赠自愿。"))
+
+
+def test_an_email_without_the_voluntary_sentence_is_warned_of():
+    assert any("自愿" in text for text in warnings(Channel.EMAIL, "您好，请与我们联系。"))
+    assert warnings(Channel.EMAIL, POLITE) == []
+
+
+@pytest.mark.parametrize("subject", ["", "甲\nBcc: x@y.example", "=?utf-8?q?x?=", "甲\x07"])
+def test_dangerous_and_empty_subjects_are_refused(subject: str):
+    assert problems(Channel.EMAIL, POLITE, subject)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "请为困难家庭捐款",
+        "登记表见 https://a.example",
+        "登记表见 www.a.cn",
+        "请致电13800001234",
+        "请致电0734-8812345",
+        "((单位名称))去年((去年捐款))",
+        "请联系((劝募人电话))",
+        "",
+    ],
+)
+def test_what_providers_ban_from_text_messages_is_refused(body: str):
+    assert problems(Channel.SMS, body)
+
+
+def test_segments_count_the_signature():
+    signature = "【慈善总会】"
+    assert rendering.segments("字" * 64, signature) == 1
+    assert rendering.segments("字" * 65, signature) == 2
+    assert rendering.segments("字" * (134 - 6), signature) == 2
+    assert rendering.segments("字" * (135 - 6), signature) == 3
+
+
+def test_a_text_message_of_two_parts_is_warned_of():
+    assert any("2 条" in text for text in warnings(Channel.SMS, "通知" * 40))
+    assert warnings(Channel.SMS, "请于月底前报送登记表。") == []
+
+
+def test_default_templates_pass_the_check_without_a_finding(app: Flask):
+    for template in rendering.DEFAULT_TEMPLATES:
+        findings = lint(template.channel, template.subject, template.body)
+        assert [f for f in findings if f.severity is not Severity.HINT] == [], template.name
+        version = make_version(template.body, template.subject, template.channel)
+        assert "((" not in render(version, FIELDS).text
