@@ -2,10 +2,15 @@
 
 `chinesecalendar` knows the announced years and raises for others. A day that staff entered wins
 over it; a year that neither covers is unknown, and what depends on it is held.
+
+Who asks about many days loads the calendar once: `load_calendar()`. The functions of this module
+load it for one question.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 
 import chinese_calendar
 import sqlalchemy as sa
@@ -42,37 +47,80 @@ class CalendarYear(Base):
     confirmed_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
 
 
+@dataclass(frozen=True)
+class Calendar:
+    """The working days as they are known now. Every method raises CalendarUnknown when it comes
+    to a day that nobody knows."""
+
+    entered: Mapping[date, bool]
+    """Days that staff entered: whether offices work on them."""
+    confirmed_years: Set[int]
+
+    def is_workday(self, day: date) -> bool:
+        entered = self.entered.get(day)
+        if entered is not None:
+            return entered
+        announced = _announced(day)
+        if announced is not None:
+            return announced
+        if day.year not in self.confirmed_years:
+            raise CalendarUnknown(day.year)
+        return day.weekday() < 5
+
+    def is_known(self, year: int) -> bool:
+        return year in self.confirmed_years or _announced(date(year, 1, 1)) is not None
+
+    def next_workday(self, after: date) -> date:
+        """The first working day after `after`."""
+        day = after + timedelta(days=1)
+        while not self.is_workday(day):
+            day += timedelta(days=1)
+        return day
+
+    def add_workdays(self, start: date, count: int) -> date:
+        """The day on which `count` working days have passed since `start`."""
+        day = start
+        for _ in range(count):
+            day = self.next_workday(day)
+        return day
+
+    def list_workdays(self, first: date, last: date) -> list[date]:
+        """Working days from `first` up to and including `last`."""
+        days = (first + timedelta(days=offset) for offset in range((last - first).days + 1))
+        return [day for day in days if self.is_workday(day)]
+
+
+def load_calendar() -> Calendar:
+    """The calendar as the database has it; two queries, whatever the number of days."""
+    entered = db.session.execute(sa.select(CalendarDay.day, CalendarDay.is_workday))
+    return Calendar(
+        entered=dict(entered.all()),
+        confirmed_years=set(db.session.scalars(sa.select(CalendarYear.year))),
+    )
+
+
 def is_workday(day: date) -> bool:
     """Whether offices work on this day; CalendarUnknown when nobody knows."""
-    entered = db.session.get(CalendarDay, day)
-    if entered is not None:
-        return entered.is_workday
-    return _is_announced_workday(day)
+    return load_calendar().is_workday(day)
 
 
 def is_known(year: int) -> bool:
-    try:
-        is_workday(date(year, 1, 1))
-        is_workday(date(year, 12, 31))
-    except CalendarUnknown:
-        return False
-    return True
+    return load_calendar().is_known(year)
 
 
-def next_workday(after: date, is_free: Callable[[date], bool] = lambda day: True) -> date:
-    """The first working day after `after` for which `is_free` holds."""
-    day = after + timedelta(days=1)
-    while not (is_workday(day) and is_free(day)):
-        day += timedelta(days=1)
-    return day
+def next_workday(after: date) -> date:
+    """The first working day after `after`."""
+    return load_calendar().next_workday(after)
 
 
 def add_workdays(start: date, count: int) -> date:
     """The day on which `count` working days have passed since `start`."""
-    day = start
-    for _ in range(count):
-        day = next_workday(day)
-    return day
+    return load_calendar().add_workdays(start, count)
+
+
+def list_workdays(first: date, last: date) -> list[date]:
+    """Working days from `first` up to and including `last`; none when `last` is before `first`."""
+    return load_calendar().list_workdays(first, last)
 
 
 def count_workdays(start: date, end: date) -> int:
@@ -80,23 +128,13 @@ def count_workdays(start: date, end: date) -> int:
     return len(list_workdays(start, end))
 
 
-def list_workdays(first: date, last: date) -> list[date]:
-    """Working days from `first` up to and including `last`, by one query for the whole period;
-    CalendarUnknown when nobody knows one of them."""
-    entered = db.session.execute(
-        sa.select(CalendarDay.day, CalendarDay.is_workday).where(
-            CalendarDay.day.between(first, last)
-        )
-    )
-    known = dict(entered.all())
-    days = (first + timedelta(days=offset) for offset in range((last - first).days + 1))
-    return [day for day in days if (known[day] if day in known else _is_announced_workday(day))]
+@lru_cache(maxsize=4096)
+def _announced(day: date) -> bool | None:
+    """What the State Council announced; None for a year that the library does not know.
 
-
-def _is_announced_workday(day: date) -> bool:
+    Kept, because the library looks through all holidays for the years that it knows on each call.
+    """
     try:
         return bool(chinese_calendar.is_workday(day))
     except NotImplementedError:
-        if db.session.get(CalendarYear, day.year) is None:
-            raise CalendarUnknown(day.year) from None
-        return day.weekday() < 5
+        return None
