@@ -6,7 +6,7 @@ from typing import Any
 from flask import request
 from flask_babel import lazy_gettext as _
 from flask_wtf import FlaskForm
-from wtforms import DateField, Field, SelectField, StringField
+from wtforms import DateField, Field, PasswordField, SelectField, StringField
 from wtforms.validators import Optional, ValidationError
 
 from outreach import money
@@ -20,7 +20,8 @@ class Form(FlaskForm):
     class Meta(FlaskForm.Meta):
         def bind_field(self, form: Any, unbound_field: Any, options: dict[str, Any]) -> Field:
             filters = list(unbound_field.kwargs.get("filters", []))
-            if issubclass(unbound_field.field_class, StringField):
+            kind = unbound_field.field_class
+            if issubclass(kind, StringField) and not issubclass(kind, PasswordField):
                 filters.insert(0, _strip)
             return unbound_field.bind(form=form, filters=filters, **options)
 
@@ -67,8 +68,8 @@ class TermField(SelectField):
     ) -> None:
         choices: list[tuple[str, Any]] = [] if blank is None else [("", blank)]
 
-        def coerce(value: Any) -> Term | str:
-            return _member(terms, value) if value else ""
+        def coerce(value: Any) -> Term | None:
+            return _member(terms, value) if value else None
 
         super().__init__(
             label, validators, coerce=coerce, choices=choices + terms.choices(), **options
@@ -89,7 +90,10 @@ def positive(_form: FlaskForm, field: Field) -> None:
 
 
 def _member(terms: type[Term], value: str) -> Term:
-    return next(member for member in terms if member.value == value)
+    for member in terms:
+        if member.value == value:
+            return member
+    raise ValueError(value)
 
 
 def _strip(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import tomllib
 from collections.abc import Callable
 from datetime import date, datetime
@@ -9,6 +10,7 @@ from http import HTTPStatus
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from flask import (
@@ -22,6 +24,7 @@ from flask import (
     render_template,
     request,
     session,
+    url_for,
 )
 from flask.typing import ResponseReturnValue
 from flask_babel import Babel, get_locale
@@ -29,10 +32,11 @@ from flask_babel import lazy_gettext as _
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_wtf import CSRFProtect
+from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from outreach import access, clock, money
-from outreach.db import db
+from outreach.db import SAFE_METHODS, db
 from outreach.errors import OutreachError
 
 log = logging.getLogger(__name__)
@@ -161,8 +165,9 @@ def read_version() -> str:
 
 def local_path(target: str) -> str:
     """`target` when it is a path of this site, else the home page: no open redirects."""
-    is_local = target.startswith("/") and not target.startswith(("//", "/\\"))
-    return target if is_local and "\n" not in target and "\r" not in target else "/"
+    # Browsers drop tabs and line breaks, and read a backslash as a slash.
+    is_plain = not any(character <= " " or character == "\\" for character in target)
+    return target if is_plain and re.match("/(?!/)", target) else "/"
 
 
 def _choose_locale() -> str:
@@ -180,7 +185,7 @@ def _set_headers(response: Response) -> Response:
     response.headers["Referrer-Policy"] = "same-origin"
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     response.headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"
-    if request.is_secure:
+    if current_app.config["SESSION_COOKIE_SECURE"]:
         response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
     if request.endpoint != "static":
         response.headers.setdefault("Cache-Control", "no-store")
@@ -194,6 +199,10 @@ def _show_refusal(error: OutreachError) -> ResponseReturnValue:
 def _show_http_error(error: HTTPException) -> ResponseReturnValue:
     if error.response is not None:
         return error.response
+    if error.code == HTTPStatus.UNAUTHORIZED and not wants_json():
+        return _ask_to_sign_in()
+    if isinstance(error, CSRFError):
+        return _answer(HTTPStatus.BAD_REQUEST, str(EXPIRED_PAGE))
     return _answer(
         HTTPStatus(error.code or 500), str(MESSAGES.get(error.code or 500, error.description))
     )
@@ -214,6 +223,20 @@ MESSAGES = {
     429: _("操作过于频繁。请稍后再试。"),
     500: _("系统出错了,您的操作没有保存。我们已记录此问题,请稍后重试。"),
 }
+
+
+EXPIRED_PAGE = _("这个页面打开太久,已经过期,您的操作没有保存。请刷新页面后重试。")
+
+
+def _ask_to_sign_in() -> ResponseReturnValue:
+    """Leads back to the page afterwards; what was posted is not repeated by itself."""
+    if is_htmx():
+        page = urlsplit(request.headers.get("HX-Current-URL", ""))
+        target = page._replace(scheme="", netloc="").geturl()
+        login = url_for("accounts.login", next=local_path(target))
+        return "", HTTPStatus.UNAUTHORIZED, {"HX-Redirect": login}
+    here = request.full_path.rstrip("?") if request.method in SAFE_METHODS else None
+    return redirect(url_for("accounts.login", next=here))
 
 
 def _answer(status: HTTPStatus, message: str) -> ResponseReturnValue:

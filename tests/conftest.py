@@ -96,11 +96,26 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path, worker: str) ->
     server.drop(name)
 
 
+class Client(FlaskClient):
+    """Gives each request a context of its own, as in life: its own user, campaign and session.
+
+    Without it all requests of a test would share the context that the fixture `app` holds open,
+    and with it the first request's user. Rows that the test holds are read anew afterwards.
+    """
+
+    def open(self, *args, **options):
+        db.session.rollback()
+        with self.application.app_context():
+            return super().open(*args, **options)
+
+
 @pytest.fixture
 def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
     """The application with a fresh database and an open context; tasks are noted, not run."""
     app = create_app(make_settings(database_url, tmp_path))
     app.config.update(TESTING=True, WTF_CSRF_ENABLED=False, RATELIMIT_ENABLED=False)
+    app.config["PASSWORD_COST"] = {"time_cost": 1, "memory_cost": 8, "parallelism": 1}
+    app.test_client_class = Client
     app.extensions["woken"] = []
     app.extensions["outreach.wake"] = app.extensions["woken"].append
     with app.app_context():

@@ -63,3 +63,14 @@ class LoginSession(Base):
     user_agent: Mapped[str] = mapped_column(sa.String(200))
 
     user: Mapped[User] = relationship()
+
+
+class SignInAttempt(Base):
+    """A sign-in that failed, or that is being checked now; kept for a quarter of an hour."""
+
+    __tablename__ = "sign_in_attempt"
+
+    id: Mapped[PrimaryKey]
+    account_hash: Mapped[str] = mapped_column(sa.String(64), index=True)
+    address: Mapped[str] = mapped_column(sa.String(45), index=True)
+    at: Mapped[datetime]

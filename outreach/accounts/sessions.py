@@ -2,11 +2,12 @@
 
 import hashlib
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from flask import Flask, g, request, session
+from flask import Flask, request, session
 from flask_login import LoginManager
+from sqlalchemy.orm import contains_eager
 
 from outreach import clock
 from outreach.accounts.models import LoginSession, User
@@ -27,13 +28,11 @@ def install(app: Flask) -> None:
 
 def start_session(user: User) -> None:
     """Signs the person in on this browser; whatever the browser's session held before is gone."""
+    end_session()
     token = secrets.token_urlsafe(32)
-    language = session.get("language")
-    session.clear()
     session["login"] = token
-    if language:
-        session["language"] = language
     now = clock.now()
+    db.session.execute(sa.delete(LoginSession).where(~_is_alive(now)))
     db.session.add(
         LoginSession(
             token_hash=_hash(token),
@@ -48,10 +47,14 @@ def start_session(user: User) -> None:
 
 
 def end_session() -> None:
+    """Signs this browser out; only the language it reads stays."""
     db.session.execute(
         sa.delete(LoginSession).where(LoginSession.token_hash == _hash(session.get("login", "")))
     )
+    language = session.get("language")
     session.clear()
+    if language:
+        session["language"] = language
 
 
 def end_all_sessions(user: User) -> None:
@@ -60,37 +63,38 @@ def end_all_sessions(user: User) -> None:
 
 
 def _load_user() -> User | None:
-    token = session.get("login")
-    if not token:
-        return None
-    now = clock.now()
-    row = db.session.execute(
-        sa.select(LoginSession, User)
-        .join(User, User.id == LoginSession.user_id)
-        .where(
-            LoginSession.token_hash == _hash(token),
-            LoginSession.expires_at > now,
-            LoginSession.last_seen_at > now - IDLE,
-            User.is_enabled,
-        )
-    ).one_or_none()
-    if row is None:
-        return None
-    login, user = row
-    if login.last_seen_at < now - SEEN_EVERY:
+    token = session.get("login", "")
+    login = _find_login(token) if token else None
+    if login is not None and login.last_seen_at < clock.now() - SEEN_EVERY:
         _mark_seen(login.id)
-    g.login_session_id = login.id
-    return user
+        login = _find_login(token)
+    return login.user if login else None
+
+
+def _find_login(token: str) -> LoginSession | None:
+    return db.session.scalar(
+        sa.select(LoginSession)
+        .join(LoginSession.user)
+        .where(LoginSession.token_hash == _hash(token), _is_alive(clock.now()), User.is_enabled)
+        .options(contains_eager(LoginSession.user))
+    )
+
+
+def _is_alive(now: datetime) -> sa.ColumnElement[bool]:
+    return sa.and_(LoginSession.expires_at > now, LoginSession.last_seen_at > now - IDLE)
 
 
 def _mark_seen(login_id: int) -> None:
-    """In a transaction of its own: the page that is being read may be a read-only one."""
-    with db.engine.begin() as connection:
-        connection.execute(
-            sa.update(LoginSession)
-            .where(LoginSession.id == login_id)
-            .values(last_seen_at=clock.now())
-        )
+    """In a transaction of its own that begins with the write: SQLite refuses to write in one that
+    has already read when somebody else wrote in between."""
+    db.session.rollback()
+    db.session.execute(
+        sa.update(LoginSession)
+        .where(LoginSession.id == login_id)
+        .values(last_seen_at=clock.now())
+        .execution_options(synchronize_session=False)
+    )
+    db.session.commit()
 
 
 def _hash(token: str) -> str:
