@@ -12,6 +12,7 @@ from outreach.campaigns.services import advance_stage, change_stage, record_cont
 from outreach.db import db
 from outreach.errors import Refused
 from outreach.gifts.models import Gift, GiftBasis, GiftChannel, GiftKind, Pledge
+from outreach.gifts.queries import list_open_pledges
 from outreach.units.models import ImportBatch, Unit
 
 
@@ -142,16 +143,6 @@ def record_pledge(
     record_contact(solicitation, pledge.pledged_on)
     db.session.flush()
     return pledge
-
-
-def list_open_pledges(solicitation: Solicitation) -> list[Pledge]:
-    return list(
-        db.session.scalars(
-            sa.select(Pledge).where(
-                Pledge.solicitation_id == solicitation.id, Pledge.withdrawn_at.is_(None)
-            )
-        )
-    )
 
 
 def _solicitation_of(campaign: Campaign, unit: Unit) -> Solicitation:

@@ -4,16 +4,16 @@ Money decides over the stage: a unit has given when its net gifts reach its open
 above nothing without a pledge. Outstanding = not given, not declined, not exempt.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import accumulate
-from typing import Any
+from itertools import accumulate, chain
+from typing import TypeVar
 
 import sqlalchemy as sa
 from flask_babel import lazy_gettext as _
 from sqlalchemy.orm import contains_eager
+from sqlalchemy.orm.attributes import set_committed_value
 
 from outreach import clock, workdays
 from outreach.accounts.models import User
@@ -22,9 +22,20 @@ from outreach.campaigns.models import Campaign, Sector, SectorLineage, Solicitat
 from outreach.campaigns.pace import DayAmount, PaceBasis
 from outreach.campaigns.queries import in_scope
 from outreach.db import db
-from outreach.gifts.models import Gift, GiftKind, Pledge
+from outreach.gifts.models import GiftKind
+from outreach.gifts.queries import (
+    UnitMoney,
+    count_units,
+    or_zero,
+    sum_by_day,
+    sum_by_sector,
+    sum_by_sector_and_day,
+    sum_by_unit,
+)
 from outreach.terms import Term
 from outreach.units.models import Unit, UnitAlias
+
+Row = TypeVar("Row", Sector, User)
 
 
 class Status(Term):
@@ -95,7 +106,7 @@ def list_standings(  # noqa: PLR0913
 ) -> list[Standing]:
     """Standings in the order of sectors and names. Without a viewer the machine asks and sees
     all; `search` looks into names, former names and pinyin initials."""
-    query = _Query(campaign)
+    money = UnitMoney(campaign)
     conditions = []
     if viewer is not None:
         conditions.append(in_scope(viewer, Solicitation.sector_id))
@@ -106,14 +117,15 @@ def list_standings(  # noqa: PLR0913
     if search.strip():
         conditions.append(_matches(search.strip()))
     if outstanding_only:
-        conditions.append(query.is_outstanding)
-    return query.fetch(*conditions, today=today or clock.today())
+        conditions.append(money.is_outstanding)
+    return _fetch(campaign, money, conditions, today or clock.today())
 
 
 def find_standing(solicitation: Solicitation) -> Standing:
     """The standing of one unit as the database has it now."""
-    query = _Query(solicitation.campaign)
-    return query.fetch(Solicitation.id == solicitation.id, today=clock.today())[0]
+    campaign = solicitation.campaign
+    is_it = Solicitation.id == solicitation.id
+    return _fetch(campaign, UnitMoney(campaign), [is_it], clock.today())[0]
 
 
 @dataclass(frozen=True)
@@ -155,44 +167,13 @@ class SectorFigures:
         return pace.is_lagging(self.lag, self.lag_margin_percent)
 
 
-def sector_figures(
-    campaign: Campaign, *, viewer: User | None = None, today: date | None = None
-) -> list[SectorFigures]:
-    """Figures of the sectors that the viewer may see, in the federation's order."""
-    is_visible = in_scope(viewer, Sector.id) if viewer else sa.true()
-    sectors = db.session.scalars(
-        sa.select(Sector)
-        .where(Sector.campaign_id == campaign.id, is_visible)
-        .order_by(Sector.position)
-    ).all()
-    counts = _count_units(campaign)
-    amounts = _sum_by_sector(campaign)
-    history = _history_by_sector(campaign)
-    calendar = _Calendar(campaign)
-    today = today or clock.today()
-    figures = []
-    for sector in sectors:
-        units, given, outstanding = counts.get(sector.id, (0, 0, 0))
-        figures.append(
-            SectorFigures(
-                sector=sector,
-                amount_fen=amounts.get(sector.id, 0),
-                previous_fen=sum(amount for _day, amount in history[sector.id]),
-                unit_count=units,
-                given_count=given,
-                outstanding_count=outstanding,
-                pace_share=calendar.expected_share(today, history[sector.id]),
-                lag_margin_percent=campaign.lag_margin_percent,
-            )
-        )
-    return figures
-
-
 @dataclass(frozen=True)
 class CampaignFigures:
     total_fen: int
     allocated_fen: int
     """Credited to a sector; with `unallocated_fen` it makes the total."""
+    unallocated_fen: int
+    individual_fen: int
     previous_total_fen: int
     previous_by_now_fen: int
     """What last year had brought by the same working day."""
@@ -200,13 +181,8 @@ class CampaignFigures:
     unit_count: int
     given_count: int
     outstanding_count: int
-    individual_fen: int
     pace_share: float
     pace_basis: PaceBasis
-
-    @property
-    def unallocated_fen(self) -> int:
-        return self.total_fen - self.allocated_fen
 
     @property
     def share(self) -> float | None:
@@ -215,117 +191,113 @@ class CampaignFigures:
         return self.total_fen / whole if whole > 0 else None
 
 
+@dataclass(frozen=True)
+class Figures:
+    campaign: CampaignFigures
+    sectors: list[SectorFigures]
+
+
+def read_figures(
+    campaign: Campaign, *, viewer: User | None = None, today: date | None = None
+) -> Figures:
+    """Figures of the campaign and of the sectors that the viewer may see, in the federation's
+    order. A page that needs both asks here: together they cost six queries."""
+    books = _Books(campaign, today or clock.today())
+    sectors = [
+        books.sector(sector, predecessors)
+        for sector, predecessors in _list_sectors(campaign, viewer)
+    ]
+    return Figures(books.whole(), sectors)
+
+
+def sector_figures(
+    campaign: Campaign, *, viewer: User | None = None, today: date | None = None
+) -> list[SectorFigures]:
+    return read_figures(campaign, viewer=viewer, today=today).sectors
+
+
 def campaign_figures(campaign: Campaign, *, today: date | None = None) -> CampaignFigures:
-    total, allocated, individual = db.session.execute(
-        sa.select(
-            _sum_fen(),
-            _sum_fen(Gift.sector_id.is_not(None)),
-            _sum_fen(Gift.kind == GiftKind.INDIVIDUAL),
-        ).where(Gift.campaign_id == campaign.id)
-    ).one()
-    counts = _count_units(campaign).values()
-    history = _sum_by_day(campaign.previous_id)
-    calendar = _Calendar(campaign)
-    share = calendar.expected_share(today or clock.today(), history)
-    previous_total = sum(amount for _day, amount in history)
-    return CampaignFigures(
-        total_fen=total,
-        allocated_fen=allocated,
-        previous_total_fen=previous_total,
-        previous_by_now_fen=round(previous_total * share),
-        goal_fen=campaign.goal_fen,
-        unit_count=sum(units for units, _given, _outstanding in counts),
-        given_count=sum(given for _units, given, _outstanding in counts),
-        outstanding_count=sum(outstanding for _units, _given, outstanding in counts),
-        individual_fen=individual,
-        pace_share=share,
-        pace_basis=calendar.basis(history),
-    )
+    return _Books(campaign, today or clock.today()).whole()
 
 
 def cumulative(campaign: Campaign) -> list[tuple[date, int]]:
     """Running total in fen at the end of each day on which something came in."""
-    daily = _sum_by_day(campaign.id)
+    daily = sum_by_day(campaign.id)
     running = accumulate(amount for _day, amount in daily)
     return [(day, total) for (day, _amount), total in zip(daily, running, strict=True)]
 
 
-class _Query:
-    """Solicitations of a campaign joined with the sums of their money."""
+class _Books:
+    """What the figures are made of, read once."""
 
-    def __init__(self, campaign: Campaign) -> None:
-        self.gifts = _sum_by_unit(campaign.id, "given")
-        self.previous = _sum_by_unit(campaign.previous_id, "before")
-        self.pledges = (
-            sa.select(
-                Pledge.solicitation_id,
-                sa.func.sum(Pledge.amount_fen).label("amount"),
-                sa.func.max(Pledge.due_on).label("due_on"),
-            )
-            .where(Pledge.withdrawn_at.is_(None))
-            .group_by(Pledge.solicitation_id)
-            .subquery("promised")
-        )
-        self.given = _or_zero(self.gifts.c.amount)
-        self.pledged = _or_zero(self.pledges.c.amount)
-        self.source = sa.outerjoin(
-            sa.outerjoin(Solicitation, self.gifts, self.gifts.c.unit_id == Solicitation.unit_id),
-            self.pledges,
-            self.pledges.c.solicitation_id == Solicitation.id,
-        )
-        self.is_in_campaign = Solicitation.campaign_id == campaign.id
-        self.has_given = sa.and_(self.given > 0, self.given >= self.pledged)
-        self.is_outstanding = sa.and_(
-            ~self.has_given,
-            Solicitation.stage != Stage.DECLINED,
-            Solicitation.is_exempt.is_(False),
+    def __init__(self, campaign: Campaign, today: date) -> None:
+        self.campaign = campaign
+        self.today = today
+        self.counts = count_units(campaign)
+        self.amounts = sum_by_sector(campaign)
+        self.history = sum_by_sector_and_day(campaign.previous_id)
+        self.calendar = _Calendar(campaign)
+
+    def sector(self, sector: Sector, predecessors: Collection[int]) -> SectorFigures:
+        history = [entry for row in predecessors for entry in self.history.get(row, ())]
+        units, given, outstanding = self.counts.get(sector.id, (0, 0, 0))
+        return SectorFigures(
+            sector=sector,
+            amount_fen=sum(self.amounts.get((sector.id, kind), 0) for kind in GiftKind),
+            previous_fen=sum(amount for _day, amount in history),
+            unit_count=units,
+            given_count=given,
+            outstanding_count=outstanding,
+            pace_share=self.calendar.expected_share(self.today, history),
+            lag_margin_percent=self.campaign.lag_margin_percent,
         )
 
-    def fetch(self, *conditions: sa.ColumnElement[bool], today: date) -> list[Standing]:
-        statement = (
-            sa.select(
-                Solicitation,
-                self.given,
-                self.pledged,
-                self.pledges.c.due_on,
-                _or_zero(self.previous.c.amount),
-            )
-            .select_from(self.source)
-            .outerjoin(self.previous, self.previous.c.unit_id == Solicitation.unit_id)
-            .join(Solicitation.unit)
-            .join(Solicitation.sector)
-            .outerjoin(Solicitation.solicitor)
-            .options(
-                contains_eager(Solicitation.unit),
-                contains_eager(Solicitation.sector),
-                contains_eager(Solicitation.solicitor),
-            )
-            .where(self.is_in_campaign, *conditions)
-            .order_by(Sector.position, Unit.name, Solicitation.id)
+    def whole(self) -> CampaignFigures:
+        history = list(chain.from_iterable(self.history.values()))
+        previous_total = sum(amount for _day, amount in history)
+        share = self.calendar.expected_share(self.today, history)
+        total = sum(self.amounts.values())
+        unallocated = sum(self.amounts.get((None, kind), 0) for kind in GiftKind)
+        units, given, outstanding = (
+            sum(column) for column in zip((0, 0, 0), *self.counts.values(), strict=True)
         )
-        return [
-            Standing(solicitation, given, pledged, due_on, before, solicitation.days_silent(today))
-            for solicitation, given, pledged, due_on, before in db.session.execute(statement)
-        ]
+        return CampaignFigures(
+            total_fen=total,
+            allocated_fen=total - unallocated,
+            unallocated_fen=unallocated,
+            individual_fen=sum(
+                amount
+                for (_sector, kind), amount in self.amounts.items()
+                if kind is GiftKind.INDIVIDUAL
+            ),
+            previous_total_fen=previous_total,
+            previous_by_now_fen=round(previous_total * share),
+            goal_fen=self.campaign.goal_fen,
+            unit_count=units,
+            given_count=given,
+            outstanding_count=outstanding,
+            pace_share=share,
+            pace_basis=self.calendar.basis(history),
+        )
 
 
 class _Calendar:
     """The days that count in this campaign and in last year's."""
 
     def __init__(self, campaign: Campaign) -> None:
+        before = campaign.previous or campaign
+        first = min(before.starts_on, campaign.starts_on)
+        last = max(before.ends_on, campaign.ends_on)
         self.is_known = True
-        periods = [campaign, campaign.previous or campaign]
         try:
-            self.days, self.history_days = (
-                workdays.list_workdays(period.starts_on, period.ends_on) for period in periods
-            )
+            days = workdays.list_workdays(first, last)
         except workdays.CalendarUnknown:
             self.is_known = False
-            self.days, self.history_days = (
-                pace.calendar_days(period.starts_on, period.ends_on) for period in periods
-            )
+            days = pace.calendar_days(first, last)
+        self.days = [day for day in days if campaign.starts_on <= day <= campaign.ends_on]
+        self.history_days = [day for day in days if before.starts_on <= day <= before.ends_on]
 
-    def expected_share(self, today: date, history: Iterable[DayAmount]) -> float:
+    def expected_share(self, today: date, history: Collection[DayAmount]) -> float:
         return pace.expected_share(today, self.days, history, self.history_days)
 
     def basis(self, history: Collection[DayAmount]) -> PaceBasis:
@@ -334,77 +306,68 @@ class _Calendar:
         return PaceBasis.LAST_YEAR if history else PaceBasis.STRAIGHT_LINE
 
 
-def _sum_fen(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
-    """Sum of the gifts for which the conditions hold; 0 without any."""
-    total: sa.ColumnElement[Any] = sa.func.sum(Gift.amount_fen)
-    if conditions:
-        total = sa.func.sum(Gift.amount_fen).filter(*conditions)
-    return _or_zero(total)
-
-
-def _or_zero(amount: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
-    # PostgreSQL adds bigints up to a numeric, which arrives as Decimal.
-    return sa.cast(sa.func.coalesce(amount, 0), sa.BigInteger)
-
-
-def _sum_by_unit(campaign_id: int | None, name: str) -> sa.Subquery:
-    return (
-        sa.select(Gift.unit_id, _sum_fen().label("amount"))
-        .where(Gift.campaign_id == campaign_id, Gift.unit_id.is_not(None))
-        .group_by(Gift.unit_id)
-        .subquery(name)
-    )
-
-
-def _sum_by_sector(campaign: Campaign) -> dict[int, int]:
+def _list_sectors(campaign: Campaign, viewer: User | None) -> list[tuple[Sector, list[int]]]:
+    """Each sector with the ids of last year's sectors that it continues."""
     rows = db.session.execute(
-        sa.select(Gift.sector_id, _sum_fen())
-        .where(Gift.campaign_id == campaign.id)
-        .group_by(Gift.sector_id)
-    )
-    return {sector_id: amount for sector_id, amount in rows if sector_id is not None}
-
-
-def _sum_by_day(campaign_id: int | None) -> list[DayAmount]:
-    rows = db.session.execute(
-        sa.select(Gift.received_on, _sum_fen())
-        .where(Gift.campaign_id == campaign_id)
-        .group_by(Gift.received_on)
-        .order_by(Gift.received_on)
-    )
-    return [(day, amount) for day, amount in rows]
-
-
-def _history_by_sector(campaign: Campaign) -> dict[int, list[DayAmount]]:
-    """What came in last year, by day, for each of this year's sectors through its lineage."""
-    rows = db.session.execute(
-        sa.select(SectorLineage.sector_id, Gift.received_on, _sum_fen())
-        .join(Sector, Sector.id == SectorLineage.sector_id)
-        .join(Gift, Gift.sector_id == SectorLineage.predecessor_id)
-        .where(Sector.campaign_id == campaign.id)
-        .group_by(SectorLineage.sector_id, Gift.received_on)
-    )
-    history: defaultdict[int, list[DayAmount]] = defaultdict(list)
-    for sector_id, day, amount in rows:
-        history[sector_id].append((day, amount))
-    return history
-
-
-def _count_units(campaign: Campaign) -> dict[int, tuple[int, int, int]]:
-    """Units, units that have given and units outstanding, by sector."""
-    query = _Query(campaign)
-    rows = db.session.execute(
-        sa.select(
-            Solicitation.sector_id,
-            sa.func.count(),
-            sa.func.count().filter(query.has_given),
-            sa.func.count().filter(query.is_outstanding),
+        sa.select(Sector, SectorLineage.predecessor_id)
+        .outerjoin(SectorLineage, SectorLineage.sector_id == Sector.id)
+        .where(
+            Sector.campaign_id == campaign.id, in_scope(viewer, Sector.id) if viewer else sa.true()
         )
-        .select_from(query.source)
-        .where(query.is_in_campaign)
-        .group_by(Solicitation.sector_id)
+        .order_by(Sector.position, Sector.id)
     )
-    return {sector_id: (units, given, outstanding) for sector_id, units, given, outstanding in rows}
+    sectors: dict[Sector, list[int]] = {}
+    for sector, predecessor_id in rows:
+        sectors.setdefault(sector, []).extend([predecessor_id] if predecessor_id else [])
+    return list(sectors.items())
+
+
+def _fetch(
+    campaign: Campaign,
+    money: UnitMoney,
+    conditions: Iterable[sa.ColumnElement[bool]],
+    today: date,
+) -> list[Standing]:
+    previous = sum_by_unit(campaign.previous_id).subquery("previous")
+    statement = (
+        sa.select(
+            Solicitation,
+            money.given,
+            money.pledged,
+            money.due_on,
+            or_zero(previous.c.amount),
+        )
+        .select_from(money.source)
+        .outerjoin(previous, previous.c.unit_id == Solicitation.unit_id)
+        .join(Solicitation.unit)
+        .join(Solicitation.sector)
+        .options(contains_eager(Solicitation.unit))
+        .where(money.is_in_campaign, *conditions)
+        .order_by(Sector.position, Unit.name, Solicitation.id)
+    )
+    rows = db.session.execute(statement).all()
+    _attach_few(campaign, [row[0] for row in rows])
+    return [
+        Standing(solicitation, given, pledged, due_on, before, solicitation.days_silent(today))
+        for solicitation, given, pledged, due_on, before in rows
+    ]
+
+
+def _attach_few(campaign: Campaign, solicitations: Sequence[Solicitation]) -> None:
+    """Sets what few rows share; joined to each row of a long list it would double its cost."""
+    sectors = _by_id(Sector, {row.sector_id for row in solicitations})
+    solicitors = _by_id(User, {row.solicitor_id for row in solicitations if row.solicitor_id})
+    for row in solicitations:
+        set_committed_value(row, "campaign", campaign)
+        set_committed_value(row, "sector", sectors[row.sector_id])
+        set_committed_value(
+            row, "solicitor", solicitors[row.solicitor_id] if row.solicitor_id else None
+        )
+
+
+def _by_id(table: type[Row], ids: Collection[int]) -> dict[int, Row]:
+    rows = db.session.scalars(sa.select(table).where(table.id.in_(ids))) if ids else ()
+    return {row.id: row for row in rows}
 
 
 def _matches(text: str) -> sa.ColumnElement[bool]:
