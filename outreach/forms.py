@@ -6,7 +6,7 @@ from typing import Any
 from flask import request
 from flask_babel import lazy_gettext as _
 from flask_wtf import FlaskForm
-from wtforms import DateField, Field, PasswordField, SelectField, StringField
+from wtforms import DateField, Field, PasswordField, SelectChoice, SelectField, StringField
 from wtforms.validators import Optional, ValidationError
 
 from outreach import money
@@ -66,13 +66,17 @@ class TermField(SelectField):
         validators: Any = None,
         **options: Any,
     ) -> None:
-        choices: list[tuple[str, Any]] = [] if blank is None else [("", blank)]
+        choices = ([] if blank is None else [("", blank)]) + terms.choices()
 
         def coerce(value: Any) -> Term | None:
             return _member(terms, value) if value else None
 
         super().__init__(
-            label, validators, coerce=coerce, choices=choices + terms.choices(), **options
+            label,
+            validators,
+            coerce=coerce,
+            choices=[SelectChoice(value, text) for value, text in choices],
+            **options,
         )
 
 

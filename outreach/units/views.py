@@ -1,3 +1,70 @@
-from flask import Blueprint
+from flask import Blueprint, flash, redirect, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_babel import lazy_gettext as _
+
+from outreach import clock
+from outreach.db import db
+from outreach.errors import Refused
+from outreach.forms import check_version
+from outreach.units import contacts
+from outreach.units.forms import ContactForm, EndContactForm, RevealForm
+from outreach.web import is_htmx, local_path
 
 bp = Blueprint("units", __name__, url_prefix="/units")
+bp.add_app_template_global(contacts.RevealReason.choices, "reveal_reasons")
+
+
+@bp.route("/<int:unit_id>/contacts/new", methods=["GET", "POST"])
+def create_contact(unit_id: int) -> ResponseReturnValue:
+    unit = contacts.get_unit(unit_id)
+    form = ContactForm(valid_from=clock.today())
+    if form.validate_on_submit():
+        contacts.create_contact(unit, form.details())
+        db.session.commit()
+        flash(_("联系人已添加。"), "success")
+        return _return()
+    return render_template("units/contact.html", form=form, unit=unit, contact=None)
+
+
+@bp.route("/contacts/<int:contact_id>", methods=["GET", "POST"])
+def edit_contact(contact_id: int) -> ResponseReturnValue:
+    contact = contacts.get_contact(contact_id)
+    form = ContactForm(
+        data={name: getattr(contact, name) for name in ("name", "title", "role", "valid_from")}
+    )
+    if form.validate_on_submit():
+        check_version(contact.version)
+        contacts.update_contact(contact, form.details(contact))
+        db.session.commit()
+        flash(_("联系人已修改。"), "success")
+        return _return()
+    return render_template("units/contact.html", form=form, unit=contact.unit, contact=contact)
+
+
+@bp.post("/contacts/<int:contact_id>/end")
+def end_contact(contact_id: int) -> ResponseReturnValue:
+    contact = contacts.get_contact(contact_id)
+    form = EndContactForm()
+    if not form.validate():
+        raise Refused(_("请填写正确的日期。"))
+    check_version(contact.version)
+    contacts.end_contact(contact, form.valid_to.data)
+    db.session.commit()
+    flash(_("任职日期已保存。"), "success")
+    return _return()
+
+
+@bp.post("/contacts/<int:contact_id>/reveal")
+def reveal_contact(contact_id: int) -> ResponseReturnValue:
+    contact = contacts.get_contact(contact_id)
+    form = RevealForm()
+    if not form.validate():
+        raise Refused(_("请选择查看号码的用途。"))
+    contacts.reveal_contact(contact, form.reason.data)
+    db.session.commit()
+    page = "units/_revealed.html" if is_htmx() else "units/revealed.html"
+    return render_template(page, contact=contact)
+
+
+def _return() -> ResponseReturnValue:
+    return redirect(local_path(request.args.get("next", "")))

@@ -1,0 +1,80 @@
+"""Changes to the people at a unit who answer for the campaign."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from flask_babel import lazy_gettext as _
+
+from outreach import audit
+from outreach.db import db
+from outreach.errors import NotFound, Refused
+from outreach.terms import Term
+from outreach.units.models import Contact, ContactRole, Unit
+
+
+class RevealReason(Term):
+    """Why somebody needs a number in full; the audit trail keeps it."""
+
+    CALL = "call", _("电话联系")
+    VISIT = "visit", _("安排走访")
+    MEETING = "meeting", _("会议通知")
+    CHECK = "check", _("核对信息")
+
+
+@dataclass(frozen=True)
+class Details:
+    name: str
+    title: str
+    role: ContactRole
+    mobile: str
+    """E.164, or empty."""
+    email: str
+    """Lower case, or empty."""
+    valid_from: date
+
+
+def get_unit(unit_id: int) -> Unit:
+    unit = db.session.get(Unit, unit_id)
+    if unit is None:
+        raise NotFound(_("没有这个单位。"))
+    return unit
+
+
+def get_contact(contact_id: int) -> Contact:
+    contact = db.session.get(Contact, contact_id)
+    if contact is None:
+        raise NotFound(_("没有这位联系人。"))
+    return contact
+
+
+def create_contact(unit: Unit, details: Details) -> Contact:
+    contact = Contact(unit_id=unit.id, **vars(details))
+    db.session.add(contact)
+    db.session.flush()
+    audit.record("create.contact", f"contact:{contact.id}", unit=unit.id)
+    return contact
+
+
+def update_contact(contact: Contact, details: Details) -> None:
+    _check_period(details.valid_from, contact.valid_to)
+    changed = [name for name, value in vars(details).items() if getattr(contact, name) != value]
+    for name in changed:
+        setattr(contact, name, getattr(details, name))
+    audit.record("change.contact", f"contact:{contact.id}", fields=changed)
+
+
+def end_contact(contact: Contact, valid_to: date | None) -> None:
+    """`valid_to` is the last day on which the person answers for the unit; None takes it back."""
+    _check_period(contact.valid_from, valid_to)
+    contact.valid_to = valid_to
+    day = valid_to.isoformat() if valid_to else None
+    audit.record("end.contact", f"contact:{contact.id}", valid_to=day)
+
+
+def reveal_contact(contact: Contact, reason: RevealReason) -> None:
+    audit.record("reveal.contact", f"contact:{contact.id}", reason=reason)
+
+
+def _check_period(valid_from: date, valid_to: date | None) -> None:
+    if valid_to is not None and valid_to < valid_from:
+        raise Refused(_("截止日不能早于开始日 %(day)s。", day=valid_from.isoformat()))
