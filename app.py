@@ -1,5 +1,7 @@
 """The composition root: what is put together with what."""
 
+import threading
+
 from flask import Flask
 
 import config
@@ -17,7 +19,8 @@ from outreach.reminders.views import bp as reminders
 from outreach.settings.views import bp as settings_pages
 from outreach.units.views import bp as units
 from outreach.visits.views import bp as visits
-from tasks import queue
+from tasks import embedded, queue
+from tasks.timetable import TIMETABLE
 
 BLUEPRINTS = (
     accounts,
@@ -50,6 +53,19 @@ def create_app(settings: config.Settings | None = None) -> Flask:
         app.register_blueprint(blueprint)
     app.before_request(scope.load_campaign)
     cli.install(app)
-    queue.bind(app, settings.redis_url)
-    app.extensions["outreach.wake"] = queue.wake
+    install_tasks(app, settings)
     return app
+
+
+def install_tasks(app: Flask, settings: config.Settings) -> None:
+    """Decides who runs a task that is woken: threads of this process, or Celery's workers."""
+    app.extensions["outreach.timetable"] = TIMETABLE
+    app.extensions["outreach.stopping"] = threading.Event()
+    app.cli.add_command(embedded.serve)
+    queue.bind(app, settings.redis_url)
+    if settings.is_embedded:
+        worker = embedded.InProcessWorker(app, settings.worker_threads)
+        app.extensions["outreach.worker"] = worker
+        app.extensions["outreach.wake"] = worker.wake
+    else:
+        app.extensions["outreach.wake"] = queue.wake

@@ -2,25 +2,81 @@
 never work, because every task reads what there is to do from the database."""
 
 import logging
+from contextlib import nullcontext
 from typing import Any
 
 from celery import Celery, Task
-from flask import Flask
+from flask import Flask, has_app_context
 from kombu.exceptions import OperationalError
+
+from outreach import clock, jobs
+from outreach.db import db
+from outreach.jobs import Job, JobResult
 
 log = logging.getLogger(__name__)
 
+PREFIX = "outreach."
+TASK_MODULES = ("tasks.delivery", "tasks.waves", "tasks.visits", "tasks.digests")
+
 
 class ContextTask(Task):
-    """Runs inside the Flask application that `bind` was given."""
+    """Runs inside the Flask application that `bind` was given. A task of the timetable leaves a
+    row that says how it went; what it returns, a short text, is kept as the detail."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        with self.app.flask_app.app_context():
-            return self.run(*args, **kwargs)
+        with nullcontext() if has_app_context() else self.app.flask_app.app_context():
+            job = jobs.find_job(self.name.removeprefix(PREFIX))
+            if job is None:
+                return self.run(*args, **kwargs)
+            return self._sweep(job) if job.is_sweep else self._run_once(job)
+
+    def _sweep(self, job: Job) -> None:
+        started_at = clock.now()
+        scheduled_for = job.last_due(started_at) or started_at
+        result, detail = JobResult.FAILED, ""
+        try:
+            detail = self.run() or ""
+            result = JobResult.DONE
+        except Exception as error:
+            detail = type(error).__name__
+            raise
+        finally:
+            db.session.rollback()
+            jobs.record_sweep(
+                job.name,
+                scheduled_for=scheduled_for,
+                started_at=started_at,
+                result=result,
+                detail=detail,
+            )
+            db.session.commit()
+
+    def _run_once(self, job: Job) -> None:
+        scheduled_for = job.last_due(clock.now())
+        if scheduled_for is None:
+            return
+        run = jobs.claim_run(job.name, scheduled_for)
+        if run is None:
+            db.session.rollback()
+            return
+        run_id = run.id
+        db.session.commit()
+        result, detail = JobResult.FAILED, ""
+        try:
+            detail = self.run() or ""
+            result = JobResult.DONE
+        except Exception as error:
+            detail = type(error).__name__
+            raise
+        finally:
+            db.session.rollback()
+            jobs.finish_run(run_id, result, detail)
+            db.session.commit()
 
 
 celery = Celery("outreach", task_cls=ContextTask)
 celery.conf.update(
+    imports=TASK_MODULES,
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     task_ignore_result=True,
@@ -49,6 +105,6 @@ def bind(app: Flask, broker_url: str) -> None:
 def wake(task: str) -> None:
     """Sends the wake-up call. With the broker down it is lost, which the clock makes up for."""
     try:
-        celery.send_task(f"outreach.{task}", retry=False)
+        celery.send_task(f"{PREFIX}{task}", retry=False)
     except OperationalError as error:
         log.warning("wake-up call %s lost: %s", task, error)
