@@ -12,15 +12,21 @@ from outreach.accounts.models import LoginSession, User, UserSector
 from outreach.campaigns.models import Campaign, CampaignStatus, Sector, Solicitation
 from outreach.db import Base, db
 from outreach.gifts.models import Gift, GiftKind, Pledge
+from outreach.messages import outbox
 from outreach.messages.models import (
     Channel,
+    Message,
+    Purpose,
     SendingWindow,
     SendPolicy,
     Template,
     TemplateVersion,
+    Wave,
+    WaveStatus,
     WindowDays,
 )
 from outreach.units.models import Contact, ContactRole, Unit, UnitKind
+from outreach.visits.models import Visit, VisitStatus
 
 Row = TypeVar("Row", bound=Base)
 _numbers = itertools.count(1)
@@ -199,3 +205,85 @@ def open_sending() -> None:
         )
     )
     save(SendingWindow(days=WindowDays.EVERY_DAY, opens_at=time(0, 0), closes_at=time(23, 59, 59)))
+
+
+def make_visit(solicitation: Solicitation, visitor: User | None = None, **values: Any) -> Visit:
+    """A visit that is planned for today, unless `values` say otherwise."""
+    return save(
+        Visit(
+            **{
+                "solicitation_id": solicitation.id,
+                "visitor_id": visitor.id if visitor else None,
+                "status": VisitStatus.PLANNED,
+                "planned_on": clock.today(),
+                "created_at": clock.now(),
+            }
+            | values
+        )
+    )
+
+
+def make_message(**values: Any) -> Message | None:
+    """A message outside a wave, queued through the outbox; None when its occurrence is taken."""
+    number = next(_numbers)
+    arguments = {
+        "purpose": Purpose.DIGEST,
+        "channel": Channel.EMAIL,
+        "occurrence": f"test:{number}",
+        "address": f"person{number}@office.example",
+        "recipient_name": f"人员{number}",
+        "subject": "测试",
+        "body_text": "您好。",
+    } | values
+    is_new = outbox.queue_message(**arguments)
+    db.session.commit()
+    if not is_new:
+        return None
+    return db.session.query(Message).filter_by(occurrence=arguments["occurrence"]).one()
+
+
+def make_running_wave(
+    count: int = 0,
+    *,
+    solicitations: list[Solicitation] | None = None,
+    channel: Channel = Channel.EMAIL,
+) -> Wave:
+    """A running wave with a queued message for the coordinator of each unit."""
+    if solicitations is None:
+        campaign = make_campaign()
+        sector = make_sector(campaign)
+        solicitations = [make_solicitation(campaign, sector) for _ in range(count)]
+    campaign_id = solicitations[0].campaign_id if solicitations else make_campaign().id
+    now = clock.now()
+    wave = save(
+        Wave(
+            campaign_id=campaign_id,
+            name="第一次提醒",
+            template_version_id=make_template(channel).id,
+            audience={},
+            starts_at=now,
+            not_after=now + timedelta(days=1),
+            status=WaveStatus.RUNNING,
+            author_id=make_user().id,
+            approver_id=make_user(Role.SECRETARY_GENERAL).id,
+            started_at=now,
+            created_at=now,
+        )
+    )
+    drafts = []
+    for solicitation in solicitations:
+        contact = solicitation.unit.contacts[0]
+        drafts.append(
+            outbox.Draft(
+                channel=channel,
+                contact_id=contact.id,
+                address=contact.email if channel is Channel.EMAIL else contact.mobile,
+                recipient_name=contact.name,
+                subject="关于慈善一日捐的工作联系",
+                body_text=f"{contact.name},您好。",
+                solicitation_ids=(solicitation.id,),
+            )
+        )
+    outbox.materialise(wave, drafts)
+    db.session.commit()
+    return wave

@@ -19,6 +19,10 @@ class VisitStatus(Term):
     DROPPED = "dropped", _("已取消")
 
 
+OPEN = (VisitStatus.PROPOSED, VisitStatus.PLANNED)
+"""Still to be made; such a visit takes room in its visitor's day."""
+
+
 class VisitOutcome(Term):
     PLEDGED = "pledged", _("同意认捐")
     WILL_DISCUSS = "will_discuss", _("需研究后答复")
@@ -32,6 +36,15 @@ class Visit(Base):
     __table_args__ = (
         sa.CheckConstraint("(status = 'logged') = (outcome IS NOT NULL)", "logged_has_outcome"),
         sa.Index("ix_visit_visitor_id_planned_on", "visitor_id", "planned_on"),
+        sa.Index("ix_visit_planned_on", "planned_on"),
+        # A unit never waits for two visits at once, whoever plans them.
+        sa.Index(
+            "uq_visit_open_solicitation_id",
+            "solicitation_id",
+            unique=True,
+            sqlite_where=sa.text("status IN ('proposed', 'planned')"),
+            postgresql_where=sa.text("status IN ('proposed', 'planned')"),
+        ),
     )
 
     id: Mapped[PrimaryKey]
@@ -39,6 +52,7 @@ class Visit(Base):
     visitor_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
     status: Mapped[VisitStatus]
     planned_on: Mapped[date]
+    """The day of the visit: as planned, and once it is logged as it was."""
     planned_time: Mapped[time | None]
     """Wall clock in Asia/Shanghai; empty: any time of the day."""
     reason: Mapped[str] = mapped_column(sa.String(200), default="")
@@ -49,6 +63,7 @@ class Visit(Base):
     """Made by the browser that logged it: the same log sent twice is one visit."""
     outcome: Mapped[VisitOutcome | None]
     note: Mapped[str] = mapped_column(sa.String(1000), default="")
+    """What was said; of a visit that was dropped, why."""
     next_on: Mapped[date | None]
     """When the unit asked to be visited again."""
     logged_at: Mapped[datetime | None]
@@ -59,3 +74,10 @@ class Visit(Base):
     visitor: Mapped[User | None] = relationship()
 
     __mapper_args__ = {"version_id_col": version}
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in OPEN
+
+    def is_overdue(self, today: date) -> bool:
+        return self.is_open and self.planned_on < today

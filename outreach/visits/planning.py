@@ -1,0 +1,360 @@
+"""Follow-up visits: which units need one and why, and the first day on which there is room.
+
+Each follow-up has a key that names what it is for («message:17», «visit:5»). The key is unique,
+so nothing is proposed twice, also when two workers plan at once.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+import sqlalchemy as sa
+from flask_babel import lazy_gettext as _
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import joinedload
+
+from outreach import clock, workdays
+from outreach.accounts.models import User
+from outreach.campaigns.models import (
+    Campaign,
+    CampaignStatus,
+    Solicitation,
+    StageCause,
+    StageChange,
+)
+from outreach.db import db
+from outreach.gifts.models import Gift, Pledge
+from outreach.gifts.standings import Standing, find_standing, list_standings
+from outreach.messages.models import Message, MessageSolicitation, MessageStatus, Purpose
+from outreach.visits.models import OPEN, Visit, VisitOutcome, VisitStatus
+from outreach.web import format_day
+from outreach.workdays import CalendarUnknown
+
+FOLLOWED: Final = frozenset(
+    {VisitOutcome.WILL_DISCUSS, VisitOutcome.COME_AGAIN, VisitOutcome.NOT_IN}
+)
+"""Outcomes that ask for another visit."""
+
+_DAY = timedelta(days=1)
+_PLAN_LOCK = 7_205_002
+"""First key of the PostgreSQL advisory locks on visitors' plans; the second is the visitor."""
+
+
+@dataclass
+class Proposals:
+    """What a run of the planner did."""
+
+    count: int = 0
+    unknown_years: set[int] = field(default_factory=set)
+    """Years without a holiday table: visits that would have fallen into them were held back."""
+
+
+@dataclass(frozen=True)
+class FollowUp:
+    solicitation: Solicitation
+    visitor: User | None
+    key: str
+    reason: str
+    not_before: date
+
+
+class DayPlan:
+    """Room in the days of some visitors. Who holds a plan is, until the commit, the only one who
+    puts visits into these visitors' days."""
+
+    def __init__(self, campaign: Campaign, visitor_ids: Iterable[int | None]) -> None:
+        visitors = {visitor_id for visitor_id in visitor_ids if visitor_id is not None}
+        _hold_plans(visitors)
+        self.calendar = workdays.load_calendar()
+        self._room = campaign.visits_per_day
+        self._last_day = campaign.ends_on
+        taken = (
+            sa.select(Visit.visitor_id, Visit.planned_on, sa.func.count())
+            .where(Visit.status.in_(OPEN), Visit.visitor_id.in_(visitors))
+            .group_by(Visit.visitor_id, Visit.planned_on)
+        )
+        self._taken = Counter(
+            {(visitor_id, day): count for visitor_id, day, count in db.session.execute(taken)}
+        )
+
+    def has_room(self, visitor_id: int | None, day: date) -> bool:
+        """A visit that nobody is to make yet takes nobody's room."""
+        return visitor_id is None or self._taken[visitor_id, day] < self._room
+
+    def find_day(self, visitor_id: int | None, after: date) -> date | None:
+        """The first working day after `after` with room; None when the campaign ends before.
+        CalendarUnknown when it comes to a year that nobody knows."""
+        day = after + _DAY
+        while day <= self._last_day:
+            if self.calendar.is_workday(day) and self.has_room(visitor_id, day):
+                return day
+            day += _DAY
+        return None
+
+    def take(self, visitor_id: int | None, day: date) -> None:
+        self._taken[visitor_id, day] += 1
+
+
+def propose_follow_ups(campaign: Campaign) -> Proposals:
+    """Proposes the visits that are due in a running campaign, and takes back the proposals for
+    units that have given or are not asked any more."""
+    proposals = Proposals()
+    if campaign.status is not CampaignStatus.RUNNING:
+        return proposals
+    standings = {s.solicitation.id: s for s in list_standings(campaign, outstanding_only=True)}
+    _withdraw_settled(campaign, standings)
+    follow_ups = _find_follow_ups(campaign, standings, proposals)
+    plan = DayPlan(campaign, [_id_of(follow_up.visitor) for follow_up in follow_ups])
+    for follow_up in follow_ups:
+        try:
+            proposals.count += _propose(follow_up, plan) is not None
+        except CalendarUnknown as unknown:
+            proposals.unknown_years.add(unknown.year)
+    return proposals
+
+
+def propose_after(visit: Visit) -> date | None:
+    """Proposes the visit that a logged one asked for, and returns its day; None when it asked
+    for none, the unit is not outstanding, or no day is known. The clock's run looks again."""
+    standing = find_standing(visit.solicitation)
+    if visit.outcome not in FOLLOWED or not standing.is_outstanding:
+        return None
+    follow_up = _after_visit(visit, standing.solicitation)
+    plan = DayPlan(visit.solicitation.campaign, [_id_of(follow_up.visitor)])
+    try:
+        return _propose(follow_up, plan)
+    except CalendarUnknown:
+        return None
+
+
+def insert_open_visit(**values: Any) -> int | None:
+    """Id of the new visit; None when its key is taken or the unit has an open visit already.
+
+    One statement, so that of two who plan at once one is second and neither fails.
+    """
+    dialect = sqlite if db.engine.dialect.name == "sqlite" else postgresql
+    statement = (
+        dialect.insert(Visit)
+        .values(created_at=clock.now(), version=1, **values)
+        .on_conflict_do_nothing()
+        .returning(Visit.id)
+    )
+    return db.session.scalar(statement)
+
+
+def _propose(follow_up: FollowUp, plan: DayPlan) -> date | None:
+    visitor_id = _id_of(follow_up.visitor)
+    rest = follow_up.solicitation.snoozed_until or clock.today()
+    day = plan.find_day(visitor_id, max(clock.today(), rest, follow_up.not_before - _DAY))
+    if day is None:
+        return None
+    visit_id = insert_open_visit(
+        solicitation_id=follow_up.solicitation.id,
+        visitor_id=visitor_id,
+        status=VisitStatus.PROPOSED,
+        planned_on=day,
+        reason=follow_up.reason,
+        proposal_key=follow_up.key,
+    )
+    if visit_id is None:
+        return None
+    plan.take(visitor_id, day)
+    return day
+
+
+def _find_follow_ups(
+    campaign: Campaign, standings: dict[int, Standing], proposals: Proposals
+) -> list[FollowUp]:
+    """Those that are not proposed yet: first what was agreed on a visit, by day; then silent
+    units, those that gave most last year first."""
+    keys, waiting, last_visits = _read_visits(campaign)
+    answers = _last_answers(campaign)
+    ready = {key: s for key, s in standings.items() if key not in waiting}
+    agreed = [
+        _after_visit(visit, ready[key].solicitation)
+        for key, visit in last_visits.items()
+        if key in ready and visit.outcome in FOLLOWED and not _since(answers.get(key), visit)
+    ]
+    try:
+        silent = list(_find_silent(campaign, ready, answers, last_visits))
+    except CalendarUnknown as unknown:
+        proposals.unknown_years.add(unknown.year)
+        silent = []
+    agreed.sort(key=lambda follow_up: (follow_up.not_before, follow_up.solicitation.id))
+    taken = {follow_up.solicitation.id for follow_up in agreed}
+    silent = [follow_up for follow_up in silent if follow_up.solicitation.id not in taken]
+    return [follow_up for follow_up in agreed + silent if follow_up.key not in keys]
+
+
+def _find_silent(
+    campaign: Campaign,
+    standings: dict[int, Standing],
+    answers: dict[int, datetime],
+    last_visits: dict[int, Visit],
+) -> Iterator[FollowUp]:
+    today = clock.today()
+    calendar = workdays.load_calendar()
+    reminders = _last_reminders(campaign)
+    changes = _last_changes(campaign)
+    by_amount = sorted(standings.values(), key=lambda s: (-s.previous_fen, s.solicitation.id))
+    for standing in by_amount:
+        solicitation = standing.solicitation
+        message_id, sent_at = reminders.get(solicitation.id, (None, None))
+        if message_id is None or sent_at is None:
+            continue
+        sent_on = clock.day_of(sent_at)
+        last_visit = last_visits.get(solicitation.id)
+        heard = (
+            answers.get(solicitation.id),
+            changes.get(solicitation.id),
+            last_visit.logged_at if last_visit else None,
+        )
+        is_promised = standing.pledge_due_on is not None and standing.pledge_due_on >= today
+        was_met = (solicitation.last_contact_on or sent_on) > sent_on
+        if is_promised or was_met or any(at and at > sent_at for at in heard):
+            continue
+        # The last of these working days must be over.
+        if calendar.add_workdays(sent_on, campaign.follow_up_workdays) >= today:
+            continue
+        reason = _(
+            "%(day)s 发出提醒后 %(count)s 个工作日未回应",
+            day=format_day(sent_on),
+            count=campaign.follow_up_workdays,
+        )
+        yield FollowUp(
+            solicitation=solicitation,
+            visitor=_enabled(solicitation.solicitor),
+            key=f"message:{message_id}",
+            reason=str(reason),
+            not_before=today + _DAY,
+        )
+
+
+def _after_visit(visit: Visit, solicitation: Solicitation) -> FollowUp:
+    day = format_day(visit.planned_on)
+    next_on = visit.next_on
+    reasons = {
+        VisitOutcome.WILL_DISCUSS: _("%(day)s 走访时表示需研究后答复", day=day),
+        VisitOutcome.COME_AGAIN: _(
+            "%(day)s 走访时约定 %(next)s 再访", day=day, next=format_day(next_on)
+        ),
+        VisitOutcome.NOT_IN: _("%(day)s 走访未见到负责人", day=day),
+    }
+    assert visit.outcome is not None
+    return FollowUp(
+        solicitation=solicitation,
+        visitor=_enabled(visit.visitor) or _enabled(solicitation.solicitor),
+        key=f"visit:{visit.id}",
+        reason=str(reasons[visit.outcome]),
+        not_before=next_on or clock.today() + _DAY,
+    )
+
+
+def _read_visits(campaign: Campaign) -> tuple[set[str | None], set[int], dict[int, Visit]]:
+    """Keys that are taken, solicitations with an open visit, and the last logged visit of each."""
+    visits = db.session.scalars(
+        sa.select(Visit)
+        .join(Visit.solicitation)
+        .where(Solicitation.campaign_id == campaign.id)
+        .order_by(Visit.logged_at, Visit.id)
+        .options(joinedload(Visit.visitor))
+    ).all()
+    return (
+        {visit.proposal_key for visit in visits},
+        {visit.solicitation_id for visit in visits if visit.is_open},
+        {visit.solicitation_id: visit for visit in visits if visit.logged_at},
+    )
+
+
+def _last_reminders(campaign: Campaign) -> dict[int, tuple[int, datetime]]:
+    """Id of the last reminder that reached each unit, and when it was sent."""
+    rows = db.session.execute(
+        sa.select(MessageSolicitation.solicitation_id, Message.id, Message.sent_at)
+        .join(Message, Message.id == MessageSolicitation.message_id)
+        .join(Solicitation, Solicitation.id == MessageSolicitation.solicitation_id)
+        .where(
+            Solicitation.campaign_id == campaign.id,
+            Message.purpose == Purpose.REMINDER,
+            Message.status.in_((MessageStatus.SENT, MessageStatus.DELIVERED)),
+        )
+        .order_by(Message.sent_at, Message.id)
+    )
+    return {
+        solicitation_id: (message_id, sent_at)
+        for solicitation_id, message_id, sent_at in rows
+        if sent_at is not None
+    }
+
+
+def _last_answers(campaign: Campaign) -> dict[int, datetime]:
+    """When each unit last promised or gave something."""
+    given = (
+        sa.select(Solicitation.id, Gift.recorded_at)
+        .join(
+            Gift,
+            (Gift.unit_id == Solicitation.unit_id) & (Gift.campaign_id == Solicitation.campaign_id),
+        )
+        .where(Solicitation.campaign_id == campaign.id, Gift.amount_fen > 0)
+    )
+    promised = (
+        sa.select(Solicitation.id, Pledge.recorded_at)
+        .join(Pledge, Pledge.solicitation_id == Solicitation.id)
+        .where(Solicitation.campaign_id == campaign.id)
+    )
+    return _newest(given, promised)
+
+
+def _last_changes(campaign: Campaign) -> dict[int, datetime]:
+    """When somebody last moved each unit to another stage; machines do not count."""
+    return _newest(
+        sa.select(Solicitation.id, StageChange.at)
+        .join(StageChange, StageChange.solicitation_id == Solicitation.id)
+        .where(
+            Solicitation.campaign_id == campaign.id,
+            StageChange.cause.not_in((StageCause.MESSAGE, StageCause.DEMO)),
+        )
+    )
+
+
+def _newest(*statements: sa.Select[int, datetime]) -> dict[int, datetime]:
+    newest: dict[int, datetime] = {}
+    for statement in statements:
+        for key, at in db.session.execute(statement):
+            newest[key] = max(at, newest.get(key, at))
+    return newest
+
+
+def _since(at: datetime | None, visit: Visit) -> bool:
+    return at is not None and visit.logged_at is not None and at > visit.logged_at
+
+
+def _withdraw_settled(campaign: Campaign, outstanding: dict[int, Standing]) -> None:
+    proposed = db.session.scalars(
+        sa.select(Visit)
+        .join(Visit.solicitation)
+        .where(Solicitation.campaign_id == campaign.id, Visit.status == VisitStatus.PROPOSED)
+        # A row that somebody is working on is theirs.
+        .with_for_update(of=Visit, skip_locked=True)
+    )
+    for visit in proposed:
+        if visit.solicitation_id not in outstanding:
+            visit.status = VisitStatus.DROPPED
+            visit.note = str(_("单位已到账,或不再劝募"))
+
+
+def _enabled(user: User | None) -> User | None:
+    return user if user is not None and user.is_enabled else None
+
+
+def _id_of(user: User | None) -> int | None:
+    return None if user is None else user.id
+
+
+def _hold_plans(visitor_ids: set[int]) -> None:
+    """SQLite needs no lock: there, whoever writes is alone. In order, so that two who hold
+    several plans never wait for each other."""
+    if db.engine.dialect.name == "postgresql":
+        for visitor_id in sorted(visitor_ids):
+            db.session.execute(sa.select(sa.func.pg_advisory_xact_lock(_PLAN_LOCK, visitor_id)))
