@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from flask_babel import lazy_gettext as _
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from outreach import clock
 from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign
 from outreach.db import Base, PrimaryKey
@@ -41,6 +42,8 @@ class Meeting(Base):
     place: Mapped[str] = mapped_column(sa.String(120), default="")
     agenda: Mapped[str] = mapped_column(sa.Text, default="")
     minutes: Mapped[str] = mapped_column(sa.Text, default="")
+    decisions: Mapped[str] = mapped_column(sa.Text, default="")
+    cancel_reason: Mapped[str] = mapped_column(sa.String(200), default="")
     status: Mapped[MeetingStatus] = mapped_column(default=MeetingStatus.PLANNED)
     organizer_id: Mapped[int] = mapped_column(sa.ForeignKey("user_account.id"))
     created_at: Mapped[datetime]
@@ -56,6 +59,17 @@ class Meeting(Base):
     )
 
     __mapper_args__ = {"version_id_col": version}
+
+    @property
+    def is_open(self) -> bool:
+        """Invitations, changes and cancellation still make sense."""
+        return self.status is MeetingStatus.PLANNED and self.starts_at > clock.now()
+
+    @property
+    def is_due(self) -> bool:
+        """Its day has come: people may sign in, and minutes may be written."""
+        has_come = clock.day_of(self.starts_at) <= clock.today()
+        return self.status is not MeetingStatus.CANCELLED and has_come
 
 
 class Attendee(Base):
@@ -73,11 +87,19 @@ class Attendee(Base):
     contact_id: Mapped[int | None] = mapped_column(sa.ForeignKey("contact.id"))
     user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
     partstat: Mapped[PartStat] = mapped_column(default=PartStat.NEEDS_ACTION)
+    invited_sequence: Mapped[int | None]
+    """SEQUENCE of the last invitation that was queued to this attendee; None: not invited yet."""
     signed_in_at: Mapped[datetime | None]
 
     meeting: Mapped[Meeting] = relationship(back_populates="attendees")
     contact: Mapped[Contact | None] = relationship()
     user: Mapped[User | None] = relationship()
+
+    @property
+    def person(self) -> Contact | User:
+        person = self.contact or self.user
+        assert person is not None
+        return person
 
 
 class ActionItem(Base):
@@ -94,3 +116,7 @@ class ActionItem(Base):
     meeting: Mapped[Meeting] = relationship(back_populates="action_items")
     unit: Mapped[Unit | None] = relationship()
     owner: Mapped[User] = relationship()
+
+    @property
+    def is_overdue(self) -> bool:
+        return self.completed_at is None and self.due_on < clock.today()

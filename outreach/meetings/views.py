@@ -1,3 +1,351 @@
+"""Pages of coordination meetings."""
+
+from datetime import time
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response, flash, g, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import lazy_gettext as _
+from flask_login import current_user
+
+from outreach import clock, jobs
+from outreach.accounts.models import User
 from outreach.campaigns.scope import campaign_blueprint
+from outreach.db import db
+from outreach.errors import Refused
+from outreach.forms import check_version
+from outreach.gifts.standings import list_standings, sector_figures
+from outreach.meetings import queries, services
+from outreach.meetings.agenda import draft_agenda
+from outreach.meetings.forms import (
+    ActionItemForm,
+    AnswerForm,
+    CancelForm,
+    MeetingForm,
+    MinutesForm,
+)
+from outreach.meetings.models import Attendee, Meeting, MeetingStatus, PartStat
+from outreach.meetings.rendering import Method, build_calendar
+from outreach.web import is_htmx
 
 bp = campaign_blueprint("meetings", __name__)
+USUAL_HOURS = {"start": time(14, 30), "end": time(16, 0)}
+"""What the form of a new meeting starts with."""
+
+
+@bp.get("/meetings")
+def list_meetings() -> ResponseReturnValue:
+    meetings = queries.list_meetings(g.campaign)
+    upcoming = [row for row in meetings if row.status is MeetingStatus.PLANNED]
+    past = [row for row in reversed(meetings) if row.status is not MeetingStatus.PLANNED]
+    return render_template(
+        "meetings/list.html",
+        upcoming=upcoming,
+        past=past,
+        items=queries.list_open_action_items(g.campaign),
+    )
+
+
+@bp.route("/meetings/new", methods=["GET", "POST"])
+def create_meeting() -> ResponseReturnValue:
+    form = MeetingForm(data=USUAL_HOURS)
+    if form.validate_on_submit():
+        meeting = services.create_meeting(g.campaign, organizer=current_user, **_facts(form))
+        db.session.commit()
+        return redirect(url_for(".invite", meeting_id=meeting.id))
+    if request.method == "GET":
+        form.agenda.data = draft_agenda(g.campaign)
+    return render_template("meetings/form.html", form=form, meeting=None), _status(form)
+
+
+@bp.get("/meetings/<int:meeting_id>")
+def meeting(meeting_id: int) -> ResponseReturnValue:
+    return _show(queries.get_meeting(g.campaign, meeting_id))
+
+
+@bp.route("/meetings/<int:meeting_id>/edit", methods=["GET", "POST"])
+def edit_meeting(meeting_id: int) -> ResponseReturnValue:
+    meeting = _load(meeting_id)
+    form = MeetingForm(obj=meeting, data=_hours(meeting))
+    if form.validate_on_submit():
+        check_version(meeting.version)
+        queued = services.update_meeting(meeting, **_facts(form))
+        _commit_and_wake(queued)
+        flash(_("已保存,更新通知 %(count)s 份待发。", count=queued) if queued else _("已保存。"))
+        return _to(meeting)
+    return render_template("meetings/form.html", form=form, meeting=meeting), _status(form)
+
+
+@bp.route("/meetings/<int:meeting_id>/cancel", methods=["GET", "POST"])
+def cancel_meeting(meeting_id: int) -> ResponseReturnValue:
+    meeting = _load(meeting_id)
+    form = CancelForm()
+    if form.validate_on_submit():
+        check_version(meeting.version)
+        queued = services.cancel_meeting(meeting, reason=form.reason.data)
+        _commit_and_wake(queued)
+        flash(_("会议已取消,取消通知 %(count)s 份待发。", count=queued))
+        return _to(meeting)
+    return render_template("meetings/cancel.html", form=form, meeting=meeting), _status(form)
+
+
+@bp.route("/meetings/<int:meeting_id>/invite", methods=["GET", "POST"])
+def invite(meeting_id: int) -> ResponseReturnValue:
+    meeting = _load(meeting_id)
+    if request.method == "POST":
+        count = services.invite(
+            meeting,
+            unit_ids=request.form.getlist("unit_id", type=int),
+            user_ids=request.form.getlist("user_id", type=int),
+        )
+        db.session.commit()
+        flash(_("名单新增 %(count)s 人,通知尚未发出。", count=count))
+        return _to(meeting)
+    return render_template("meetings/invite.html", meeting=meeting, **_candidates(meeting))
+
+
+@bp.post("/meetings/<int:meeting_id>/notify")
+def send_invitations(meeting_id: int) -> ResponseReturnValue:
+    meeting = _load(meeting_id)
+    queued = services.send_invitations(meeting)
+    _commit_and_wake(queued)
+    flash(_("会议通知 %(count)s 份待发。", count=queued) if queued else _("没有需要发出的通知。"))
+    return _to(meeting)
+
+
+@bp.post("/meetings/<int:meeting_id>/attendees/<int:attendee_id>/remove")
+def remove_attendee(meeting_id: int, attendee_id: int) -> ResponseReturnValue:
+    meeting = _load(meeting_id)
+    services.remove_attendee(meeting, queries.get_attendee(meeting, attendee_id))
+    db.session.commit()
+    return _to(meeting)
+
+
+@bp.post("/meetings/<int:meeting_id>/attendees/<int:attendee_id>/answer")
+def record_answer(meeting_id: int, attendee_id: int) -> ResponseReturnValue:
+    meeting = _load(meeting_id)
+    attendee = queries.get_attendee(meeting, attendee_id)
+    form = AnswerForm()
+    if not form.validate():
+        raise Refused(_("请选择回复。"))
+    services.record_answer(attendee, form.partstat.data)
+    db.session.commit()
+    if is_htmx():
+        return render_template(
+            "meetings/_attendee.html", meeting=meeting, attendee=attendee, **_answers(meeting)
+        )
+    return _to(meeting)
+
+
+@bp.get("/meetings/<int:meeting_id>/sign-in")
+def sign_in_list(meeting_id: int) -> ResponseReturnValue:
+    meeting = queries.get_meeting(g.campaign, meeting_id)
+    return render_template("meetings/sign_in.html", meeting=meeting)
+
+
+@bp.post("/meetings/<int:meeting_id>/attendees/<int:attendee_id>/sign-in")
+def sign_in(meeting_id: int, attendee_id: int) -> ResponseReturnValue:
+    meeting = _load(meeting_id)
+    attendee = queries.get_attendee(meeting, attendee_id)
+    services.sign_in(attendee)
+    return _signed_in(meeting, attendee)
+
+
+@bp.post("/meetings/<int:meeting_id>/attendees/<int:attendee_id>/undo-sign-in")
+def undo_sign_in(meeting_id: int, attendee_id: int) -> ResponseReturnValue:
+    meeting = _load(meeting_id)
+    attendee = queries.get_attendee(meeting, attendee_id)
+    services.undo_sign_in(attendee)
+    return _signed_in(meeting, attendee)
+
+
+@bp.get("/meetings/<int:meeting_id>/walk-in")
+def find_walk_in(meeting_id: int) -> ResponseReturnValue:
+    meeting = queries.get_meeting(g.campaign, meeting_id)
+    text = request.args.get("q", "").strip()
+    units = queries.search_units(g.campaign, text)
+    users = [user for user in queries.list_office_users() if text and text in user.name]
+    return render_template(
+        "meetings/_walk_ins.html" if is_htmx() else "meetings/sign_in.html",
+        meeting=meeting,
+        q=text,
+        walk_ins=[("unit_id", unit.id, unit.name) for unit in units]
+        + [("user_id", user.id, user.name) for user in users],
+    )
+
+
+@bp.post("/meetings/<int:meeting_id>/walk-in")
+def add_walk_in(meeting_id: int) -> ResponseReturnValue:
+    meeting = _load(meeting_id)
+    attendee = services.add_walk_in(
+        meeting,
+        unit=queries.find_unit(g.campaign, request.form.get("unit_id", type=int)),
+        user=_find_office_user(request.form.get("user_id", type=int)),
+    )
+    db.session.commit()
+    flash(_("%(name)s已签到。", name=attendee.person.name))
+    return redirect(url_for(".sign_in_list", meeting_id=meeting.id))
+
+
+@bp.post("/meetings/<int:meeting_id>/hold")
+def hold_meeting(meeting_id: int) -> ResponseReturnValue:
+    meeting = _load(meeting_id)
+    services.hold_meeting(meeting)
+    db.session.commit()
+    flash(_("签到已结束,到会单位已计入联系记录。"))
+    return _to(meeting)
+
+
+@bp.route("/meetings/<int:meeting_id>/minutes", methods=["GET", "POST"])
+def write_minutes(meeting_id: int) -> ResponseReturnValue:
+    meeting = _load(meeting_id)
+    form = MinutesForm(obj=meeting)
+    if form.validate_on_submit():
+        check_version(meeting.version)
+        services.write_minutes(
+            meeting, minutes=form.minutes.data or "", decisions=form.decisions.data or ""
+        )
+        db.session.commit()
+        flash(_("纪要已保存。"))
+        return _to(meeting)
+    return render_template("meetings/minutes.html", form=form, meeting=meeting), _status(form)
+
+
+@bp.post("/meetings/<int:meeting_id>/action-items")
+def create_action_item(meeting_id: int) -> ResponseReturnValue:
+    meeting = _load(meeting_id)
+    form = _action_item_form(meeting)
+    if not form.validate():
+        return _show(meeting, form), HTTPStatus.UNPROCESSABLE_ENTITY
+    services.create_action_item(
+        meeting,
+        text=form.text.data,
+        owner=db.session.get_one(User, form.owner_id.data),
+        due_on=form.due_on.data,
+        unit_id=form.unit_id.data or None,
+    )
+    db.session.commit()
+    return redirect(url_for(".meeting", meeting_id=meeting.id, _anchor="action-items"))
+
+
+@bp.post("/action-items/<int:item_id>/complete")
+def complete_action_item(item_id: int) -> ResponseReturnValue:
+    item = queries.get_action_item(g.campaign, item_id)
+    services.complete_action_item(item)
+    db.session.commit()
+    return _after_action_item(item.meeting_id)
+
+
+@bp.post("/action-items/<int:item_id>/reopen")
+def reopen_action_item(item_id: int) -> ResponseReturnValue:
+    item = queries.get_action_item(g.campaign, item_id)
+    services.reopen_action_item(item)
+    db.session.commit()
+    return _after_action_item(item.meeting_id)
+
+
+@bp.get("/meetings/<int:meeting_id>/calendar.ics")
+def calendar_file(meeting_id: int) -> ResponseReturnValue:
+    meeting = queries.get_meeting(g.campaign, meeting_id)
+    is_cancelled = meeting.status is MeetingStatus.CANCELLED
+    text = build_calendar(meeting, Method.CANCEL if is_cancelled else Method.PUBLISH)
+    headers = {"Content-Disposition": f'attachment; filename="meeting-{meeting.id}.ics"'}
+    return Response(text, mimetype="text/calendar", headers=headers)
+
+
+def _load(meeting_id: int) -> Meeting:
+    """For a form that changes the meeting: the one who saves holds the row until the commit."""
+    read = queries.get_meeting if request.method == "GET" else queries.lock_meeting
+    return read(g.campaign, meeting_id)
+
+
+def _show(meeting: Meeting, form: ActionItemForm | None = None) -> str:
+    return render_template(
+        "meetings/meeting.html",
+        meeting=meeting,
+        to_notify=services.list_to_notify(meeting),
+        counts=queries.count_attendees(meeting),
+        carried_over=[
+            item
+            for item in queries.list_open_action_items(g.campaign)
+            if item.meeting_id != meeting.id
+        ],
+        form=form or _action_item_form(meeting),
+        **_answers(meeting),
+    )
+
+
+def _answers(meeting: Meeting) -> dict[str, Any]:
+    return {"answers": PartStat.choices(), "notices": queries.list_notices(meeting)}
+
+
+def _facts(form: MeetingForm) -> dict[str, Any]:
+    return {
+        "title": form.title.data,
+        "starts_at": form.starts_at,
+        "ends_at": form.ends_at,
+        "place": form.place.data or "",
+        "agenda": (form.agenda.data or "").replace("\r\n", "\n"),
+    }
+
+
+def _hours(meeting: Meeting) -> dict[str, Any]:
+    start, end = clock.local(meeting.starts_at), clock.local(meeting.ends_at)
+    return {"day": start.date(), "start": start.time(), "end": end.time()}
+
+
+def _candidates(meeting: Meeting) -> dict[str, Any]:
+    coordinators = queries.list_coordinators(g.campaign)
+    standings = list_standings(g.campaign, viewer=current_user)
+    by_sector: dict[int, list[Any]] = {}
+    for standing in standings:
+        by_sector.setdefault(standing.solicitation.sector_id, []).append(standing)
+    return {
+        "figures": [row for row in sector_figures(g.campaign) if row.sector.id in by_sector],
+        "by_sector": by_sector,
+        "coordinators": coordinators,
+        "invited": {row.contact.unit_id for row in meeting.attendees if row.contact},
+        "invited_users": {row.user_id for row in meeting.attendees},
+        "users": queries.list_office_users(),
+    }
+
+
+def _action_item_form(meeting: Meeting) -> ActionItemForm:
+    form = ActionItemForm()
+    units = {row.contact.unit_id: row.contact.unit.name for row in meeting.attendees if row.contact}
+    form.offer(sorted(units.items(), key=lambda unit: unit[1]))
+    return form
+
+
+def _find_office_user(user_id: int | None) -> User | None:
+    return next((user for user in queries.list_office_users() if user.id == user_id), None)
+
+
+def _signed_in(meeting: Meeting, attendee: Attendee) -> ResponseReturnValue:
+    db.session.commit()
+    if is_htmx():
+        return render_template(
+            "meetings/_sign_in_row.html", meeting=meeting, attendee=attendee, swap=True
+        )
+    return redirect(url_for(".sign_in_list", meeting_id=meeting.id))
+
+
+def _commit_and_wake(queued: int) -> None:
+    db.session.commit()
+    if queued:
+        jobs.wake("deliver")
+
+
+def _to(meeting: Meeting) -> ResponseReturnValue:
+    return redirect(url_for(".meeting", meeting_id=meeting.id))
+
+
+def _after_action_item(meeting_id: int) -> ResponseReturnValue:
+    if request.form.get("next") == "list":
+        return redirect(url_for(".list_meetings"))
+    return redirect(url_for(".meeting", meeting_id=meeting_id, _anchor="action-items"))
+
+
+def _status(form: Any) -> HTTPStatus:
+    return HTTPStatus.UNPROCESSABLE_ENTITY if form.errors else HTTPStatus.OK

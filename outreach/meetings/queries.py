@@ -1,0 +1,212 @@
+"""Reads of meetings, of who may be invited, and of action items that are still open."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import sqlalchemy as sa
+from flask_babel import lazy_gettext as _
+from sqlalchemy.orm import joinedload, selectinload
+
+from outreach import clock
+from outreach.access import OFFICE
+from outreach.accounts.models import User
+from outreach.campaigns.models import Campaign, Solicitation
+from outreach.db import db
+from outreach.errors import NotFound
+from outreach.meetings.models import ActionItem, Attendee, Meeting, PartStat
+from outreach.messages.models import Message, MessageStatus
+from outreach.units.models import Contact, ContactRole, Unit
+
+
+def get_meeting(campaign: Campaign, meeting_id: int) -> Meeting:
+    return _one_meeting(_select_meetings(campaign).where(Meeting.id == meeting_id))
+
+
+def lock_meeting(campaign: Campaign, meeting_id: int) -> Meeting:
+    """The meeting as it is now, held until the transaction ends: of two people who save at once
+    the second reads what the first has written."""
+    return _one_meeting(
+        _select_meetings(campaign)
+        .where(Meeting.id == meeting_id)
+        .with_for_update(of=Meeting)
+        .execution_options(populate_existing=True)
+    )
+
+
+def get_attendee(meeting: Meeting, attendee_id: int) -> Attendee:
+    for attendee in meeting.attendees:
+        if attendee.id == attendee_id:
+            return attendee
+    raise NotFound(_("这个人不在本次会议的名单上。"))
+
+
+def get_action_item(campaign: Campaign, item_id: int) -> ActionItem:
+    item = db.session.scalar(
+        sa.select(ActionItem)
+        .join(ActionItem.meeting)
+        .where(ActionItem.id == item_id, Meeting.campaign_id == campaign.id)
+    )
+    if item is None:
+        raise NotFound(_("没有这条待办事项。"))
+    return item
+
+
+def list_meetings(
+    campaign: Campaign, *, first: date | None = None, last: date | None = None
+) -> list[Meeting]:
+    """Meetings that begin on `first` … `last` (both included), earliest first; cancelled ones
+    are among them."""
+    query = _select_meetings(campaign)
+    if first:
+        query = query.where(Meeting.starts_at >= clock.start_of(first))
+    if last:
+        query = query.where(Meeting.starts_at < clock.start_of(last + timedelta(days=1)))
+    return list(db.session.scalars(query.order_by(Meeting.starts_at, Meeting.id)))
+
+
+def unit_meetings(campaign: Campaign, unit_id: int) -> list[Attendee]:
+    """The unit's places in the campaign's meetings, earliest first, each with its meeting."""
+    return list(
+        db.session.scalars(
+            sa.select(Attendee)
+            .join(Attendee.meeting)
+            .join(Attendee.contact)
+            .where(Meeting.campaign_id == campaign.id, Contact.unit_id == unit_id)
+            .options(joinedload(Attendee.meeting), joinedload(Attendee.contact))
+            .order_by(Meeting.starts_at, Meeting.id)
+        )
+    )
+
+
+def list_open_action_items(campaign: Campaign) -> list[ActionItem]:
+    """Action items of all meetings that are not done, the most urgent first."""
+    return list(
+        db.session.scalars(
+            sa.select(ActionItem)
+            .join(ActionItem.meeting)
+            .where(Meeting.campaign_id == campaign.id, ActionItem.completed_at.is_(None))
+            .options(
+                joinedload(ActionItem.meeting),
+                joinedload(ActionItem.unit),
+                joinedload(ActionItem.owner),
+            )
+            .order_by(ActionItem.due_on, ActionItem.id)
+        )
+    )
+
+
+def list_office_users() -> list[User]:
+    """Who may be invited as staff or own an action item."""
+    return list(
+        db.session.scalars(
+            sa.select(User).where(User.role.in_(OFFICE), User.is_enabled).order_by(User.name)
+        )
+    )
+
+
+def list_coordinators(campaign: Campaign) -> dict[int, Contact]:
+    """By unit id: the coordinator who answers for the unit today, the newest if there are two."""
+    today = clock.today()
+    contacts = db.session.scalars(
+        sa.select(Contact)
+        .join(Solicitation, Solicitation.unit_id == Contact.unit_id)
+        .where(
+            Solicitation.campaign_id == campaign.id,
+            Contact.role == ContactRole.COORDINATOR,
+            Contact.valid_from <= today,
+            sa.or_(Contact.valid_to.is_(None), Contact.valid_to >= today),
+        )
+        .order_by(Contact.valid_from, Contact.id)
+    )
+    return {contact.unit_id: contact for contact in contacts}
+
+
+def search_units(campaign: Campaign, text: str, *, limit: int = 8) -> list[Unit]:
+    """Units of the campaign whose name or pinyin initials hold the text."""
+    if not text:
+        return []
+    return list(
+        db.session.scalars(
+            sa.select(Unit)
+            .join(Solicitation, Solicitation.unit_id == Unit.id)
+            .where(
+                Solicitation.campaign_id == campaign.id,
+                sa.or_(
+                    Unit.name.contains(text, autoescape=True),
+                    Unit.short_name.contains(text, autoescape=True),
+                    Unit.initials.contains(text.lower(), autoescape=True),
+                ),
+            )
+            .order_by(Unit.name)
+            .limit(limit)
+        )
+    )
+
+
+def find_unit(campaign: Campaign, unit_id: int | None) -> Unit | None:
+    return db.session.scalar(
+        sa.select(Unit)
+        .join(Solicitation, Solicitation.unit_id == Unit.id)
+        .where(Solicitation.campaign_id == campaign.id, Unit.id == unit_id)
+    )
+
+
+def list_solicitations(meeting: Meeting, unit_ids: set[int]) -> dict[int, Solicitation]:
+    """By unit id: the units' solicitations in the meeting's campaign."""
+    rows = db.session.scalars(
+        sa.select(Solicitation).where(
+            Solicitation.campaign_id == meeting.campaign_id, Solicitation.unit_id.in_(unit_ids)
+        )
+    )
+    return {row.unit_id: row for row in rows}
+
+
+@dataclass(frozen=True)
+class AttendeeCounts:
+    invited: int
+    accepted: int
+    declined: int
+    signed_in: int
+    units: int
+    """Units that signed in."""
+
+
+def count_attendees(meeting: Meeting) -> AttendeeCounts:
+    rows = meeting.attendees
+    present = [row for row in rows if row.signed_in_at is not None]
+    return AttendeeCounts(
+        invited=len(rows),
+        accepted=sum(row.partstat is PartStat.ACCEPTED for row in rows),
+        declined=sum(row.partstat is PartStat.DECLINED for row in rows),
+        signed_in=len(present),
+        units=len({row.contact.unit_id for row in present if row.contact is not None}),
+    )
+
+
+def list_notices(meeting: Meeting) -> dict[str, MessageStatus]:
+    """By address: what became of the newest message about this meeting."""
+    messages = db.session.execute(
+        sa.select(Message.address, Message.status)
+        .where(Message.occurrence.startswith(f"invitation:{meeting.id}:", autoescape=True))
+        .order_by(Message.id)
+    )
+    return {message.address: message.status for message in messages}
+
+
+def _select_meetings(campaign: Campaign) -> sa.Select[Meeting]:
+    people = selectinload(Meeting.attendees)
+    return (
+        sa.select(Meeting)
+        .where(Meeting.campaign_id == campaign.id)
+        .options(
+            people.joinedload(Attendee.contact).joinedload(Contact.unit),
+            people.joinedload(Attendee.user),
+        )
+    )
+
+
+def _one_meeting(query: sa.Select[Meeting]) -> Meeting:
+    meeting = db.session.scalar(query)
+    if meeting is None:
+        raise NotFound(_("没有这次会议。"))
+    return meeting
