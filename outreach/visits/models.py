@@ -58,7 +58,8 @@ class Visit(Base):
     reason: Mapped[str] = mapped_column(sa.String(200), default="")
     """Why it was proposed, in words that its visitor reads."""
     proposal_key: Mapped[str | None] = mapped_column(sa.String(80), unique=True)
-    """What it was proposed for («message:17»): the planner proposes nothing twice."""
+    """What it was proposed for («visit:5», or «message:17:4» for the solicitation 4 of a message):
+    the planner proposes nothing twice."""
     client_key: Mapped[str | None] = mapped_column(sa.String(36), unique=True)
     """Made by the browser that logged it: the same log sent twice is one visit."""
     outcome: Mapped[VisitOutcome | None]

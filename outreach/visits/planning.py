@@ -1,6 +1,6 @@
 """Follow-up visits: which units need one and why, and the first day on which there is room.
 
-Each follow-up has a key that names what it is for («message:17», «visit:5»). The key is unique,
+Each follow-up has a key that names what it is for («message:17:4», «visit:5»). The key is unique,
 so nothing is proposed twice, also when two workers plan at once.
 """
 
@@ -226,7 +226,7 @@ def _find_silent(
         yield FollowUp(
             solicitation=solicitation,
             visitor=_enabled(solicitation.solicitor),
-            key=f"message:{message_id}",
+            key=f"message:{message_id}:{solicitation.id}",  # a message may be about two units
             reason=str(reason),
             not_before=today + _DAY,
         )
