@@ -8,19 +8,46 @@ import config
 from outreach import access, cli, db, web
 from outreach.accounts import sessions
 from outreach.accounts.views import bp as accounts
+from outreach.campaigns import gate as campaigns_gate
 from outreach.campaigns import scope
+from outreach.campaigns.effects import note_reminders
 from outreach.campaigns.views import bp as campaigns
 from outreach.digests.views import bp as digests
+from outreach.gifts import gate as gifts_gate
 from outreach.gifts.views import bp as gifts
 from outreach.meetings.views import bp as meetings
+from outreach.messages import gate as messages_gate
+from outreach.messages.channels import OpenChannel, email, sms
+from outreach.messages.gate import SendGate
+from outreach.messages.models import Channel
 from outreach.messages.views import bp as messages
 from outreach.overview.views import bp as overview
+from outreach.reminders import gate as reminders_gate
 from outreach.reminders.views import bp as reminders
 from outreach.settings.views import bp as settings_pages
+from outreach.units import gate as units_gate
 from outreach.units.views import bp as units
 from outreach.visits.views import bp as visits
 from tasks import embedded, queue
 from tasks.timetable import TIMETABLE
+
+GATE = (
+    gifts_gate.check_already_given,
+    gifts_gate.check_partly_given,
+    gifts_gate.check_pledge,
+    campaigns_gate.check_declined,
+    campaigns_gate.check_exempt,
+    campaigns_gate.check_snoozed,
+    campaigns_gate.check_campaign,
+    messages_gate.check_opt_out,
+    messages_gate.check_address,
+    units_gate.check_contact_left,
+    reminders_gate.check_audience,
+    # The caps come last: they count those whom everything before them let pass.
+    messages_gate.check_contact_cap,
+    messages_gate.check_unit_cap,
+)
+"""What a message is asked before it goes out; the first reason against it is the one shown."""
 
 BLUEPRINTS = (
     accounts,
@@ -49,6 +76,7 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     sessions.install(app)
     access.install(app)
     scope.install(app)
+    install_sending(app, settings)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     app.before_request(scope.load_campaign)
@@ -69,3 +97,27 @@ def install_tasks(app: Flask, settings: config.Settings) -> None:
         app.extensions["outreach.wake"] = worker.wake
     else:
         app.extensions["outreach.wake"] = queue.wake
+
+
+def install_sending(app: Flask, settings: config.Settings) -> None:
+    """Decides what a message has to pass, which way it leaves, and what its leaving changes."""
+    app.extensions["outreach.gate"] = SendGate(GATE)
+    app.extensions["outreach.channels"] = open_channels(app, settings)
+    app.extensions["outreach.on_sent"] = [note_reminders]
+
+
+def open_channels(app: Flask, settings: config.Settings) -> dict[Channel, OpenChannel]:
+    channels: dict[Channel, OpenChannel] = {}
+    if settings.mail_server:
+        mail = email.Mail(email.Timeouts(settings.mail_timeout, settings.mail_final_timeout))
+        mail.init_app(app)
+        channels[Channel.EMAIL] = mail.open
+    else:
+        channels[Channel.EMAIL] = email.LocalOutbox(
+            settings.data_dir / "outbox", settings.mail_sender_name, settings.mail_sender
+        ).open
+    if settings.sms_provider == "simulator":
+        channels[Channel.SMS] = sms.SmsSimulator(
+            settings.data_dir / "sms-simulator.jsonl", settings.sms_signature
+        ).open
+    return channels

@@ -77,6 +77,15 @@ class Settings(BaseSettings):
     mail_final_timeout: int = Field(
         600, ge=1, description="seconds to wait after the final dot (RFC 5321, 4.5.3.2.6)"
     )
+    delivery_lease_margin: int = Field(
+        60,
+        ge=1,
+        description="seconds beyond the final timeout after which a worker's messages are"
+        " taken from it",
+    )
+    sms_signature: str = Field(
+        "慈善总会", description="the registered signature, put before text messages in 【】"
+    )
     sms_provider: Literal["", "simulator"] = Field(
         "", description="empty: the simulator in embedded mode, no SMS in production"
     )

@@ -25,6 +25,7 @@ from outreach.messages.models import (
     WaveStatus,
     WindowDays,
 )
+from outreach.reminders.models import WaveMember
 from outreach.units.models import Contact, ContactRole, Unit, UnitKind
 from outreach.visits.models import Visit, VisitStatus
 
@@ -273,11 +274,21 @@ def make_running_wave(
     drafts = []
     for solicitation in solicitations:
         contact = solicitation.unit.contacts[0]
+        address = contact.email if channel is Channel.EMAIL else contact.mobile
+        db.session.add(
+            WaveMember(
+                wave_id=wave.id,
+                solicitation_id=solicitation.id,
+                contact_id=contact.id,
+                address_hash=outbox.hash_address(channel, address),
+                facts={},
+            )
+        )
         drafts.append(
             outbox.Draft(
                 channel=channel,
                 contact_id=contact.id,
-                address=contact.email if channel is Channel.EMAIL else contact.mobile,
+                address=address,
                 recipient_name=contact.name,
                 subject="关于慈善一日捐的工作联系",
                 body_text=f"{contact.name},您好。",

@@ -1,0 +1,69 @@
+"""What the send gate asks about where a unit stands in its campaign."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from outreach import clock
+from outreach.campaigns.models import Campaign, CampaignStatus, Solicitation, Stage
+from outreach.db import db
+from outreach.messages.gate import (
+    Candidate,
+    Withheld,
+    about_units,
+    all_solicitations,
+    asked_of,
+)
+from outreach.messages.models import Purpose, WithheldReason
+from outreach.units.models import Unit
+
+
+@asked_of(Purpose.REMINDER)
+def check_declined(candidates: Sequence[Candidate], _now: datetime) -> dict[int, Withheld]:
+    return _withhold(candidates, WithheldReason.DECLINED, Solicitation.stage == Stage.DECLINED)
+
+
+@asked_of(Purpose.REMINDER)
+def check_exempt(candidates: Sequence[Candidate], _now: datetime) -> dict[int, Withheld]:
+    return _withhold(candidates, WithheldReason.EXEMPT, Solicitation.is_exempt.is_(True))
+
+
+@asked_of(Purpose.REMINDER)
+def check_snoozed(candidates: Sequence[Candidate], now: datetime) -> dict[int, Withheld]:
+    is_resting = Solicitation.snoozed_until >= clock.day_of(now)
+    return _withhold(candidates, WithheldReason.SNOOZED, is_resting)
+
+
+@asked_of(Purpose.REMINDER)
+def check_campaign(candidates: Sequence[Candidate], _now: datetime) -> dict[int, Withheld]:
+    running = set(
+        db.session.scalars(
+            sa.select(Campaign.id).where(
+                Campaign.id.in_({candidate.campaign_id for candidate in candidates}),
+                Campaign.status == CampaignStatus.RUNNING,
+            )
+        )
+    )
+    return {
+        candidate.key: Withheld(WithheldReason.CAMPAIGN_CLOSED, {})
+        for candidate in candidates
+        if candidate.campaign_id not in running
+    }
+
+
+def _withhold(
+    candidates: Sequence[Candidate], reason: WithheldReason, condition: sa.ColumnElement[bool]
+) -> dict[int, Withheld]:
+    rows = db.session.execute(
+        sa.select(Solicitation.id, Unit.name, Solicitation.snoozed_until)
+        .join(Unit, Unit.id == Solicitation.unit_id)
+        .where(Solicitation.id.in_(all_solicitations(candidates)), condition)
+    )
+    facts: dict[int, dict[str, Any]] = {}
+    for solicitation_id, name, until in rows:
+        facts[solicitation_id] = {"unit": name}
+        if reason is WithheldReason.SNOOZED and until:
+            facts[solicitation_id]["until"] = until.isoformat()
+    return about_units(candidates, reason, facts)

@@ -1,0 +1,45 @@
+"""Addresses in the one form in which they are stored and compared."""
+
+import hashlib
+import re
+
+import phonenumbers
+
+from outreach.messages.models import Channel
+
+_EMAIL = re.compile(
+    r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}"
+)
+_MOBILE = {
+    phonenumbers.PhoneNumberType.MOBILE,
+    phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE,
+}
+
+
+def normalise_address(channel: Channel, address: str) -> str:
+    """Lower-case e-mail address, or E.164 number of a mobile of mainland China; empty when the
+    address is neither and cannot be written to."""
+    if channel is Channel.SMS:
+        return _normalise_mobile(address)
+    email = address.strip().lower()
+    return email if len(email) <= 254 and _EMAIL.fullmatch(email) else ""
+
+
+def hash_address(channel: Channel, address: str) -> str:
+    """SHA-256 of the normalised address; empty when it cannot be written to."""
+    normalised = normalise_address(channel, address)
+    if not normalised:
+        return ""
+    return hashlib.sha256(f"{channel.value}:{normalised}".encode()).hexdigest()
+
+
+def _normalise_mobile(text: str) -> str:
+    try:
+        number = phonenumbers.parse(text, "CN")
+    except phonenumbers.NumberParseException:
+        return ""
+    is_ours = number.country_code == 86 and phonenumbers.is_valid_number(number)
+    if not is_ours or phonenumbers.number_type(number) not in _MOBILE:
+        return ""
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

@@ -1,0 +1,76 @@
+"""How messages leave the house. A channel knows one provider and how to read its answers."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A message as a channel needs it: no row, no session."""
+
+    id: int
+    resend_no: int
+    address: str
+    recipient_name: str
+    subject: str
+    body_text: str
+    body_html: str
+    calendar: str
+    reply_to: str
+    at: datetime
+
+
+class Verdict(Enum):
+    ACCEPTED = "accepted"
+    RETRY = "retry"
+    """Proven not accepted, and may be accepted later."""
+    REJECTED = "rejected"
+    """Proven not accepted, and never will be."""
+    UNKNOWN = "unknown"
+    """May or may not have been accepted."""
+    MISCONFIGURED = "misconfigured"
+    """Proven not accepted, because of us: sign-in, sender or certificate."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    verdict: Verdict
+    answer: str = ""
+    """What the provider said, for people to read; never holds an address."""
+    provider_id: str = ""
+
+
+def accepted(provider_id: str = "") -> Outcome:
+    return Outcome(Verdict.ACCEPTED, provider_id=provider_id)
+
+
+def retry(answer: str) -> Outcome:
+    return Outcome(Verdict.RETRY, answer)
+
+
+def rejected(answer: str) -> Outcome:
+    return Outcome(Verdict.REJECTED, answer)
+
+
+def unknown(answer: str) -> Outcome:
+    return Outcome(Verdict.UNKNOWN, answer)
+
+
+def misconfigured(answer: str) -> Outcome:
+    return Outcome(Verdict.MISCONFIGURED, answer)
+
+
+class Sender(Protocol):
+    """An open line to a provider."""
+
+    def deliver(self, messages: Sequence[Outgoing]) -> Iterator[Outcome]:
+        """One outcome for each message, in order. A message is touched only when its outcome is
+        asked for, so that whoever iterates can stop between two messages."""
+
+
+OpenChannel = Callable[[], AbstractContextManager[Sender]]
+"""Opens a line for one drain; nothing is connected until there is something to deliver."""

@@ -1,0 +1,109 @@
+"""E-mails as bytes. Put together by hand: EmailMessage takes 3 ms a message, and folds encoded
+words in user text into new header lines (Python 3.11)."""
+
+import base64
+import re
+from datetime import datetime
+from email.header import Header
+from email.utils import format_datetime, quote
+
+from outreach.messages.channels import Outgoing
+
+LONGEST_LINE = 998
+"""Octets of a line without its CRLF (RFC 5322, 2.1.1)."""
+
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]|=\\?.*\\?=")
+_METHOD = re.compile(r"^METHOD:([A-Z]+)\s*$", re.MULTILINE)
+_NEWLINE = re.compile(r"\r\n|\r|\n")
+
+
+class UnsafeHeader(ValueError):
+    """Text that would become another header, or pretend to be an encoded one."""
+
+
+def message_id(message: Outgoing, domain: str) -> str:
+    """The same on every retry, so that a repeat can be recognised; new when a person had the
+    message sent again."""
+    return f"<outreach-{message.id}.{message.resend_no}@{domain}>"
+
+
+def build(message: Outgoing, *, sender_name: str, sender: str) -> bytes:
+    """The e-mail with CRLF line ends and no line longer than LONGEST_LINE; UnsafeHeader when
+    subject, names or addresses hold control characters or encoded words."""
+    domain = sender.rpartition("@")[2]
+    headers = [
+        ("From", _mailbox(sender_name, sender)),
+        ("To", _mailbox(message.recipient_name, message.address)),
+        ("Subject", _encode("Subject", message.subject)),
+        ("Date", _date(message.at)),
+        ("Message-ID", message_id(message, domain)),
+        ("MIME-Version", "1.0"),
+    ]
+    if message.reply_to:
+        headers.insert(2, ("Reply-To", _mailbox("", message.reply_to)))
+    parts = [("text/plain; charset=utf-8", message.body_text)]
+    if message.body_html:
+        parts.append(("text/html; charset=utf-8", message.body_html))
+    if message.calendar:
+        parts.append((_calendar_type(message.calendar), message.calendar))
+    text = _single(headers, *parts[0]) if len(parts) == 1 else _multipart(headers, parts, message)
+    data = text.encode("ascii")
+    if any(len(line) > LONGEST_LINE for line in data.split(b"\r\n")):
+        raise UnsafeHeader("line too long")
+    return data
+
+
+def _single(headers: list[tuple[str, str]], content_type: str, body: str) -> str:
+    typed = [*headers, ("Content-Type", content_type), ("Content-Transfer-Encoding", "base64")]
+    return _lines(typed) + "\r\n" + _base64(body)
+
+
+def _multipart(
+    headers: list[tuple[str, str]], parts: list[tuple[str, str]], message: Outgoing
+) -> str:
+    # A line of base64 never begins with «--», so any boundary is safe.
+    boundary = f"=_outreach-{message.id}.{message.resend_no}"
+    typed = [*headers, ("Content-Type", f'multipart/alternative; boundary="{boundary}"')]
+    bodies = "".join(f"--{boundary}\r\n{_single([], *part)}" for part in parts)
+    return f"{_lines(typed)}\r\n{bodies}--{boundary}--\r\n"
+
+
+def _lines(headers: list[tuple[str, str]]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers)
+
+
+def _base64(text: str) -> str:
+    canonical = _NEWLINE.sub("\r\n", text).encode()
+    return base64.encodebytes(canonical).decode("ascii").replace("\n", "\r\n")
+
+
+def _calendar_type(calendar: str) -> str:
+    method = _METHOD.search(calendar)
+    if method is None:
+        raise UnsafeHeader("calendar without METHOD")
+    return f"text/calendar; charset=utf-8; method={method[1]}"
+
+
+def _mailbox(name: str, address: str) -> str:
+    _refuse_unsafe(address)
+    if not name:
+        return address
+    _refuse_unsafe(name)
+    phrase = f'"{quote(name)}"' if name.isascii() else _encode("To", name)
+    return f"{phrase}\r\n <{address}>"
+
+
+def _encode(name: str, text: str) -> str:
+    _refuse_unsafe(text)
+    if text.isascii():
+        return text
+    return Header(text, "utf-8", header_name=name).encode(linesep="\r\n")
+
+
+def _date(instant: datetime) -> str:
+    return format_datetime(instant)
+
+
+def _refuse_unsafe(text: str) -> None:
+    if _UNSAFE.search(text):
+        raise UnsafeHeader("control characters or an encoded word in a header")

@@ -1,0 +1,240 @@
+"""The send gate: may this message go out now, and if not, why.
+
+It is asked when a wave is previewed, when a worker claims a row, and once more before the row is
+sent. Each check looks at a batch with one query; what it rests on is stored with the message.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import wraps
+from typing import Any
+
+import sqlalchemy as sa
+from flask_babel import lazy_gettext as _
+
+from outreach import money, web
+from outreach.db import db
+from outreach.messages.models import (
+    Channel,
+    Message,
+    MessageSolicitation,
+    MessageStatus,
+    OptOut,
+    Purpose,
+    SendPolicy,
+    WithheldReason,
+)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A message that might go out: a row of the outbox, or one that a preview thinks of."""
+
+    key: int
+    """Unique in the batch."""
+    purpose: Purpose
+    channel: Channel
+    address_hash: str
+    """Empty: there is no address that can be written to."""
+    contact_id: int | None = None
+    campaign_id: int | None = None
+    wave_id: int | None = None
+    solicitation_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Withheld:
+    reason: WithheldReason
+    facts: dict[str, Any]
+    """JSON: what `describe` needs. `unit` names the unit when the message is about several."""
+
+
+Check = Callable[[Sequence[Candidate], datetime], dict[int, Withheld]]
+"""Those of the candidates that it withholds, by key."""
+
+TO_UNITS = frozenset({Purpose.REMINDER, Purpose.INVITATION})
+
+
+class SendGate:
+    """The checks in the order in which their reasons win."""
+
+    def __init__(self, checks: Sequence[Check]) -> None:
+        self._checks = tuple(checks)
+
+    def ask(self, candidates: Sequence[Candidate], now: datetime) -> dict[int, Withheld]:
+        """The first reason of each candidate that is withheld, by key.
+
+        A check sees only those whom the checks before it let pass, so that one that counts (the
+        caps) counts what will go out.
+        """
+        withheld: dict[int, Withheld] = {}
+        for check in self._checks:
+            passed = [candidate for candidate in candidates if candidate.key not in withheld]
+            if not passed:
+                break
+            withheld |= check(passed, now)
+        return withheld
+
+
+def asked_of(*purposes: Purpose) -> Callable[[Check], Check]:
+    """Limits a check to messages of these purposes."""
+
+    def decorate(check: Check) -> Check:
+        @wraps(check)
+        def limited(candidates: Sequence[Candidate], now: datetime) -> dict[int, Withheld]:
+            asked = [candidate for candidate in candidates if candidate.purpose in purposes]
+            return check(asked, now) if asked else {}
+
+        return limited
+
+    return decorate
+
+
+def about_units(
+    candidates: Iterable[Candidate], reason: WithheldReason, facts: dict[int, dict[str, Any]]
+) -> dict[int, Withheld]:
+    """Withholds each candidate of whose units one has `facts` (by solicitation, with its `unit`).
+
+    The unit is named only when the message is about others too.
+    """
+    withheld = {}
+    for candidate in candidates:
+        found = next((facts[id_] for id_ in candidate.solicitation_ids if id_ in facts), None)
+        if found is not None:
+            is_alone = len(candidate.solicitation_ids) == 1
+            kept = {key: value for key, value in found.items() if not (is_alone and key == "unit")}
+            withheld[candidate.key] = Withheld(reason, kept)
+    return withheld
+
+
+def all_solicitations(candidates: Iterable[Candidate]) -> set[int]:
+    return {id_ for candidate in candidates for id_ in candidate.solicitation_ids}
+
+
+@asked_of(*TO_UNITS)
+def check_opt_out(candidates: Sequence[Candidate], _now: datetime) -> dict[int, Withheld]:
+    rows = db.session.execute(
+        sa.select(OptOut.channel, OptOut.address_hash, OptOut.at).where(
+            OptOut.address_hash.in_({candidate.address_hash for candidate in candidates})
+        )
+    )
+    opted_out = {(channel, address_hash): at for channel, address_hash, at in rows}
+    return {
+        candidate.key: Withheld(
+            WithheldReason.OPTED_OUT,
+            {"at": opted_out[candidate.channel, candidate.address_hash].isoformat()},
+        )
+        for candidate in candidates
+        if (candidate.channel, candidate.address_hash) in opted_out
+    }
+
+
+def check_address(candidates: Sequence[Candidate], _now: datetime) -> dict[int, Withheld]:
+    return {
+        candidate.key: Withheld(WithheldReason.NO_ADDRESS, {"channel": candidate.channel.value})
+        for candidate in candidates
+        if not candidate.address_hash
+    }
+
+
+_GONE = (MessageStatus.SENT, MessageStatus.DELIVERED)
+_MAYBE_GONE = (MessageStatus.SENDING, MessageStatus.UNKNOWN)
+"""What may have arrived counts against the caps as if it had."""
+
+
+@asked_of(Purpose.REMINDER)
+def check_contact_cap(candidates: Sequence[Candidate], now: datetime) -> dict[int, Withheld]:
+    policy = db.session.get(SendPolicy, 1)
+    if policy is None:
+        return {}
+    since = now - timedelta(days=policy.contact_cap_days)
+    contact_ids = {candidate.contact_id for candidate in candidates if candidate.contact_id}
+    rows = db.session.execute(
+        sa.select(Message.contact_id, sa.func.count())
+        .where(
+            Message.purpose == Purpose.REMINDER,
+            Message.contact_id.in_(contact_ids),
+            sa.or_(
+                Message.status.in_(_GONE) & (Message.sent_at > since),
+                Message.status.in_(_MAYBE_GONE) & (Message.status_at > since),
+            ),
+        )
+        .group_by(Message.contact_id)
+    )
+    counts: Counter[int] = Counter({contact_id: count for contact_id, count in rows if contact_id})
+    withheld = {}
+    for candidate in candidates:
+        if candidate.contact_id is None:
+            continue
+        if counts[candidate.contact_id] >= policy.contact_cap:
+            withheld[candidate.key] = Withheld(
+                WithheldReason.CONTACT_CAP,
+                {"count": counts[candidate.contact_id], "days": policy.contact_cap_days},
+            )
+        else:
+            counts[candidate.contact_id] += 1
+    return withheld
+
+
+@asked_of(Purpose.REMINDER)
+def check_unit_cap(candidates: Sequence[Candidate], _now: datetime) -> dict[int, Withheld]:
+    policy = db.session.get(SendPolicy, 1)
+    if policy is None:
+        return {}
+    rows = db.session.execute(
+        sa.select(MessageSolicitation.solicitation_id, sa.func.count())
+        .join(Message, Message.id == MessageSolicitation.message_id)
+        .where(
+            Message.purpose == Purpose.REMINDER,
+            Message.status.in_(_GONE + _MAYBE_GONE),
+            MessageSolicitation.solicitation_id.in_(all_solicitations(candidates)),
+        )
+        .group_by(MessageSolicitation.solicitation_id)
+    )
+    counts: Counter[int] = Counter(dict(rows.all()))
+    withheld = {}
+    for candidate in candidates:
+        most = max((counts[id_] for id_ in candidate.solicitation_ids), default=0)
+        if candidate.solicitation_ids and most >= policy.unit_cap:
+            withheld[candidate.key] = Withheld(WithheldReason.UNIT_CAP, {"count": most})
+        else:
+            counts.update(candidate.solicitation_ids)
+    return withheld
+
+
+def describe(reason: WithheldReason, facts: dict[str, Any]) -> str:
+    """The reason with what it rests on: «已到账 3.00 万元,10-12»."""
+    text = str(_DESCRIPTIONS.get(reason, reason.label) % _Readable(facts))
+    return f"{facts['unit']}:{text}" if "unit" in facts else text
+
+
+_DESCRIPTIONS = {
+    WithheldReason.ALREADY_GIVEN: _("已到账 %(amount_fen)s 万元,%(received_on)s"),
+    WithheldReason.PARTLY_GIVEN: _(
+        "本周已有部分到账:累计 %(amount_fen)s 万元,最近一笔 %(received_on)s"
+    ),
+    WithheldReason.PLEDGE_NOT_DUE: _("已认捐 %(amount_fen)s 万元,%(due_on)s 到期"),
+    WithheldReason.SNOOZED: _("暂缓联系至 %(until)s"),
+    WithheldReason.OPTED_OUT: _("对方已于 %(at)s 退订"),
+    WithheldReason.CONTACT_LEFT: _("联络员已离任(%(left_on)s)"),
+    WithheldReason.CONTACT_CAP: _("%(days)s 天内已提醒过该联络员 %(count)s 次"),
+    WithheldReason.UNIT_CAP: _("本年度已提醒过 %(count)s 次,次数已满"),
+}
+
+
+class _Readable(dict[str, Any]):
+    """Facts as people read them: amounts in 万元, days without their year."""
+
+    def __getitem__(self, name: str) -> str:
+        value = self.get(name)
+        if value is None:
+            return "—"
+        if name.endswith("_fen"):
+            return money.format_wan_yuan(value)
+        if name.endswith("_on") or name in {"at", "until"}:
+            return web.format_day(
+                datetime.fromisoformat(value) if "T" in value else date.fromisoformat(value)
+            )
+        return str(value)

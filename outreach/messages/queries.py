@@ -1,0 +1,215 @@
+"""Reads of the outbox, and whether anything may go out at this moment."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from flask_babel import lazy_gettext as _
+from sqlalchemy.orm import joinedload
+
+from outreach import clock, workdays
+from outreach.db import db
+from outreach.errors import NotFound
+from outreach.messages.models import (
+    Channel,
+    Message,
+    MessageSolicitation,
+    MessageStatus,
+    Purpose,
+    SendingWindow,
+    SendPolicy,
+    WindowDays,
+)
+
+AT_ANY_HOUR = frozenset({Purpose.ACCOUNT, Purpose.TEST})
+"""Somebody sits and waits for these."""
+
+FURTHEST = 60
+"""Days that are looked ahead for the next opening."""
+
+
+@dataclass(frozen=True)
+class SendingState:
+    is_on: bool
+    is_open: bool
+    """Inside a window; messages of AT_ANY_HOUR do not need one."""
+    reason: Any
+    """Why nothing goes out now, in the reader's language; empty when it does."""
+    opens_at: datetime | None = None
+
+    def allowed_purposes(self) -> frozenset[Purpose]:
+        if not self.is_on:
+            return frozenset()
+        return frozenset(Purpose) if self.is_open else AT_ANY_HOUR
+
+
+def sending_state(now: datetime) -> SendingState:
+    """Whether messages may go out now. Without a policy or a window nothing does."""
+    is_on = db.session.scalar(sa.select(SendPolicy.is_on))
+    if is_on is None:
+        return SendingState(False, False, _("发送尚未开通。请在“发送设置”中打开发送开关。"))
+    if not is_on:
+        return SendingState(False, False, _("发送总开关已关闭,所有消息都不会发出。"))
+    windows = list_windows()
+    if any(_is_open_every_day(window, now) for window in windows):
+        return SendingState(True, True, "")
+    if not windows:
+        return SendingState(
+            True, False, _("没有设置发送时段,除账号和测试消息外都不会发出。请先添加时段。")
+        )
+    return _consult_calendar(windows, now)
+
+
+def _consult_calendar(windows: list[SendingWindow], now: datetime) -> SendingState:
+    try:
+        opens_at = _next_opening(windows, now)
+    except workdays.CalendarUnknown as unknown:
+        reason = _(
+            "尚未确认%(year)s年的节假日安排,不能判断是否工作日,消息暂不发出。请在“设置”中确认。",
+            year=unknown.year,
+        )
+        return SendingState(True, False, reason)
+    if opens_at is None:
+        return SendingState(True, False, _("近期没有可用的发送时段,消息暂不发出。请检查时段设置。"))
+    if opens_at <= now:
+        return SendingState(True, True, "")
+    reason = _(
+        "现在不在发送时段内,消息将在 %(moment)s 后发出。",
+        moment=f"{clock.local(opens_at):%m-%d %H:%M}",
+    )
+    return SendingState(True, False, reason, opens_at)
+
+
+def list_windows() -> list[SendingWindow]:
+    return list(
+        db.session.scalars(
+            sa.select(SendingWindow).order_by(
+                SendingWindow.season_from, SendingWindow.opens_at, SendingWindow.id
+            )
+        )
+    )
+
+
+def find_policy() -> SendPolicy | None:
+    return db.session.get(SendPolicy, 1)
+
+
+def get_window(window_id: int) -> SendingWindow:
+    window = db.session.get(SendingWindow, window_id)
+    if window is None:
+        raise NotFound(_("没有这个发送时段,可能已被删除。"))
+    return window
+
+
+def get_message(message_id: int) -> Message:
+    message = db.session.get(Message, message_id, options=[joinedload(Message.wave)])
+    if message is None:
+        raise NotFound(_("没有这条消息。"))
+    return message
+
+
+def count_unknown() -> int:
+    return (
+        db.session.scalar(
+            sa.select(sa.func.count())
+            .select_from(Message)
+            .where(Message.status == MessageStatus.UNKNOWN)
+        )
+        or 0
+    )
+
+
+def select_messages(  # noqa: PLR0913
+    *,
+    status: MessageStatus | None = None,
+    purpose: Purpose | None = None,
+    channel: Channel | None = None,
+    wave_id: int | None = None,
+    unit_id: int | None = None,
+    campaign_id: int | None = None,
+) -> sa.Select[Message]:
+    """Messages, those that wait for a person first, then the newest."""
+    wanted = {
+        Message.status: status,
+        Message.purpose: purpose,
+        Message.channel: channel,
+        Message.wave_id: wave_id,
+        Message.campaign_id: campaign_id,
+    }
+    conditions = [column == value for column, value in wanted.items() if value]
+    if unit_id:
+        conditions.append(
+            Message.id.in_(
+                sa.select(MessageSolicitation.message_id)
+                .join(_SOLICITATION, _SOLICITATION.c.id == MessageSolicitation.solicitation_id)
+                .where(_SOLICITATION.c.unit_id == unit_id)
+            )
+        )
+    is_settled = sa.case((Message.status == MessageStatus.UNKNOWN, 0), else_=1)
+    return (
+        sa.select(Message)
+        .where(*conditions)
+        .options(joinedload(Message.wave))
+        .order_by(is_settled, Message.id.desc())
+    )
+
+
+def unit_names(message_ids: Sequence[int]) -> dict[int, list[str]]:
+    """Names of the units that each message is about, by message."""
+    rows = db.session.execute(
+        sa.select(MessageSolicitation.message_id, _UNIT.c.name)
+        .join(_SOLICITATION, _SOLICITATION.c.id == MessageSolicitation.solicitation_id)
+        .join(_UNIT, _UNIT.c.id == _SOLICITATION.c.unit_id)
+        .where(MessageSolicitation.message_id.in_(message_ids))
+        .order_by(_UNIT.c.id)
+    )
+    names: dict[int, list[str]] = {}
+    for message_id, name in rows:
+        names.setdefault(message_id, []).append(name)
+    return names
+
+
+# Messages lie below units and campaigns and know of them only what a page shows.
+_SOLICITATION = sa.table("solicitation", sa.column("id"), sa.column("unit_id"))
+_UNIT = sa.table("unit", sa.column("id"), sa.column("name"))
+
+
+def _next_opening(windows: list[SendingWindow], now: datetime) -> datetime | None:
+    """`now` when a window is open, else when the next one opens; None beyond FURTHEST.
+
+    CalendarUnknown when the answer hangs on a day of which nobody knows whether offices work.
+    """
+    today = clock.day_of(now)
+    calendar = workdays.load_calendar()
+    for offset in range(FURTHEST):
+        for opens_at, closes_at in _openings(windows, today + timedelta(days=offset), calendar):
+            if now < closes_at:
+                return max(opens_at, now)
+    return None
+
+
+def _openings(
+    windows: list[SendingWindow], day: date, calendar: workdays.Calendar
+) -> Iterator[tuple[datetime, datetime]]:
+    """When windows open and close on this day, in the order of opening."""
+    for window in sorted(windows, key=lambda window: window.opens_at):
+        if not _is_in_season(window, day):
+            continue
+        if window.days is WindowDays.EVERY_DAY or calendar.is_workday(day):
+            yield clock.at(day, window.opens_at), clock.at(day, window.closes_at)
+
+
+def _is_open_every_day(window: SendingWindow, now: datetime) -> bool:
+    day, hour = clock.day_of(now), clock.local(now).time()
+    is_on = window.days is WindowDays.EVERY_DAY and _is_in_season(window, day)
+    return is_on and window.opens_at <= hour < window.closes_at
+
+
+def _is_in_season(window: SendingWindow, day: date) -> bool:
+    """The part of the year may go over New Year: «11-01» to «03-31»."""
+    mark = f"{day:%m-%d}"
+    if window.season_from <= window.season_to:
+        return window.season_from <= mark <= window.season_to
+    return mark >= window.season_from or mark <= window.season_to

@@ -1,0 +1,23 @@
+"""Sending what is due, and looking after what workers left behind."""
+
+from flask import current_app
+
+from outreach import clock, jobs
+from outreach.db import db
+from outreach.messages import outbox
+from tasks.queue import celery
+
+
+@celery.task(name="outreach.deliver")
+def deliver() -> str:
+    tried = outbox.drain(current_app.extensions["outreach.stopping"].is_set)
+    return f"{tried} tried" if tried else ""
+
+
+@celery.task(name="outreach.reap")
+def reap() -> None:
+    released = outbox.reap(clock.now())
+    outbox.finish_waves()
+    db.session.commit()
+    if released:
+        jobs.wake("deliver")

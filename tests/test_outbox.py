@@ -1,0 +1,400 @@
+import ast
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+import time_machine
+from flask import Flask
+
+from outreach import clock
+from outreach.campaigns.models import Stage
+from outreach.db import db
+from outreach.messages import outbox
+from outreach.messages.channels import accepted, misconfigured, rejected, retry, unknown
+from outreach.messages.models import (
+    FailureKind,
+    Message,
+    MessageStatus,
+    SendPolicy,
+    Wave,
+    WaveStatus,
+    WithheldReason,
+)
+from tests import factories, fake_channel
+from tests.factories import make_message, make_running_wave, open_sending
+
+S = MessageStatus
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def statuses(wave: Wave) -> dict[MessageStatus, int]:
+    return {status: count for status, count in outbox.counts(wave.id).items() if count}
+
+
+def reload(row):
+    db.session.expire_all()
+    return db.session.get(type(row), row.id)
+
+
+def test_a_wave_reaches_each_recipient_once_and_is_finished(app: Flask):
+    open_sending()
+    wave = make_running_wave(25)
+    channel = fake_channel.install(app)
+    assert outbox.drain() == 25
+    assert set(channel.taken.values()) == {1}
+    assert outbox.finish_waves() == 1
+    assert statuses(wave) == {S.SENT: 25}
+    assert reload(wave).status is WaveStatus.FINISHED
+
+
+def test_draining_twice_sends_nothing_more(app: Flask):
+    open_sending()
+    make_running_wave(5)
+    channel = fake_channel.install(app)
+    outbox.drain()
+    assert outbox.drain() == 0
+    assert len(channel.taken) == 5
+
+
+def test_materialising_a_wave_again_adds_nothing(app: Flask):
+    wave = make_running_wave(3)
+    drafts = [
+        outbox.Draft(
+            channel=message.channel,
+            contact_id=message.contact_id,
+            address=message.address,
+            recipient_name="",
+            subject="again",
+            body_text="again",
+        )
+        for message in db.session.scalars(sa.select(Message))
+    ]
+    assert outbox.materialise(wave, drafts) == 0
+    assert sum(outbox.counts(wave.id).values()) == 3
+
+
+def test_two_contacts_with_one_address_get_one_message(app: Flask):
+    wave = make_running_wave(0)
+    contacts = [factories.make_contact(factories.make_unit()) for _ in range(2)]
+    drafts = [
+        outbox.Draft(
+            channel=outbox.Channel.EMAIL,
+            contact_id=contact.id,
+            address=address,
+            recipient_name=contact.name,
+            subject="s",
+            body_text="b",
+        )
+        for contact, address in zip(contacts, ("a@unit.example", " A@Unit.example"), strict=True)
+    ]
+    assert outbox.materialise(wave, drafts) == 1
+
+
+def test_an_occurrence_is_queued_once(app: Flask):
+    message = make_message()
+    assert make_message(occurrence=message.occurrence) is None
+
+
+def test_a_sent_reminder_moves_the_unit_to_contacted(app: Flask):
+    open_sending()
+    solicitation = factories.make_solicitation()
+    make_running_wave(solicitations=[solicitation])
+    fake_channel.install(app)
+    outbox.drain()
+    solicitation = reload(solicitation)
+    assert solicitation.stage is Stage.CONTACTED
+    assert solicitation.last_contact_on == clock.today()
+
+
+def test_an_effect_that_fails_does_not_lose_the_outcome(app: Flask):
+    open_sending()
+    message = make_message()
+    fake_channel.install(app)
+
+    def fail(*_args):
+        raise RuntimeError("effect")
+
+    app.extensions["outreach.on_sent"] = [fail]
+    outbox.drain()
+    assert reload(message).status is S.SENT
+
+
+@pytest.mark.parametrize("status", [s for s in WaveStatus if s is not WaveStatus.RUNNING])
+def test_only_a_running_wave_is_claimed(app: Flask, status: WaveStatus):
+    open_sending()
+    wave = make_running_wave(2)
+    wave.status = status
+    db.session.commit()
+    channel = fake_channel.install(app)
+    assert outbox.drain() == 0
+    assert not channel.taken
+
+
+def test_a_gift_between_queueing_and_sending_withholds_the_message(app: Flask):
+    open_sending()
+    solicitation = factories.make_solicitation()
+    wave = make_running_wave(solicitations=[solicitation, factories.make_solicitation()])
+    factories.make_gift(solicitation, 3_000_000)
+    channel = fake_channel.install(app)
+    outbox.drain()
+    assert statuses(wave) == {S.SENT: 1, S.WITHHELD: 1}
+    assert len(channel.taken) == 1
+    message = db.session.scalars(sa.select(Message).filter_by(status=S.WITHHELD)).one()
+    assert message.withheld_reason is WithheldReason.ALREADY_GIVEN
+    assert message.facts == {"amount_fen": 3_000_000, "received_on": "2026-10-20"}
+
+
+def test_a_gift_between_claim_and_sending_withholds_the_message_too(app: Flask):
+    open_sending()
+    solicitation = factories.make_solicitation()
+    wave = make_running_wave(solicitations=[solicitation])
+    channel = fake_channel.install(app)
+    claimed = outbox.claim(clock.now())
+    db.session.commit()
+    factories.make_gift(solicitation)
+    outbox.deliver_batch(claimed, {outbox.Channel.EMAIL: channel})
+    assert statuses(wave) == {S.WITHHELD: 1}
+    assert not channel.taken
+
+
+def test_a_wave_paused_after_the_claim_sends_nothing_and_gives_its_rows_back(app: Flask):
+    open_sending()
+    wave = make_running_wave(3)
+    channel = fake_channel.install(app)
+    claimed = outbox.claim(clock.now())
+    wave.status = WaveStatus.PAUSED
+    db.session.commit()
+    outbox.deliver_batch(claimed, {outbox.Channel.EMAIL: channel})
+    assert not channel.taken
+    assert {(m.status, m.token, m.attempts) for m in db.session.scalars(sa.select(Message))} == {
+        (S.QUEUED, None, 0)
+    }
+
+
+def test_switching_off_stops_between_two_windows(app: Flask):
+    open_sending()
+    make_running_wave(30)
+    outbox_rows = 0
+
+    def answer(_message):
+        nonlocal outbox_rows
+        outbox_rows += 1
+        if outbox_rows == 15:  # in the second window: the first was the canary
+            db.session.get(SendPolicy, 1).is_on = False
+            db.session.commit()
+        return accepted()
+
+    channel = fake_channel.install(app, answer)
+    outbox.drain()
+    assert len(channel.taken) == 30  # the window that had begun is finished
+    assert outbox.claim(clock.now()) is None
+
+
+def test_the_canary_goes_first_and_alone(app: Flask):
+    open_sending()
+    make_running_wave(25)
+    claimed = outbox.claim(clock.now())
+    assert len(claimed.ids) == outbox.waves.CANARY
+    assert outbox.claim(clock.now()) is None
+
+
+def test_a_worker_that_sleeps_past_its_lease_sends_nothing(
+    app: Flask, tuesday_morning: time_machine.Traveller
+):
+    """Without the fence each message would arrive twice."""
+    open_sending()
+    wave = make_running_wave(10)
+    channel = fake_channel.install(app)
+    asleep = outbox.claim(clock.now())
+    db.session.commit()
+    tuesday_morning.shift(timedelta(seconds=700))
+    assert outbox.reap(clock.now()) == 10
+    db.session.commit()
+    assert outbox.drain() == 10
+    assert outbox.deliver_batch(asleep, {outbox.Channel.EMAIL: channel}) == 0
+    assert set(channel.taken.values()) == {1}
+    assert statuses(wave) == {S.SENT: 10}
+
+
+def test_a_worker_that_oversleeps_while_sending_stops_and_leaves_the_rest_alone(
+    app: Flask, tuesday_morning: time_machine.Traveller
+):
+    open_sending()
+    wave = make_running_wave(10)
+
+    def answer(_message):
+        tuesday_morning.shift(timedelta(seconds=61))
+        return accepted()
+
+    channel = fake_channel.install(app, answer)
+    claimed = outbox.claim(clock.now())
+    db.session.commit()
+    assert outbox.deliver_batch(claimed, {outbox.Channel.EMAIL: channel}) == 1
+    assert statuses(wave) == {S.SENT: 1, S.QUEUED: 9}
+
+
+def test_a_late_acceptance_turns_unknown_into_sent(
+    app: Flask, tuesday_morning: time_machine.Traveller
+):
+    open_sending()
+    message = make_message()
+    claimed = outbox.claim(clock.now())
+    outbox.begin(claimed.token, claimed.ids, clock.now())
+    tuesday_morning.shift(timedelta(seconds=700))
+    outbox.reap(clock.now())
+    assert reload(message).status is S.UNKNOWN
+    outbox.record_outcomes(claimed.token, {message.id: retry("451")}, clock.now())
+    assert reload(message).status is S.UNKNOWN
+    outbox.record_outcomes("another", {message.id: accepted()}, clock.now())
+    assert reload(message).status is S.UNKNOWN
+    outbox.record_outcomes(claimed.token, {message.id: accepted("queued as 7")}, clock.now())
+    assert reload(message).status is S.SENT
+    assert message.provider_id == "queued as 7"
+
+
+def test_temporary_refusals_are_tried_six_times_with_growing_pauses(
+    app: Flask, tuesday_morning: time_machine.Traveller
+):
+    open_sending()
+    message = make_message(not_after=clock.now() + timedelta(days=2))
+    fake_channel.install(app, lambda _message: retry("451 later"))
+    for minutes in outbox.BACKOFF_MINUTES:
+        assert outbox.drain() == 1
+        pause = (reload(message).next_at - clock.now()) / timedelta(minutes=1)
+        assert 0.79 * minutes <= pause <= 1.2 * minutes
+        assert message.status is S.QUEUED
+        assert outbox.drain() == 0
+        tuesday_morning.shift(timedelta(minutes=1.2 * minutes))
+    outbox.drain()
+    assert (reload(message).status, message.failure) == (S.FAILED, FailureKind.EXHAUSTED)
+    assert message.attempts == 6
+    assert message.facts["answer"] == "451 later"
+
+
+def test_a_refusal_for_good_is_not_tried_again(app: Flask):
+    open_sending()
+    message = make_message()
+    fake_channel.install(app, lambda _message: rejected("550 no such user"))
+    outbox.drain()
+    assert (reload(message).status, message.failure) == (S.FAILED, FailureKind.REJECTED)
+
+
+def test_an_unknown_outcome_waits_for_a_person(app: Flask, tuesday_morning: time_machine.Traveller):
+    open_sending()
+    message = make_message()
+    fake_channel.install(app, lambda _message: unknown("connection lost"))
+    outbox.drain()
+    tuesday_morning.shift(timedelta(days=1))
+    outbox.reap(clock.now())
+    assert outbox.drain() == 0
+    assert reload(message).status is S.UNKNOWN
+
+
+def test_a_message_past_its_last_moment_expires(
+    app: Flask, tuesday_morning: time_machine.Traveller
+):
+    open_sending()
+    message = make_message(not_after=clock.now() + timedelta(hours=1))
+    fake_channel.install(app)
+    tuesday_morning.shift(timedelta(hours=2))
+    assert outbox.drain() == 0
+    outbox.reap(clock.now())
+    assert reload(message).status is S.EXPIRED
+
+
+def test_a_drain_that_is_asked_to_stop_gives_back_what_it_has_not_begun(app: Flask):
+    open_sending()
+    wave = make_running_wave(10)
+    channel = fake_channel.install(app)
+    outbox.drain(lambda: len(channel.taken) >= 4)
+    assert statuses(wave) == {S.SENT: 4, S.QUEUED: 6}
+    assert outbox.drain() == 6
+
+
+def test_a_crash_in_a_channel_leaves_one_message_unknown_and_keeps_the_others(
+    app: Flask, tuesday_morning: time_machine.Traveller
+):
+    open_sending()
+    wave = make_running_wave(10)
+    channel = fake_channel.install(app)
+
+    def answer(_message):
+        if len(channel.taken) == 3:
+            raise ZeroDivisionError
+        return accepted()
+
+    channel.answer = answer
+    with pytest.raises(ZeroDivisionError):
+        outbox.drain()
+    assert statuses(wave) == {S.SENT: 3, S.SENDING: 1, S.QUEUED: 6}
+    tuesday_morning.shift(timedelta(seconds=700))
+    outbox.reap(clock.now())
+    assert statuses(wave) == {S.SENT: 3, S.UNKNOWN: 1, S.QUEUED: 6}
+
+
+def test_cancelling_leaves_what_is_being_sent(app: Flask):
+    open_sending()
+    wave = make_running_wave(5)
+    claimed = outbox.claim(clock.now())
+    outbox.begin(claimed.token, claimed.ids[:2], clock.now())
+    assert outbox.cancel_queued(wave.id) == 3
+    assert statuses(wave) == {S.SENDING: 2, S.CANCELLED: 3}
+    assert outbox.begin(claimed.token, claimed.ids, clock.now()) == {}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "because"),
+    [
+        (misconfigured("MAIL: 550 not yours"), "配置"),
+        (unknown("lost"), "结果不明"),
+        (rejected("550"), "被拒收"),
+    ],
+)
+def test_a_wave_pauses_when_something_is_wrong(app: Flask, outcome, because: str):
+    open_sending()
+    wave = make_running_wave(60)
+    fake_channel.install(app, lambda _message: outcome)
+    outbox.drain()
+    wave = reload(wave)
+    assert wave.status is WaveStatus.PAUSED
+    assert because in wave.paused_because
+    assert outbox.drain() == 0
+    assert statuses(wave).get(S.QUEUED, 0) >= 20
+
+
+def test_a_few_refusals_among_many_do_not_pause(app: Flask):
+    open_sending()
+    wave = make_running_wave(60)
+    first = db.session.scalar(sa.select(sa.func.min(Message.id)))
+    refused = {first + 20, first + 40}
+    fake_channel.install(
+        app, lambda message: rejected("550") if message.id in refused else accepted()
+    )
+    outbox.drain()
+    assert reload(wave).status is WaveStatus.RUNNING
+    assert statuses(wave) == {S.SENT: 58, S.FAILED: 2}
+
+
+def test_one_function_writes_the_status_of_a_message():
+    """Reads the sources: no update or insert of messages, and no assignment to a status of one,
+    outside outbox.py. The demonstration writes history, not transitions."""
+    writers = []
+    for path in (ROOT / "outreach").rglob("*.py"):
+        if "demo" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            text = ast.unparse(node) if isinstance(node, ast.Call | ast.Assign) else ""
+            is_statement = text.startswith(("sa.update(Message)", "sa.insert(Message)", "Message("))
+            is_insert = text.startswith(("dialect.insert(Message)", "insert_new(Message,"))
+            is_assignment = isinstance(node, ast.Assign) and "message.status" in ast.unparse(
+                node.targets[0]
+            )
+            if is_assignment or (isinstance(node, ast.Call) and (is_statement or is_insert)):
+                writers.append((path.name, text.split(")")[0] + ")"))
+    assert sorted(set(writers)) == [
+        ("outbox.py", "dialect.insert(Message)"),
+        ("outbox.py", "sa.update(Message)"),
+    ]
+    source = (ROOT / "outreach/messages/outbox.py").read_text()
+    assert source.count("sa.update(Message)") == source.count(".insert(Message)") == 1
