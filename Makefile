@@ -1,0 +1,47 @@
+# make setup · make run · make test · make check · make bench
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+XDIST ?= $(shell nproc 2>/dev/null || echo 2)
+export FLASK_APP := app
+
+.PHONY: setup run test check screenshots lock translations clean
+
+setup: $(VENV)/.done
+
+$(VENV)/.done: requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+run: setup  ## embedded mode with demonstration data on http://127.0.0.1:8000
+	@$(BIN)/flask db upgrade
+	@$(BIN)/flask demo load
+	@$(BIN)/flask serve
+
+test: setup  ## checks and every test; real PostgreSQL, Valkey and browser
+	@tests/install-browser
+	$(MAKE) --no-print-directory check
+	$(BIN)/pytest -n $(XDIST) --dist loadgroup -q
+
+check: setup
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
+
+screenshots: setup  ## the pictures of the README
+	OUTREACH_KEEP_SCREENSHOTS=1 $(BIN)/pytest -q tests/test_browser.py
+
+translations: setup  ## new texts into the English catalogue, then compiled
+	$(BIN)/pybabel extract -q --no-location -F translations/babel.cfg -o translations/messages.pot .
+	$(BIN)/pybabel update -q --no-fuzzy-matching --omit-header -i translations/messages.pot -d translations -l en
+	$(BIN)/pybabel compile -q -d translations -l en
+
+lock: setup  ## resolve the versions in pyproject.toml anew (needs uv)
+	uv pip compile -q pyproject.toml --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.txt
+	uv pip compile -q pyproject.toml --extra dev -c requirements.txt --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) var

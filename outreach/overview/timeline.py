@@ -1,0 +1,176 @@
+"""Everything that happened with a unit in a campaign, on one line of time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, time
+
+import sqlalchemy as sa
+from flask_babel import LazyString
+from flask_babel import lazy_gettext as _
+from sqlalchemy.orm import joinedload
+
+from outreach import clock
+from outreach.campaigns.models import Solicitation, StageChange
+from outreach.db import db
+from outreach.gifts.models import Gift, Pledge
+from outreach.meetings.models import Attendee, Meeting, MeetingStatus
+from outreach.messages import gate
+from outreach.messages.models import Message, MessageSolicitation
+from outreach.money import format_yuan
+from outreach.terms import Term
+from outreach.units.models import Contact
+from outreach.visits.models import Visit, VisitStatus
+
+NOON = time(12)
+"""Where events that know only their day stand on the line."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    at: datetime
+    icon: str
+    title: str | LazyString
+    detail: str = ""
+    who: str = ""
+    badge: Term | None = None
+    message_id: int | None = None
+    meeting_id: int | None = None
+    is_ahead: bool = False
+
+
+def unit_timeline(solicitation: Solicitation) -> list[Entry]:
+    """Newest first; what is planned stands above today."""
+    entries = [
+        *_stage_changes(solicitation),
+        *_messages(solicitation),
+        *_visits(solicitation),
+        *_meetings(solicitation),
+        *_pledges(solicitation),
+        *_gifts(solicitation),
+    ]
+    return sorted(entries, key=lambda entry: entry.at, reverse=True)
+
+
+def _stage_changes(solicitation: Solicitation) -> Iterator[Entry]:
+    changes = db.session.scalars(
+        sa.select(StageChange)
+        .filter_by(solicitation_id=solicitation.id)
+        .options(joinedload(StageChange.by))
+    )
+    for change in changes:
+        yield Entry(
+            at=change.at,
+            icon="flag",
+            title=_(
+                "进展由“%(before)s”变为“%(after)s”",
+                before=change.from_stage.label,
+                after=change.to_stage.label,
+            ),
+            detail=change.note,
+            who=change.by.name if change.by else str(change.cause.label),
+        )
+
+
+def _messages(solicitation: Solicitation) -> Iterator[Entry]:
+    messages = db.session.scalars(
+        sa.select(Message)
+        .join(MessageSolicitation)
+        .where(MessageSolicitation.solicitation_id == solicitation.id)
+    )
+    for message in messages:
+        reason = ""
+        if message.withheld_reason:
+            reason = str(gate.describe(message.withheld_reason, message.facts))
+        yield Entry(
+            at=message.sent_at or message.status_at,
+            icon="mail" if message.channel == "email" else "device-mobile",
+            title=f"{message.purpose.label}{message.channel.label}",
+            detail=reason or message.subject or message.body_text,
+            who=message.recipient_name,
+            badge=message.status,
+            message_id=message.id,
+        )
+
+
+def _visits(solicitation: Solicitation) -> Iterator[Entry]:
+    visits = db.session.scalars(
+        sa.select(Visit)
+        .filter_by(solicitation_id=solicitation.id)
+        .options(joinedload(Visit.visitor))
+    )
+    for visit in visits:
+        is_ahead = visit.status in {VisitStatus.PROPOSED, VisitStatus.PLANNED}
+        yield Entry(
+            at=visit.logged_at or clock.at(visit.planned_on, visit.planned_time or NOON),
+            icon="walk",
+            title=_("走访:%(outcome)s", outcome=visit.outcome.label)
+            if visit.outcome
+            else _("走访"),
+            detail=visit.note or visit.reason,
+            who=visit.visitor.name if visit.visitor else "",
+            badge=visit.status,
+            is_ahead=is_ahead,
+        )
+
+
+def _meetings(solicitation: Solicitation) -> Iterator[Entry]:
+    attendees = db.session.scalars(
+        sa.select(Attendee)
+        .join(Attendee.meeting)
+        .join(Attendee.contact)
+        .where(
+            Meeting.campaign_id == solicitation.campaign_id,
+            Contact.unit_id == solicitation.unit_id,
+        )
+        .options(joinedload(Attendee.meeting), joinedload(Attendee.contact))
+    )
+    for attendee in attendees:
+        meeting = attendee.meeting
+        yield Entry(
+            at=meeting.starts_at,
+            icon="users",
+            title=meeting.title,
+            detail=str(_("已签到") if attendee.signed_in_at else attendee.partstat.label),
+            who=attendee.contact.name if attendee.contact else "",
+            badge=meeting.status,
+            meeting_id=meeting.id,
+            is_ahead=meeting.status is MeetingStatus.PLANNED,
+        )
+
+
+def _pledges(solicitation: Solicitation) -> Iterator[Entry]:
+    pledges = db.session.scalars(
+        sa.select(Pledge)
+        .filter_by(solicitation_id=solicitation.id)
+        .options(joinedload(Pledge.recorded_by))
+    )
+    for pledge in pledges:
+        yield Entry(
+            at=pledge.recorded_at,
+            icon="note",
+            title=_("认捐 %(amount)s 元", amount=format_yuan(pledge.amount_fen)),
+            detail=str(_("约定 %(day)s 前到账", day=pledge.due_on))
+            + (f" · {_('已由新的认捐代替')}" if pledge.withdrawn_at else ""),
+            who=pledge.recorded_by.name if pledge.recorded_by else "",
+        )
+
+
+def _gifts(solicitation: Solicitation) -> Iterator[Entry]:
+    gifts = db.session.scalars(
+        sa.select(Gift)
+        .filter_by(campaign_id=solicitation.campaign_id, unit_id=solicitation.unit_id)
+        .options(joinedload(Gift.recorded_by))
+    )
+    for gift in gifts:
+        amount = format_yuan(abs(gift.amount_fen))
+        yield Entry(
+            at=clock.at(gift.received_on, NOON),
+            icon="coin",
+            title=_("冲销 %(amount)s 元", amount=amount)
+            if gift.reversal_of_id
+            else _("到账 %(amount)s 元", amount=amount),
+            detail=" · ".join(
+                str(part) for part in (gift.kind.label, gift.channel.label, gift.note) if part
+            ),
+            who=gift.recorded_by.name if gift.recorded_by else "",
+        )

@@ -1,0 +1,39 @@
+"""Migrations on both databases: up, down and up again, with nothing left to migrate."""
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from flask_migrate import check, downgrade, upgrade
+
+from app import create_app
+from outreach.db import db
+from tests.conftest import make_settings
+from tests.services import Postgres
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path, worker: str):
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    name = f"empty_{worker}"
+    yield server.create(name)
+    server.drop(name)
+
+
+def test_migrations_go_up_and_down_and_match_the_models(empty_database: str, tmp_path: Path):
+    app = create_app(make_settings(empty_database, tmp_path))
+    with app.app_context():
+        upgrade()
+        check()  # SystemExit when the models say more than the migrations
+        assert _tables() == set(db.metadata.tables) | {"alembic_version"}
+        downgrade(revision="base")
+        assert _tables() == {"alembic_version"}
+        upgrade()
+        db.engine.dispose()
+
+
+def _tables() -> set[str]:
+    return set(sa.inspect(db.engine).get_table_names())
