@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from flask import has_request_context, request
 from flask_login import current_user
+from sqlalchemy import event
 from sqlalchemy.orm import Mapped, mapped_column
 
 from outreach import clock
@@ -47,6 +48,12 @@ class AuditEvent(Base):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+@event.listens_for(AuditEvent, "before_update")
+@event.listens_for(AuditEvent, "before_delete")
+def _refuse(_mapper: object, _connection: object, _target: AuditEvent) -> None:
+    raise TypeError("audit events are never changed or removed")
+
+
 def record(action: str, subject: str, **facts: Any) -> AuditEvent:
     """Adds an event to the transaction. `subject` is «table:id»; facts never hold an address,
     a phone number or a secret."""
@@ -54,7 +61,7 @@ def record(action: str, subject: str, **facts: Any) -> AuditEvent:
         db.session.execute(sa.select(sa.func.pg_advisory_xact_lock(_CHAIN_LOCK)))
     last = db.session.scalar(sa.select(AuditEvent.hash).order_by(AuditEvent.id.desc()).limit(1))
     is_person = has_request_context() and current_user.is_authenticated
-    event = AuditEvent(
+    row = AuditEvent(
         at=clock.now(),
         user_id=current_user.id if is_person else None,
         user_name=current_user.name if is_person else "",
@@ -64,17 +71,30 @@ def record(action: str, subject: str, **facts: Any) -> AuditEvent:
         facts=facts,
         previous_hash=last or "",
     )
-    event.hash = event.digest()
-    db.session.add(event)
+    row.hash = row.digest()
+    db.session.add(row)
     db.session.flush()
-    return event
+    return row
+
+
+def select_events(*, user_id: int | None, action: str) -> sa.Select[AuditEvent]:
+    """Newest first; None and «» leave a filter out. A person's events are what they did and what
+    was done to their account."""
+    query = sa.select(AuditEvent).order_by(AuditEvent.id.desc())
+    if user_id is not None:
+        account = f"user_account:{user_id}"
+        query = query.where(sa.or_(AuditEvent.user_id == user_id, AuditEvent.subject == account))
+    if action:
+        query = query.where(AuditEvent.action == action)
+    return query
 
 
 def find_tampering() -> int | None:
     """Id of the first event that was changed, or whose predecessor was removed; None if intact."""
     previous = ""
-    for event in db.session.scalars(sa.select(AuditEvent).order_by(AuditEvent.id)):
-        if event.previous_hash != previous or event.hash != event.digest():
-            return event.id
-        previous = event.hash
+    rows = sa.select(AuditEvent).order_by(AuditEvent.id)
+    for row in db.session.scalars(rows.execution_options(yield_per=1000)):
+        if row.previous_hash != previous or row.hash != row.digest():
+            return row.id
+        previous = row.hash
     return None

@@ -1,14 +1,131 @@
 """Commands for operators. Exit codes: 0 done, 1 refused or a check failed, 2 wrong usage."""
 
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import click
 from flask import Flask
 from flask.cli import AppGroup
+
+from outreach.access import Role
+from outreach.accounts import services as accounts
+from outreach.accounts.services import Profile
+from outreach.campaigns.importing import apply_register, plan_register
+from outreach.campaigns.models import Campaign
+from outreach.campaigns.queries import get_campaign
+from outreach.db import db
+from outreach.demo.services import load_demo
+from outreach.errors import NotFound, OutreachError, Refused
+from outreach.gifts.importing import apply_gifts, plan_gifts
+from outreach.gifts.rendering import print_sectors, sectors_json
+from outreach.spreadsheets.reading import SourceFile
+from outreach.units.importing import Plan
+from outreach.units.rendering import plan_json, print_plan
+from outreach.web import external_url
 
 demo = AppGroup("demo", help="Demonstration data.")
 units = AppGroup("units", help="The register of units.")
 gifts = AppGroup("gifts", help="Money received.")
 sectors = AppGroup("sectors", help="Sectors and their figures.")
+users = AppGroup("users", help="People who sign in.")
 
 
 def install(app: Flask) -> None:
-    for group in (demo, units, gifts, sectors):
+    for group in (demo, units, gifts, sectors, users):
         app.cli.add_command(group)
+
+
+@users.command("create-admin")
+@click.argument("username")
+@click.argument("name")
+def create_administrator(username: str, name: str) -> None:
+    """Creates an administrator and prints the link with which they choose a password."""
+    try:
+        user = accounts.create_user(username, Profile(name=name, role=Role.ADMINISTRATOR))
+    except Refused as refusal:
+        raise click.ClickException(str(refusal.message)) from None
+    link = external_url("accounts.accept_invitation", token=accounts.invite(user))
+    db.session.commit()
+    click.echo(link)
+
+
+@demo.command("load")
+def load_demonstration() -> None:
+    """The reported campaign of 2023, 2022 before it, and one that is running now."""
+    if not load_demo():
+        click.echo("演示数据已经装入,没有改动。")
+        return
+    db.session.commit()
+    click.echo("演示数据已装入:2022年、2023年和本年度三次活动,593 个单位。")
+
+
+@sectors.command("report")
+@click.option("--campaign", "code", required=True, help="The campaign's code, such as 2023.")
+@click.option("--json", "is_json", is_flag=True, help="Print JSON, amounts in fen.")
+def report_sectors(code: str, *, is_json: bool) -> None:
+    """What each sector raised, this year and last."""
+    try:
+        campaign = get_campaign(code)
+    except NotFound as refusal:
+        raise click.ClickException(str(refusal.message)) from None
+    if is_json:
+        click.echo(sectors_json(campaign))
+    else:
+        print_sectors(campaign)
+
+
+def import_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The arguments that taking in a file has, whatever the file holds."""
+    path = click.Path(exists=True, dir_okay=False, path_type=Path)
+    for decorate in (
+        click.option("--json", "is_json", is_flag=True, help="Print JSON, amounts in fen."),
+        click.option("--dry-run", "is_dry_run", is_flag=True, help="Show what would be done."),
+        click.option("--campaign", "code", required=True, help="The campaign's code."),
+        click.argument("path", metavar="FILE", type=path),
+    ):
+        command = decorate(command)
+    return command
+
+
+@units.command("import")
+@import_options
+def import_register(path: Path, code: str, *, is_dry_run: bool, is_json: bool) -> None:
+    """Takes in a register of units (.xlsx or .csv), wholly or not at all."""
+    take_in(plan_register if is_dry_run else apply_register, path, code, is_dry_run, is_json)
+
+
+@gifts.command("import")
+@import_options
+def import_gifts(path: Path, code: str, *, is_dry_run: bool, is_json: bool) -> None:
+    """Takes in a list of gifts (.xlsx or .csv), wholly or not at all."""
+    take_in(plan_gifts if is_dry_run else apply_gifts, path, code, is_dry_run, is_json)
+
+
+def take_in(
+    work: Callable[[Campaign, SourceFile], Plan],
+    path: Path,
+    code: str,
+    is_dry_run: bool,
+    is_json: bool,
+) -> None:
+    """Runs the import, prints what came of it, and exits with 1 when it was refused."""
+    try:
+        plan = work(get_campaign(code), SourceFile(path.name, path.read_bytes()))
+    except OutreachError as refusal:
+        db.session.rollback()
+        if is_json:
+            problem = {"message": str(refusal.message)}
+            click.echo(json.dumps({"status": "refused", "problems": [problem]}, ensure_ascii=False))
+            raise SystemExit(1) from None
+        raise click.ClickException(str(refusal.message)) from None
+    if is_json:
+        click.echo(plan_json(plan, is_dry_run=is_dry_run))
+    else:
+        print_plan(plan, is_dry_run=is_dry_run)
+    if is_dry_run or plan.is_refused:
+        db.session.rollback()
+    else:
+        db.session.commit()
+    if plan.is_refused:
+        raise SystemExit(1)

@@ -170,6 +170,14 @@ def local_path(target: str) -> str:
     return target if is_plain and re.match("/(?!/)", target) else "/"
 
 
+def external_url(endpoint: str, **values: Any) -> str:
+    """The page's address as it is written into messages: below PUBLIC_BASE_URL, never below the
+    host that a request named. Works outside requests too."""
+    base = urlsplit(current_app.extensions["outreach.settings"].public_base_url)
+    urls = current_app.url_map.bind(base.netloc, base.path or "/", url_scheme=base.scheme)
+    return urls.build(endpoint, values, force_external=True)
+
+
 def _choose_locale() -> str:
     return session.get("language", "zh_Hans_CN") if has_request_context() else "zh_Hans_CN"
 

@@ -1,6 +1,7 @@
 """Changes to people's accounts. Whoever changes what a person may do also ends their sessions."""
 
 import hashlib
+import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from outreach.db import db
 from outreach.errors import NotFound, Refused
 
 INVITATION_LASTS = timedelta(hours=72)
+_USERNAME = re.compile(r"[a-z][a-z0-9._-]{1,59}")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,10 @@ def find_user(username: str) -> User | None:
     return db.session.scalar(sa.select(User).filter_by(username=username.lower()))
 
 
+def find_enabled_user(user_id: int | None) -> User | None:
+    return db.session.scalar(sa.select(User).where(User.id == user_id, User.is_enabled))
+
+
 def get_user(user_id: int) -> User:
     user = db.session.get(User, user_id)
     if user is None:
@@ -49,10 +55,24 @@ def list_users() -> list[User]:
     )
 
 
+def profile_of(user: User) -> Profile:
+    return Profile(
+        name=user.name,
+        role=user.role,
+        email=user.email,
+        mobile=user.mobile,
+        is_enabled=user.is_enabled,
+        sector_ids=frozenset(link.sector_id for link in user.sectors),
+    )
+
+
 def create_user(username: str, profile: Profile) -> User:
+    username = username.lower()
+    if not _USERNAME.fullmatch(username):
+        raise Refused(_("用户名以字母开头,只用字母、数字、点、横线和下划线,2 至 60 个字符。"))
     if find_user(username):
         raise Refused(_("用户名“%(username)s”已被使用。", username=username))
-    user = User(username=username.lower(), created_at=clock.now())
+    user = User(username=username, created_at=clock.now())
     _apply(user, profile)
     db.session.add(user)
     db.session.flush()

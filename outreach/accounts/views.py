@@ -1,5 +1,3 @@
-from http import HTTPStatus
-
 from flask import Blueprint, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext as _
@@ -9,6 +7,7 @@ from outreach import audit
 from outreach.accounts import passwords, services, sessions, throttle
 from outreach.accounts.forms import ChangePasswordForm, NewPasswordForm, SignInForm
 from outreach.accounts.models import User
+from outreach.accounts.throttle import TooManyAttempts
 from outreach.db import db
 from outreach.errors import Refused
 from outreach.web import local_path
@@ -24,13 +23,13 @@ def login() -> ResponseReturnValue:
     form = SignInForm()
     if not form.validate_on_submit():
         return render_template("accounts/login.html", form=form)
-    username, password = form.username.data.lower(), form.password.data
-    user = _check_password(username, password)
-    if user is None:
-        form.form_errors = [_("用户名或密码不正确。")]
-        return render_template("accounts/login.html", form=form), HTTPStatus.UNPROCESSABLE_ENTITY
+    try:
+        user = _check_password(form.username.data.lower(), form.password.data)
+    except (WrongPassword, TooManyAttempts) as refusal:
+        form.form_errors = [refusal.message]
+        return render_template("accounts/login.html", form=form), refusal.status
     if passwords.is_outdated(user.password_hash):
-        user.password_hash = passwords.hash_password(password)
+        user.password_hash = passwords.hash_password(form.password.data)
     sessions.start_session(user)
     audit.record("sign_in.user", f"user_account:{user.id}")
     db.session.commit()
@@ -49,12 +48,14 @@ def logout() -> ResponseReturnValue:
 def change_password() -> ResponseReturnValue:
     form = ChangePasswordForm()
     if form.validate_on_submit():
-        user = _check_password(current_user.username, form.current_password.data)
-        if user is None:
+        try:
+            user = _check_password(current_user.username, form.current_password.data)
+        except WrongPassword:
             form.current_password.errors = [_("当前密码不正确。")]
-        elif _set_password(form, user):
-            flash(_("密码已修改。其他设备上的登录已全部退出。"), "success")
-            return redirect("/")
+        else:
+            if _set_password(form, user):
+                flash(_("密码已修改。其他设备上的登录已全部退出。"), "success")
+                return redirect("/")
     return render_template("accounts/change_password.html", form=form)
 
 
@@ -68,19 +69,23 @@ def accept_invitation(token: str) -> ResponseReturnValue:
     return render_template("accounts/accept_invitation.html", form=form, user=user)
 
 
-def _check_password(username: str, password: str) -> User | None:
-    """The enabled user with this password. Commits: argon2 takes long, and no transaction may
-    wait for it."""
+class WrongPassword(Refused):
+    """The same for a wrong password and for a user who does not exist or is disabled."""
+
+
+def _check_password(username: str, password: str) -> User:
+    """Whose password it is; WrongPassword or TooManyAttempts. Commits the attempt first: argon2
+    takes long, and no transaction may wait for it."""
     attempt = throttle.claim_attempt(username, request.remote_addr or "")
     user = services.find_user(username)
     user_id, password_hash = (user.id, user.password_hash) if user else (None, "")
     db.session.commit()
     is_correct = passwords.is_correct(password_hash, password)
-    user = db.session.get(User, user_id) if is_correct else None
-    if user is None or not user.is_enabled:
+    user = services.find_enabled_user(user_id) if is_correct else None
+    if user is None:
         audit.record("fail.sign_in", f"user_account:{user_id or ''}")
         db.session.commit()
-        return None
+        raise WrongPassword(_("用户名或密码不正确。"))
     throttle.forgive(attempt)
     return user
 
