@@ -1,0 +1,70 @@
+"""Builds the weekly digest: once per campaign and ISO week, whoever asks and however often."""
+
+from datetime import date, timedelta
+
+from outreach import clock
+from outreach.campaigns.models import Campaign
+from outreach.db import insert_new
+from outreach.digests.models import Digest
+from outreach.digests.queries import find_digest, list_recipients, read_week
+from outreach.digests.rendering import render_mail
+from outreach.messages.models import Channel, Purpose
+from outreach.messages.outbox import queue_message
+
+WEEK = timedelta(days=7)
+
+
+def build_digest(campaign: Campaign, day: date) -> Digest | None:
+    """Stores the digest of the week that holds `day` and queues it for the secretariat.
+
+    It reports on the week before. None when that week has its digest already, or when the
+    campaign has no week behind it yet. After the commit call `jobs.wake("deliver")`.
+    """
+    number = week_number(campaign, day)
+    if number < 1 or find_digest(campaign, day):
+        return None
+    monday = clock.monday_of(day)
+    year, week, _weekday = monday.isocalendar()
+    figures = read_week(campaign, monday, find_digest(campaign, monday - WEEK))
+    is_first = insert_new(
+        Digest,
+        [
+            {
+                "campaign_id": campaign.id,
+                "iso_year": year,
+                "iso_week": week,
+                "number": number,
+                "built_at": clock.now(),
+                "figures": figures.model_dump(mode="json"),
+            }
+        ],
+        ["campaign_id", "iso_year", "iso_week"],
+    )
+    digest = find_digest(campaign, day)
+    if not is_first or digest is None:
+        return None
+    _queue_mail(digest)
+    return digest
+
+
+def week_number(campaign: Campaign, day: date) -> int:
+    """Weeks of the campaign that have ended when `day` comes, counted from that of its start."""
+    return (clock.monday_of(day) - clock.monday_of(campaign.starts_on)) // WEEK
+
+
+def _queue_mail(digest: Digest) -> None:
+    mail = render_mail(digest)
+    next_monday = clock.monday_of(clock.day_of(digest.built_at)) + WEEK
+    for user in list_recipients():
+        queue_message(
+            purpose=Purpose.DIGEST,
+            channel=Channel.EMAIL,
+            occurrence=f"digest:{digest.id}:{user.id}",
+            address=user.email,
+            recipient_name=user.name,
+            subject=mail.subject,
+            body_text=mail.text,
+            body_html=mail.html,
+            campaign_id=digest.campaign_id,
+            not_after=clock.start_of(next_monday),
+        )
