@@ -17,12 +17,14 @@ from outreach.gifts import gate as gifts_gate
 from outreach.gifts.views import bp as gifts
 from outreach.meetings.views import bp as meetings
 from outreach.messages import gate as messages_gate
+from outreach.messages import template_views
 from outreach.messages.channels import OpenChannel, email, sms
 from outreach.messages.gate import SendGate
 from outreach.messages.models import Channel
 from outreach.messages.views import bp as messages
 from outreach.overview.views import bp as overview
 from outreach.reminders import gate as reminders_gate
+from outreach.reminders.queries import sample_letters
 from outreach.reminders.views import bp as reminders
 from outreach.settings.views import bp as settings_pages
 from outreach.units import gate as units_gate
@@ -104,6 +106,8 @@ def install_sending(app: Flask, settings: config.Settings) -> None:
     app.extensions["outreach.gate"] = SendGate(GATE)
     app.extensions["outreach.channels"] = open_channels(app, settings)
     app.extensions["outreach.on_sent"] = [note_reminders]
+    samples: template_views.Samples = sample_letters
+    app.extensions["outreach.samples"] = samples
 
 
 def open_channels(app: Flask, settings: config.Settings) -> dict[Channel, OpenChannel]:

@@ -1,0 +1,233 @@
+"""Who a wave is for: the filter that a person chooses, and the contacts that it comes to."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+import sqlalchemy as sa
+from flask import current_app
+from flask_babel import lazy_gettext as _
+from pydantic import BaseModel, ConfigDict
+
+from outreach import clock, money
+from outreach.accounts.models import User
+from outreach.campaigns.models import Campaign, Solicitation
+from outreach.db import db
+from outreach.gifts.standings import Standing, Status, list_standings, sector_figures
+from outreach.messages.addresses import hash_address, normalise_address
+from outreach.messages.gate import Candidate, Withheld
+from outreach.messages.models import Channel, Purpose, WithheldReason
+from outreach.terms import Term
+from outreach.units.models import Contact, ContactRole
+
+
+class SectorChoice(Term):
+    ALL = "all", _("全部板块")
+    LAGGING = "lagging", _("仅进度落后的板块")
+    CHOSEN = "chosen", _("指定板块")
+
+
+ASKED = (
+    Status.NOT_CONTACTED,
+    Status.CONTACTED,
+    Status.VISITED,
+    Status.PLEDGED,
+    Status.PARTIAL,
+)
+"""Statuses of outstanding units."""
+
+
+class AudienceFilter(BaseModel):
+    """What is kept in `Wave.audience`. Whatever is chosen, only outstanding units are meant."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sectors: SectorChoice = SectorChoice.ALL
+    sector_ids: tuple[int, ...] = ()
+    """For `SectorChoice.CHOSEN`."""
+    statuses: tuple[Status, ...] = ()
+    """Empty: all of `ASKED`."""
+    solicitor_id: int | None = None
+    min_previous_fen: int = 0
+    min_days_silent: int = 0
+    gave_last_year: bool = False
+    """Only units that gave last year and have not yet this year (LYBUNT)."""
+
+    def admits(self, standing: Standing) -> bool:
+        return (
+            (not self.statuses or standing.status in self.statuses)
+            and standing.previous_fen >= self.min_previous_fen
+            and standing.days_silent >= self.min_days_silent
+            and (standing.previous_fen > 0 or not self.gave_last_year)
+        )
+
+    def describe(self, campaign: Campaign) -> str:
+        """The filter in words, for the person who approves it."""
+        parts = [self._describe_sectors(campaign)]
+        if self.statuses:
+            parts.append("、".join(str(status.label) for status in self.statuses))
+        if self.solicitor_id is not None:
+            solicitor = db.session.get_one(User, self.solicitor_id)
+            parts.append(str(_("劝募人%(name)s", name=solicitor.name)))
+        if self.gave_last_year:
+            parts.append(str(_("去年捐过")))
+        if self.min_previous_fen:
+            amount = money.format_yuan(self.min_previous_fen)
+            parts.append(str(_("去年捐款不少于 %(amount)s 元", amount=amount)))
+        if self.min_days_silent:
+            parts.append(str(_("%(days)s 天以上没有联系", days=self.min_days_silent)))
+        return " · ".join(parts)
+
+    def _describe_sectors(self, campaign: Campaign) -> str:
+        if self.sectors is not SectorChoice.CHOSEN:
+            return str(self.sectors.label)
+        chosen = (sector.name for sector in campaign.sectors if sector.id in self.sector_ids)
+        return "、".join(chosen)
+
+
+@dataclass(frozen=True)
+class Member:
+    """An outstanding unit that the filter admits, and whether it is written to."""
+
+    standing: Standing
+    contact: Contact | None
+    address: str
+    address_hash: str
+    withheld: Withheld | None
+
+    @property
+    def solicitation(self) -> Solicitation:
+        return self.standing.solicitation
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """One message: a contact, and the units that share this address."""
+
+    members: tuple[Member, ...]
+
+    @property
+    def contact(self) -> Contact:
+        contact = self.members[0].contact
+        if contact is None:
+            raise ValueError("a recipient has a contact")
+        return contact
+
+    @property
+    def address(self) -> str:
+        return self.members[0].address
+
+    @property
+    def solicitation_ids(self) -> tuple[int, ...]:
+        return tuple(member.solicitation.id for member in self.members)
+
+
+def choose_units(campaign: Campaign, audience: AudienceFilter) -> list[Standing]:
+    """The outstanding units that the filter admits today."""
+    standings = list_standings(
+        campaign,
+        sector_ids=_sector_ids(campaign, audience),
+        outstanding_only=True,
+        solicitor_id=audience.solicitor_id,
+    )
+    return [standing for standing in standings if audience.admits(standing)]
+
+
+def find_members(campaign: Campaign, audience: AudienceFilter, channel: Channel) -> list[Member]:
+    """Each chosen unit with the contact who would be written to, or why it would not."""
+    return resolve(campaign, choose_units(campaign, audience), channel)
+
+
+def resolve(campaign: Campaign, standings: Sequence[Standing], channel: Channel) -> list[Member]:
+    """Looks up whom to write to and asks the send gate about each unit."""
+    today = clock.today()
+    contacts = _coordinators(campaign)
+    members = []
+    for standing in standings:
+        of_unit = contacts[standing.solicitation.unit_id]
+        contact = _choose_contact(of_unit, channel, today)
+        address = address_of(contact, channel) if contact is not None else ""
+        withheld = None if contact is not None else _explain_silence(of_unit, today)
+        members.append(Member(standing, contact, address, hash_address(channel, address), withheld))
+    answers = ask_gate(campaign, members, channel)
+    return [replace(member, withheld=_first(answers, member)) for member in members]
+
+
+def group(members: Iterable[Member]) -> list[Recipient]:
+    """One recipient for each address; units that share one are named in the same message."""
+    by_address: dict[str, list[Member]] = defaultdict(list)
+    for member in members:
+        if member.withheld is None:
+            by_address[member.address_hash].append(member)
+    return [Recipient(tuple(sharing)) for sharing in by_address.values()]
+
+
+def ask_gate(
+    campaign: Campaign, members: Sequence[Member], channel: Channel
+) -> dict[int, Withheld]:
+    """What the send gate says today about each unit by itself, by solicitation."""
+    candidates = [
+        Candidate(
+            key=member.solicitation.id,
+            purpose=Purpose.REMINDER,
+            channel=channel,
+            address_hash=member.address_hash,
+            contact_id=member.contact.id if member.contact else None,
+            campaign_id=campaign.id,
+            solicitation_ids=(member.solicitation.id,),
+        )
+        for member in members
+    ]
+    return current_app.extensions["outreach.gate"].ask(candidates, clock.now())
+
+
+def address_of(contact: Contact, channel: Channel) -> str:
+    """The contact's address for the channel, or nothing."""
+    return normalise_address(channel, contact.email if channel is Channel.EMAIL else contact.mobile)
+
+
+def _sector_ids(campaign: Campaign, audience: AudienceFilter) -> list[int] | None:
+    if audience.sectors is SectorChoice.LAGGING:
+        return [figure.sector.id for figure in sector_figures(campaign) if figure.is_lagging]
+    if audience.sectors is SectorChoice.CHOSEN:
+        return list(audience.sector_ids)
+    return None
+
+
+def _coordinators(campaign: Campaign) -> dict[int, list[Contact]]:
+    """By unit. Reminders go to the coordinator and never to a superior: that would be pressure."""
+    rows = db.session.scalars(
+        sa.select(Contact)
+        .join(Solicitation, Solicitation.unit_id == Contact.unit_id)
+        .where(Solicitation.campaign_id == campaign.id, Contact.role == ContactRole.COORDINATOR)
+        .order_by(Contact.valid_from.desc(), Contact.id)
+    )
+    by_unit: dict[int, list[Contact]] = defaultdict(list)
+    for contact in rows:
+        by_unit[contact.unit_id].append(contact)
+    return by_unit
+
+
+def _choose_contact(contacts: list[Contact], channel: Channel, today: date) -> Contact | None:
+    """The newest coordinator in office who can be reached."""
+    in_office = (contact for contact in contacts if contact.is_valid_on(today))
+    return next((contact for contact in in_office if address_of(contact, channel)), None)
+
+
+def _explain_silence(contacts: list[Contact], today: date) -> Withheld:
+    have_all_left = contacts and all(
+        contact.valid_to is not None and contact.valid_to < today for contact in contacts
+    )
+    if not have_all_left:
+        return Withheld(WithheldReason.NO_ADDRESS, {})
+    left_on = max(contact.valid_to for contact in contacts if contact.valid_to)
+    return Withheld(WithheldReason.CONTACT_LEFT, {"left_on": left_on.isoformat()})
+
+
+def _first(answers: dict[int, Withheld], member: Member) -> Withheld | None:
+    """The gate's answer, but why there is no address is known better here."""
+    answer = answers.get(member.solicitation.id)
+    if answer is not None and answer.reason is WithheldReason.NO_ADDRESS:
+        return member.withheld or answer
+    return answer or member.withheld

@@ -1,0 +1,159 @@
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from flask_babel import lazy_gettext as _
+from wtforms import (
+    BooleanField,
+    IntegerField,
+    RadioField,
+    SelectField,
+    SelectMultipleField,
+    StringField,
+    TextAreaField,
+    TimeField,
+)
+from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional
+from wtforms.widgets import CheckboxInput, ListWidget
+
+from outreach import clock
+from outreach.accounts.models import User
+from outreach.campaigns.models import Sector
+from outreach.forms import DayField, Form, YuanField
+from outreach.messages.models import TemplateVersion, Wave, WaveStatus
+from outreach.reminders.audience import ASKED, AudienceFilter, SectorChoice
+from outreach.reminders.services import WavePlan
+
+NOW, LATER = "now", "later"
+DAYS_TO_SEND = 3
+"""Days after the start until which messages may still go out, unless a person says otherwise."""
+
+
+class CheckboxesField(SelectMultipleField):
+    widget = ListWidget(prefix_label=False)
+    option_widget = CheckboxInput()
+
+
+class AudienceForm(Form):
+    """Who is meant, and by which channel: what the live count reads."""
+
+    template_version_id = SelectField(
+        _("模板"), [InputRequired(_("请选择模板。"))], coerce=int, validate_choice=True
+    )
+    sectors = RadioField(_("板块"), choices=SectorChoice.choices(), default=SectorChoice.ALL.value)
+    sector_ids = CheckboxesField(_("指定板块"), coerce=int)
+    statuses = CheckboxesField(_("进展"), choices=[(s.value, s.label) for s in ASKED])
+    solicitor_id = SelectField(
+        _("劝募人"), coerce=lambda value: int(value) if value else None, default=None
+    )
+    min_previous = YuanField(_("去年捐款不少于（元）"), [Optional()])
+    min_days_silent = IntegerField(
+        _("多少天没有联系"), [Optional(), NumberRange(0, 366, _("请填写 0 到 366 之间的天数。"))]
+    )
+    gave_last_year = BooleanField(_("只发给去年捐过、今年还没有捐的单位"))
+
+    def offer(
+        self, versions: list[TemplateVersion], sectors: list[Sector], solicitors: list[User]
+    ) -> None:
+        self.template_version_id.choices = [(version.id, _label(version)) for version in versions]
+        self.sector_ids.choices = [(sector.id, sector.name) for sector in sectors]
+        self.solicitor_id.choices = [
+            ("", _("不限")),
+            *((user.id, user.name) for user in solicitors),
+        ]
+
+    def validate_sector_ids(self, field: CheckboxesField) -> None:
+        if self.sectors.data == SectorChoice.CHOSEN and not field.data:
+            raise ValueError(_("请至少选择一个板块。"))
+
+    def audience(self) -> AudienceFilter:
+        is_chosen = self.sectors.data == SectorChoice.CHOSEN
+        return AudienceFilter.model_validate(
+            {
+                "sectors": self.sectors.data,
+                "sector_ids": self.sector_ids.data if is_chosen else (),
+                "statuses": self.statuses.data,
+                "solicitor_id": self.solicitor_id.data,
+                "min_previous_fen": self.min_previous.data or 0,
+                "min_days_silent": self.min_days_silent.data or 0,
+                "gave_last_year": self.gave_last_year.data,
+            }
+        )
+
+
+class WaveForm(AudienceForm):
+    name = StringField(
+        _("名称"), [DataRequired(_("请填写名称。")), Length(max=120, message=_("不超过 120 字。"))]
+    )
+    start = RadioField(
+        _("发送时间"),
+        choices=[(NOW, _("批准后立即发送")), (LATER, _("指定时间"))],
+        default=NOW,
+    )
+    starts_on = DayField(_("日期"))
+    starts_time = TimeField(_("时间"), [Optional()])
+    last_on = DayField(_("最迟发送日"))
+
+    def validate_starts_on(self, field: DayField) -> None:
+        if self.start.data == LATER and (field.data is None or self.starts_time.data is None):
+            raise ValueError(_("请填写发送的日期和时间。"))
+
+    def plan(self, version: TemplateVersion) -> WavePlan:
+        starts_at = self._starts_at()
+        last_on = self.last_on.data or clock.day_of(starts_at) + timedelta(days=DAYS_TO_SEND)
+        return WavePlan(
+            name=self.name.data,
+            version=version,
+            audience=self.audience(),
+            starts_at=starts_at,
+            not_after=clock.at(last_on, time(23, 59, 59)),
+        )
+
+    def _starts_at(self) -> datetime:
+        if self.start.data == LATER:
+            return clock.at(self.starts_on.data, self.starts_time.data)
+        return clock.now()
+
+
+class ReturnForm(Form):
+    reason = TextAreaField(
+        _("退回原因"),
+        [DataRequired(_("请写明原因，起草人才知道改哪里。")), Length(max=200)],
+    )
+
+
+def _label(version: TemplateVersion) -> str:
+    template = version.template
+    return f"{template.name} · {template.channel.label} · " + str(
+        _("第 %(number)s 版", number=version.number)
+    )
+
+
+def suggest_name(day: date) -> str:
+    return str(_("%(month)s月%(day)s日提醒", month=day.month, day=day.day))
+
+
+def wave_values(wave: Wave) -> dict[str, Any]:
+    """A wave as the form shows it for editing."""
+    audience = AudienceFilter.model_validate(wave.audience)
+    starts_at = clock.local(wave.starts_at)
+    is_later = wave.starts_at > clock.now() or wave.status is WaveStatus.HELD
+    return {
+        "name": wave.name,
+        "template_version_id": wave.template_version_id,
+        "start": LATER if is_later else NOW,
+        "starts_on": starts_at.date() if is_later else None,
+        "starts_time": starts_at.time() if is_later else None,
+        "last_on": clock.day_of(wave.not_after),
+    } | audience_values(audience)
+
+
+def audience_values(audience: AudienceFilter) -> dict[str, Any]:
+    return {
+        "sectors": audience.sectors.value,
+        "sector_ids": list(audience.sector_ids),
+        "statuses": [status.value for status in audience.statuses],
+        "solicitor_id": audience.solicitor_id,
+        "min_previous": audience.min_previous_fen or None,
+        "min_days_silent": audience.min_days_silent or None,
+        "gave_last_year": audience.gave_last_year,
+    }

@@ -1,0 +1,353 @@
+"""The life of a wave, from draft to its last message. Every change of `Wave.status` that a person
+or the clock makes goes through `_move`; the outbox finishes waves and pauses failing ones."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from flask_babel import lazy_gettext as _
+
+from outreach import audit, clock, workdays
+from outreach.access import DECIDERS
+from outreach.accounts.models import User
+from outreach.campaigns.models import Campaign, CampaignStatus
+from outreach.db import db
+from outreach.errors import Conflict, Forbidden, Refused
+from outreach.messages import outbox, rendering
+from outreach.messages.models import Channel, TemplateVersion, Wave, WaveStatus
+from outreach.messages.outbox import Draft
+from outreach.reminders.audience import AudienceFilter, Member, ask_gate, find_members
+from outreach.reminders.models import WaveMember
+from outreach.reminders.queries import preview_wave, restore_members
+from outreach.reminders.rendering import Letter, Preview, preview
+
+LATE = timedelta(hours=2)
+"""A wave that comes due later than this waits for a person: its text may be out of date."""
+
+TRANSITIONS: dict[WaveStatus, frozenset[WaveStatus]] = {
+    WaveStatus.DRAFT: frozenset({WaveStatus.DRAFT, WaveStatus.IN_REVIEW, WaveStatus.CANCELLED}),
+    WaveStatus.IN_REVIEW: frozenset({WaveStatus.DRAFT, WaveStatus.APPROVED, WaveStatus.CANCELLED}),
+    WaveStatus.APPROVED: frozenset(
+        {WaveStatus.DRAFT, WaveStatus.RUNNING, WaveStatus.HELD, WaveStatus.CANCELLED}
+    ),
+    WaveStatus.HELD: frozenset({WaveStatus.DRAFT, WaveStatus.RUNNING, WaveStatus.CANCELLED}),
+    WaveStatus.RUNNING: frozenset({WaveStatus.PAUSED, WaveStatus.FINISHED, WaveStatus.CANCELLED}),
+    WaveStatus.PAUSED: frozenset({WaveStatus.RUNNING, WaveStatus.CANCELLED}),
+    WaveStatus.FINISHED: frozenset(),
+    WaveStatus.CANCELLED: frozenset(),
+}
+"""Where a wave may go from each state; an edit leads back to the draft."""
+
+
+@dataclass(frozen=True)
+class WavePlan:
+    """What a person decides about a wave."""
+
+    name: str
+    version: TemplateVersion
+    audience: AudienceFilter
+    starts_at: datetime
+    not_after: datetime
+
+
+def create_wave(campaign: Campaign, plan: WavePlan, *, author: User) -> Wave:
+    _check_plan(plan)
+    wave = Wave(
+        campaign_id=campaign.id,
+        author_id=author.id,
+        created_at=clock.now(),
+        status=WaveStatus.DRAFT,
+        **_columns(plan),
+    )
+    db.session.add(wave)
+    db.session.flush()
+    audit.record("create.wave", f"wave:{wave.id}", name=wave.name)
+    return wave
+
+
+def update_wave(wave: Wave, plan: WavePlan, *, by: User) -> None:
+    """Any edit voids the submission and the approval. Whoever wrote the wave last is its author,
+    so that nobody approves words of their own."""
+    _check_plan(plan)
+    _forget_members(wave)
+    _move(wave, WaveStatus.DRAFT, author_id=by.id, **_columns(plan), **_NOT_APPROVED)
+    audit.record("update.wave", f"wave:{wave.id}", name=wave.name)
+
+
+def submit_wave(wave: Wave, *, by: User) -> None:
+    """Freezes the audience: the approval is for exactly these contacts and addresses."""
+    campaign = _campaign(wave)
+    members = find_members(campaign, read_audience(wave), _channel(wave))
+    _check_ready(preview(campaign, wave.template_version, members, by))
+    _move(wave, WaveStatus.IN_REVIEW, author_id=by.id, paused_because="")
+    _forget_members(wave)
+    _freeze(wave, members)
+    audit.record("submit.wave", f"wave:{wave.id}", units=len(members))
+
+
+def return_wave(wave: Wave, *, reason: str) -> None:
+    """Sends a submitted wave back to its author."""
+    if wave.status is not WaveStatus.IN_REVIEW:
+        raise Refused(_("这个批次不在待审批状态。"))
+    _forget_members(wave)
+    _move(wave, WaveStatus.DRAFT, paused_because=reason, **_NOT_APPROVED)
+    audit.record("return.wave", f"wave:{wave.id}", reason=reason)
+
+
+def approve_wave(wave: Wave, *, by: User) -> None:
+    """Binds the approval to text, audience and schedule. When the planned time has passed, the
+    wave starts now, which is then what was approved."""
+    if by.role not in DECIDERS:
+        raise Forbidden(_("只有秘书长和管理员可以审批。"))
+    if by.id == wave.author_id:
+        raise Refused(_("提醒须由另一人审批：起草或提交的人不能批准自己的批次。"))
+    now = clock.now()
+    starts_at = max(wave.starts_at, now)
+    if wave.not_after <= starts_at:
+        raise Refused(_("最迟发送时间已过。请退回，由起草人重新安排时间。"))
+    _check_ready(preview_wave(wave))
+    _move(
+        wave,
+        WaveStatus.APPROVED,
+        approver_id=by.id,
+        approved_at=now,
+        starts_at=starts_at,
+        approval_hash=hash_approval(wave, starts_at=starts_at),
+    )
+    audit.record("approve.wave", f"wave:{wave.id}", hash=wave.approval_hash)
+
+
+def start_wave(wave: Wave) -> int:
+    """Queues the messages in the caller's transaction and returns how many. Refused before the
+    approved time, and when text or audience are not those that were approved."""
+    now = clock.now()
+    return _start(wave, now)
+
+
+def start_due_waves() -> int:
+    """Starts the approved waves whose time has come and returns how many; holds those that come
+    late, that fall on a day the calendar does not know, or that are not as approved. Any number
+    of processes may call it at once."""
+    now = clock.now()
+    due = sa.select(Wave).where(Wave.status == WaveStatus.APPROVED, Wave.starts_at <= now)
+    started = 0
+    for wave in db.session.scalars(due.order_by(Wave.starts_at, Wave.id)).all():
+        try:
+            _start_or_hold(wave, now)
+            started += wave.status is WaveStatus.RUNNING
+        except Conflict:
+            continue  # another process was faster
+    return started
+
+
+def pause_wave(wave: Wave, *, reason: str = "") -> None:
+    """No further message is claimed; those that are being sent arrive."""
+    _move(wave, WaveStatus.PAUSED, paused_because=reason)
+    audit.record("pause.wave", f"wave:{wave.id}")
+
+
+def resume_wave(wave: Wave) -> None:
+    _move(wave, WaveStatus.RUNNING, paused_because="")
+    audit.record("resume.wave", f"wave:{wave.id}")
+
+
+def cancel_wave(wave: Wave) -> int:
+    """Gives up what was not sent yet and returns how many messages that were."""
+    _move(wave, WaveStatus.CANCELLED, finished_at=clock.now())
+    count = outbox.cancel_queued(wave.id)
+    audit.record("cancel.wave", f"wave:{wave.id}", messages=count)
+    return count
+
+
+def may_become(wave: Wave, status: WaveStatus) -> bool:
+    return status in TRANSITIONS[wave.status]
+
+
+def read_audience(wave: Wave) -> AudienceFilter:
+    return AudienceFilter.model_validate(wave.audience)
+
+
+def hash_approval(wave: Wave, *, starts_at: datetime | None = None) -> str:
+    """SHA-256 over the wording, who gets it at which address, and when."""
+    members = db.session.execute(
+        sa.select(WaveMember.solicitation_id, WaveMember.contact_id, WaveMember.address_hash)
+        .where(WaveMember.wave_id == wave.id)
+        .order_by(WaveMember.solicitation_id)
+    )
+    version = wave.template_version
+    approved = {
+        "campaign": wave.campaign_id,
+        "version": [version.id, version.subject, version.body],
+        "members": [list(member) for member in members],
+        "starts_at": (starts_at or wave.starts_at).isoformat(),
+        "not_after": wave.not_after.isoformat(),
+    }
+    return hashlib.sha256(json.dumps(approved, sort_keys=True).encode()).hexdigest()
+
+
+_NOT_APPROVED = {"approver_id": None, "approved_at": None, "approval_hash": None}
+
+
+def _move(wave: Wave, to: WaveStatus, **values: Any) -> None:
+    """The only writer of a wave's status here. The state and version that were read are part of
+    the statement, so that of two at once one wins; Conflict for the other."""
+    if to not in TRANSITIONS[wave.status]:
+        raise Refused(
+            _("“%(status)s”的批次不能这样操作。请刷新页面查看最新状态。", status=wave.status.label)
+        )
+    moved = db.session.scalar(
+        sa.update(Wave)
+        .where(Wave.id == wave.id, Wave.status == wave.status, Wave.version == wave.version)
+        .values(status=to, version=Wave.version + 1, **values)
+        .returning(Wave.id)
+        .execution_options(synchronize_session=False)
+    )
+    db.session.refresh(wave)
+    if moved is None:
+        raise Conflict(_("这个批次刚被他人修改。请核对最新内容后再操作。"))
+
+
+def _check_plan(plan: WavePlan) -> None:
+    if plan.not_after <= plan.starts_at:
+        raise Refused(_("最迟发送时间必须晚于开始时间。"))
+    if plan.not_after <= clock.now():
+        raise Refused(_("最迟发送时间已过。请选择今天或以后的日期。"))
+
+
+def _columns(plan: WavePlan) -> dict[str, Any]:
+    return {
+        "name": plan.name,
+        "template_version_id": plan.version.id,
+        "audience": plan.audience.model_dump(mode="json"),
+        "starts_at": plan.starts_at,
+        "not_after": plan.not_after,
+        "paused_because": "",
+    }
+
+
+def _check_ready(letters: Preview) -> None:
+    if not letters.letters:
+        raise Refused(_("没有可以发送的收件人。请放宽范围，或先补全联络员的联系方式。"))
+    refusals = rendering.refusals(letters.findings)
+    if refusals:
+        raise Refused(refusals[0].message)
+
+
+def _freeze(wave: Wave, members: list[Member]) -> None:
+    db.session.add_all(
+        WaveMember(
+            wave_id=wave.id,
+            solicitation_id=member.solicitation.id,
+            contact_id=member.contact.id if member.contact and not member.withheld else None,
+            address_hash="" if member.withheld else member.address_hash,
+            withheld_reason=member.withheld.reason if member.withheld else None,
+            facts=member.withheld.facts if member.withheld else {},
+        )
+        for member in members
+    )
+    db.session.flush()
+
+
+def _forget_members(wave: Wave) -> None:
+    db.session.execute(sa.delete(WaveMember).where(WaveMember.wave_id == wave.id))
+
+
+def _start_or_hold(wave: Wave, now: datetime) -> None:
+    try:
+        _check_punctual(wave, now)
+        _start(wave, now)
+    except Refused as refusal:
+        _move(wave, WaveStatus.HELD, paused_because=str(refusal.message))
+        audit.record("hold.wave", f"wave:{wave.id}", reason=str(refusal.message))
+
+
+def _check_punctual(wave: Wave, now: datetime) -> None:
+    """What makes the clock leave a due wave to a person."""
+    if now - wave.starts_at > LATE:
+        raise Refused(_("到点时系统未能启动，已晚了两个多小时。请确认内容仍然合适后放行。"))
+    try:
+        workdays.is_workday(clock.day_of(now))
+    except workdays.CalendarUnknown as unknown:
+        raise Refused(
+            _("系统没有 %(year)s 年的节假日安排。请在设置中补全后放行。", year=unknown.year)
+        ) from None
+
+
+def _check_startable(wave: Wave, now: datetime) -> None:
+    if now < wave.starts_at:
+        raise Refused(_("还没有到批准的发送时间。"))
+    if now >= wave.not_after:
+        raise Refused(_("已过最迟发送时间。请修改时间后重新提交审批。"))
+    if _campaign(wave).status is not CampaignStatus.RUNNING:
+        raise Refused(_("活动未在进行，不能发送提醒。"))
+    if wave.approval_hash is None or wave.approval_hash != hash_approval(wave):
+        raise Refused(_("内容或名单与批准时不一致，不能发送。请修改后重新提交审批。"))
+
+
+def _start(wave: Wave, now: datetime) -> int:
+    """Refused before anything is written; then status and messages in one transaction."""
+    _check_startable(wave, now)
+    members = _spare_shared(_campaign(wave), restore_members(wave), _channel(wave))
+    author = db.session.get_one(User, wave.author_id)
+    letters = preview(_campaign(wave), wave.template_version, members, author)
+    _check_ready(letters)
+    _move(wave, WaveStatus.RUNNING, started_at=now, paused_because="")
+    _note_left_out(wave, letters.left_out)
+    count = outbox.materialise(wave, [_draft(letter, _channel(wave)) for letter in letters.letters])
+    audit.record("start.wave", f"wave:{wave.id}", messages=count)
+    return count
+
+
+def _spare_shared(campaign: Campaign, members: list[Member], channel: Channel) -> list[Member]:
+    """Takes a unit that gave (or was snoozed, …) since the approval out of a message that other
+    units share, so that these still get theirs. A message that is about such units alone is made
+    all the same: the outbox withholds it and so accounts for it."""
+    approved = [member for member in members if member.withheld is None]
+    blocked = ask_gate(campaign, approved, channel)
+    free = {member.address_hash for member in approved if member.solicitation.id not in blocked}
+    return [
+        replace(member, withheld=blocked[member.solicitation.id])
+        if member.solicitation.id in blocked and member.address_hash in free
+        else member
+        for member in members
+    ]
+
+
+def _note_left_out(wave: Wave, left_out: list[Member]) -> None:
+    for member in left_out:
+        if member.withheld is not None:
+            db.session.execute(
+                sa.update(WaveMember)
+                .where(
+                    WaveMember.wave_id == wave.id,
+                    WaveMember.solicitation_id == member.solicitation.id,
+                    WaveMember.withheld_reason.is_(None),
+                )
+                .values(withheld_reason=member.withheld.reason, facts=member.withheld.facts)
+            )
+
+
+def _draft(letter: Letter, channel: Channel) -> Draft:
+    recipient, rendered = letter.recipient, letter.rendered
+    return Draft(
+        channel=channel,
+        contact_id=recipient.contact.id,
+        address=recipient.address,
+        recipient_name=recipient.contact.name,
+        subject=rendered.subject,
+        body_text=rendered.text,
+        body_html=rendered.html,
+        reply_to=letter.reply_to,
+        solicitation_ids=recipient.solicitation_ids,
+    )
+
+
+def _campaign(wave: Wave) -> Campaign:
+    return db.session.get_one(Campaign, wave.campaign_id)
+
+
+def _channel(wave: Wave) -> Channel:
+    return wave.template_version.template.channel

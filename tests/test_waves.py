@@ -1,0 +1,428 @@
+"""Waves from audience to the last message."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from sqlalchemy.exc import IntegrityError
+
+from outreach import clock
+from outreach.access import Role
+from outreach.accounts.models import User
+from outreach.campaigns.models import Campaign, CampaignStatus, SectorLineage, Stage
+from outreach.db import db
+from outreach.errors import Forbidden, Refused
+from outreach.messages import outbox
+from outreach.messages.models import (
+    Channel,
+    Message,
+    MessageStatus,
+    TemplateVersion,
+    Wave,
+    WaveStatus,
+    WithheldReason,
+)
+from outreach.reminders import services
+from outreach.reminders.audience import AudienceFilter, SectorChoice
+from outreach.reminders.models import WaveMember
+from outreach.reminders.queries import preview_wave
+from outreach.reminders.services import WavePlan, create_wave
+from outreach.units.models import ContactRole
+from tests.factories import (
+    make_campaign,
+    make_contact,
+    make_gift,
+    make_sector,
+    make_solicitation,
+    make_template,
+    make_unit,
+    make_user,
+    open_sending,
+    save,
+)
+
+
+def make_plan(version: TemplateVersion | None = None, **values) -> WavePlan:
+    now = clock.now()
+    return WavePlan(
+        **{
+            "name": "十月提醒",
+            "version": version or make_template(),
+            "audience": AudienceFilter(),
+            "starts_at": now,
+            "not_after": now + timedelta(days=3),
+        }
+        | values
+    )
+
+
+def make_wave(campaign: Campaign, author: User | None = None, **values) -> Wave:
+    plan = make_plan(**values)
+    wave = create_wave(campaign, plan, author=author or make_user(Role.STAFF))
+    db.session.commit()
+    return wave
+
+
+def make_approved(campaign: Campaign, **values) -> Wave:
+    wave = make_wave(campaign, **values)
+    services.submit_wave(wave, by=db.session.get(User, wave.author_id))
+    services.approve_wave(wave, by=make_user(Role.SECRETARY_GENERAL))
+    db.session.commit()
+    return wave
+
+
+def reasons(wave: Wave) -> dict[str, WithheldReason]:
+    return {
+        member.solicitation.unit.name: member.withheld.reason
+        for member in preview_wave(wave).left_out
+    }
+
+
+@pytest.fixture
+def campaign(app: Flask) -> Campaign:
+    open_sending()
+    return make_campaign()
+
+
+# Audience
+
+
+def test_only_outstanding_units_are_written_to(campaign: Campaign):
+    outstanding, given = make_solicitation(campaign), make_solicitation(campaign)
+    make_solicitation(campaign, stage=Stage.DECLINED, decline_reason="other")
+    make_solicitation(campaign, is_exempt=True)
+    make_gift(given)
+    letters = preview_wave(make_wave(campaign)).letters
+    assert [letter.units for letter in letters] == [outstanding.unit.name]
+
+
+def test_an_audience_of_lagging_sectors_leaves_the_others_out(campaign: Campaign):
+    before = make_campaign(starts_on=date(2025, 9, 1), ends_on=date(2025, 12, 31))
+    campaign.previous_id = before.id
+    ahead, lagging = make_sector(campaign), make_sector(campaign)
+    for sector, raised in ((ahead, 100_000_00), (lagging, 1_00)):
+        last_year = make_sector(before, name=sector.name)
+        save(SectorLineage(sector_id=sector.id, predecessor_id=last_year.id))
+        giver = make_solicitation(before, last_year)
+        make_gift(giver, 100_000_00, received_on=date(2025, 9, 10))
+        make_gift(make_solicitation(campaign, sector), raised)
+    wanted = make_solicitation(campaign, lagging)
+    make_solicitation(campaign, ahead)
+    wave = make_wave(campaign, audience=AudienceFilter(sectors=SectorChoice.LAGGING))
+    assert [letter.units for letter in preview_wave(wave).letters] == [wanted.unit.name]
+
+
+def test_filters_narrow_the_audience(campaign: Campaign):
+    before = make_campaign(starts_on=date(2025, 9, 1), ends_on=date(2025, 12, 31))
+    campaign.previous_id = before.id
+    solicitor = make_user()
+    lapsed = make_solicitation(campaign, solicitor_id=solicitor.id)
+    make_gift(make_solicitation(before, unit=lapsed.unit), 50_000_00)
+    new = make_solicitation(campaign, stage=Stage.VISITED, last_contact_on=date(2026, 10, 19))
+
+    def found(**values) -> list[str]:
+        wave = make_wave(campaign, audience=AudienceFilter(**values))
+        return [letter.units for letter in preview_wave(wave).letters]
+
+    assert found(gave_last_year=True) == [lapsed.unit.name]
+    assert found(min_previous_fen=50_000_01) == []
+    assert found(solicitor_id=solicitor.id) == [lapsed.unit.name]
+    assert found(min_days_silent=10) == [lapsed.unit.name]
+    assert found(statuses=("visited",)) == [new.unit.name]
+    assert found(sectors="chosen", sector_ids=(new.sector_id,)) == [new.unit.name]
+
+
+def test_every_unit_that_is_left_out_has_its_reason(campaign: Campaign):
+    snoozed = make_solicitation(campaign, snoozed_until=date(2026, 10, 30))
+    nobody = make_solicitation(campaign, unit=make_unit())
+    left = make_unit()
+    make_contact(left, valid_to=date(2026, 9, 30))
+    gone = make_solicitation(campaign, unit=left)
+    assert reasons(make_wave(campaign)) == {
+        snoozed.unit.name: WithheldReason.SNOOZED,
+        nobody.unit.name: WithheldReason.NO_ADDRESS,
+        gone.unit.name: WithheldReason.CONTACT_LEFT,
+    }
+
+
+def test_a_superior_is_never_written_to(campaign: Campaign):
+    unit = make_unit()
+    make_contact(unit, role=ContactRole.LEADER)
+    make_solicitation(campaign, unit=unit)
+    assert preview_wave(make_wave(campaign)).letters == []
+
+
+def test_a_contact_of_two_units_gets_one_message_that_names_both(campaign: Campaign):
+    units = make_unit(name="衡阳市甲局"), make_unit(name="衡阳市乙局")
+    for unit in units:
+        make_contact(unit, email="same@unit.example", name="王五")
+        make_solicitation(campaign, unit=unit)
+    wave = make_approved(campaign)
+    assert services.start_wave(wave) == 1
+    message = db.session.scalars(sa.select(Message)).one()
+    assert (
+        "衡阳市甲局、衡阳市乙局" in message.body_text
+        or "衡阳市乙局、衡阳市甲局" in message.body_text
+    )
+    assert len(message.links) == 2
+
+
+def test_of_two_units_that_share_a_contact_one_that_gave_is_no_longer_named(campaign: Campaign):
+    units = make_unit(name="衡阳市甲局"), make_unit(name="衡阳市乙局")
+    for unit in units:
+        make_contact(unit, email="same@unit.example")
+    gave, outstanding = (make_solicitation(campaign, unit=unit) for unit in units)
+    wave = make_approved(campaign)
+    make_gift(gave)
+    services.start_wave(wave)
+    message = db.session.scalars(sa.select(Message)).one()
+    assert "衡阳市甲局" not in message.body_text
+    assert [link.solicitation_id for link in message.links] == [outstanding.id]
+    left_out = db.session.scalars(sa.select(WaveMember).filter_by(solicitation_id=gave.id)).one()
+    assert left_out.withheld_reason is WithheldReason.ALREADY_GIVEN
+
+
+def test_text_messages_need_a_mainland_mobile(campaign: Campaign):
+    abroad, here = make_unit(), make_unit()
+    make_contact(abroad, mobile="+4915112345678")
+    make_contact(here, mobile="+8613800001234")
+    make_solicitation(campaign, unit=abroad)
+    make_solicitation(campaign, unit=here)
+    wave = make_wave(campaign, version=make_template(Channel.SMS, subject="", body="((单位名称))"))
+    letters = preview_wave(wave).letters
+    assert [letter.recipient.address for letter in letters] == ["+8613800001234"]
+
+
+def test_a_template_with_a_hole_cannot_be_submitted(campaign: Campaign):
+    make_solicitation(campaign)
+    wave = make_wave(campaign, version=make_template(body="去年((去年捐款))，捐赠自愿"))
+    with pytest.raises(Refused, match="去年捐款"):
+        services.submit_wave(wave, by=make_user())
+
+
+# Approval
+
+
+def test_the_author_cannot_approve(campaign: Campaign):
+    make_solicitation(campaign)
+    author = make_user(Role.SECRETARY_GENERAL)
+    wave = make_wave(campaign, author)
+    services.submit_wave(wave, by=author)
+    with pytest.raises(Refused, match="另一人"):
+        services.approve_wave(wave, by=author)
+
+
+def test_staff_cannot_approve(campaign: Campaign):
+    make_solicitation(campaign)
+    wave = make_wave(campaign)
+    services.submit_wave(wave, by=db.session.get(User, wave.author_id))
+    with pytest.raises(Forbidden):
+        services.approve_wave(wave, by=make_user(Role.STAFF))
+
+
+def test_who_edits_a_wave_cannot_approve_it(campaign: Campaign):
+    make_solicitation(campaign)
+    wave = make_wave(campaign)
+    editor = make_user(Role.SECRETARY_GENERAL)
+    services.update_wave(wave, make_plan(), by=editor)
+    services.submit_wave(wave, by=editor)
+    with pytest.raises(Refused, match="另一人"):
+        services.approve_wave(wave, by=editor)
+
+
+def test_the_database_too_wants_a_second_person(campaign: Campaign):
+    wave = make_wave(campaign)
+    with pytest.raises(IntegrityError):
+        db.session.execute(sa.update(Wave).values(approver_id=wave.author_id))
+    db.session.rollback()
+
+
+def test_an_edit_voids_the_approval(campaign: Campaign):
+    make_solicitation(campaign)
+    wave = make_approved(campaign)
+    services.update_wave(wave, make_plan(name="改过"), by=make_user())
+    assert wave.status is WaveStatus.DRAFT
+    assert (wave.approver_id, wave.approval_hash) == (None, None)
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(WaveMember)) == 0
+    with pytest.raises(Refused):
+        services.start_wave(wave)
+
+
+def test_a_wave_without_recipients_cannot_be_submitted(campaign: Campaign):
+    with pytest.raises(Refused, match="没有可以发送的收件人"):
+        services.submit_wave(make_wave(campaign), by=make_user())
+
+
+def test_a_returned_wave_is_a_draft_with_the_reason(campaign: Campaign):
+    make_solicitation(campaign)
+    wave = make_wave(campaign)
+    services.submit_wave(wave, by=make_user())
+    services.return_wave(wave, reason="语气再客气些")
+    assert (wave.status, wave.paused_because) == (WaveStatus.DRAFT, "语气再客气些")
+
+
+# Start
+
+
+def test_an_approved_wave_starts_once(campaign: Campaign):
+    make_solicitation(campaign)
+    wave = make_approved(campaign)
+    assert services.start_due_waves() == 1
+    assert services.start_due_waves() == 0
+    assert wave.status is WaveStatus.RUNNING
+    assert outbox.counts(wave.id)[MessageStatus.QUEUED] == 1
+
+
+def test_two_clocks_at_once_start_a_wave_once(app: Flask, campaign: Campaign):
+    for _unit in range(3):
+        make_solicitation(campaign)
+    make_approved(campaign)
+    db.session.remove()
+    together = threading.Barrier(2)
+
+    def start(_clock: int) -> int:
+        with app.app_context():
+            together.wait()
+            started = services.start_due_waves()
+            db.session.commit()
+            return started
+
+    with ThreadPoolExecutor(2) as clocks:
+        assert sum(clocks.map(start, range(2))) == 1
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(Message)) == 3
+    assert db.session.scalars(sa.select(Wave.status)).one() is WaveStatus.RUNNING
+
+
+def test_nothing_starts_before_its_time(campaign: Campaign, tuesday_morning):
+    make_solicitation(campaign)
+    later = clock.now() + timedelta(hours=5)
+    wave = make_approved(campaign, starts_at=later, not_after=later + timedelta(days=1))
+    assert services.start_due_waves() == 0
+    with pytest.raises(Refused, match="还没有到"):
+        services.start_wave(wave)
+    tuesday_morning.shift(timedelta(hours=5, minutes=1))
+    assert services.start_due_waves() == 1
+
+
+def test_a_wave_that_comes_due_late_is_held_for_a_person(campaign: Campaign, tuesday_morning):
+    make_solicitation(campaign)
+    wave = make_approved(campaign)
+    tuesday_morning.shift(timedelta(hours=2, minutes=1))
+    assert services.start_due_waves() == 0
+    assert wave.status is WaveStatus.HELD
+    assert services.start_wave(wave) == 1
+    assert wave.status is WaveStatus.RUNNING
+
+
+def test_a_wave_is_held_in_a_year_the_calendar_does_not_know(campaign: Campaign, tuesday_morning):
+    make_solicitation(campaign)
+    later = clock.at(date(2029, 3, 1), clock.local(clock.now()).time())
+    wave = make_approved(campaign, starts_at=later, not_after=later + timedelta(days=1))
+    tuesday_morning.move_to(later)
+    assert services.start_due_waves() == 0
+    assert wave.status is WaveStatus.HELD
+    assert "2029" in wave.paused_because
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _wave: sa.update(WaveMember).values(address_hash="0" * 64),
+        lambda _wave: sa.delete(WaveMember).where(
+            WaveMember.id == sa.select(sa.func.max(WaveMember.id)).scalar_subquery()
+        ),
+        lambda _wave: sa.update(TemplateVersion).values(body="别的文字，自愿"),
+        lambda wave: sa.update(Wave).values(not_after=wave.not_after + timedelta(days=1)),
+    ],
+)
+def test_what_is_not_as_approved_does_not_start(campaign: Campaign, change):
+    make_solicitation(campaign)
+    make_solicitation(campaign)
+    wave = make_approved(campaign)
+    db.session.execute(change(wave))
+    db.session.commit()
+    with pytest.raises(Refused, match="与批准时不一致"):
+        services.start_wave(wave)
+    assert services.start_due_waves() == 0
+    assert wave.status is WaveStatus.HELD
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(Message)) == 0
+
+
+def test_a_contact_with_another_address_since_the_approval_is_left_out(campaign: Campaign):
+    make_solicitation(campaign)
+    moved = make_solicitation(campaign)
+    wave = make_approved(campaign)
+    moved.unit.contacts[0].email = "new@unit.example"
+    db.session.commit()
+    assert services.start_wave(wave) == 1
+    left_out = db.session.scalars(sa.select(WaveMember).filter_by(solicitation_id=moved.id)).one()
+    assert left_out.withheld_reason is WithheldReason.NOT_IN_AUDIENCE
+
+
+def test_nothing_starts_in_a_closed_campaign(campaign: Campaign):
+    make_solicitation(campaign)
+    wave = make_approved(campaign)
+    campaign.status = CampaignStatus.CLOSED
+    db.session.commit()
+    assert services.start_due_waves() == 0
+    assert wave.status is WaveStatus.HELD
+
+
+# Running
+
+
+def test_a_gift_between_approval_and_start_withholds_the_message(campaign: Campaign):
+    gave, outstanding = make_solicitation(campaign), make_solicitation(campaign)
+    wave = make_approved(campaign)
+    make_gift(gave)
+    services.start_due_waves()
+    db.session.commit()
+    outbox.claim(clock.now())
+    by_unit = {
+        message.links[0].solicitation_id: message
+        for message in db.session.scalars(sa.select(Message).filter_by(wave_id=wave.id))
+    }
+    assert by_unit[gave.id].status is MessageStatus.WITHHELD
+    assert by_unit[gave.id].withheld_reason is WithheldReason.ALREADY_GIVEN
+    assert by_unit[outstanding.id].status is MessageStatus.QUEUED
+
+
+def test_a_paused_wave_gives_out_no_message(campaign: Campaign):
+    make_solicitation(campaign)
+    wave = make_approved(campaign)
+    services.start_wave(wave)
+    services.pause_wave(wave)
+    db.session.commit()
+    assert outbox.claim(clock.now()) is None
+    services.resume_wave(wave)
+    db.session.commit()
+    assert len(outbox.claim(clock.now()).ids) == 1
+
+
+def test_a_message_that_was_put_into_a_wave_is_not_in_the_audience(campaign: Campaign):
+    make_solicitation(campaign)
+    stranger = make_solicitation(campaign, is_exempt=True)
+    wave = make_approved(campaign)
+    services.start_wave(wave)
+    stranger.is_exempt = False
+    message = db.session.scalars(sa.select(Message)).one()
+    message.links[0].solicitation_id = stranger.id
+    db.session.commit()
+    outbox.claim(clock.now())
+    db.session.refresh(message)
+    assert message.withheld_reason is WithheldReason.NOT_IN_AUDIENCE
+
+
+def test_cancelling_gives_up_what_was_not_sent(campaign: Campaign):
+    make_solicitation(campaign)
+    make_solicitation(campaign)
+    wave = make_approved(campaign)
+    services.start_wave(wave)
+    assert services.cancel_wave(wave) == 2
+    assert wave.status is WaveStatus.CANCELLED
+    assert outbox.counts(wave.id)[MessageStatus.CANCELLED] == 2
+    with pytest.raises(Refused):
+        services.resume_wave(wave)
