@@ -14,7 +14,7 @@ class StageForm(Form):
 
     to = TermField(_("进展"), Stage)
     decline_reason = TermField(_("婉拒原因"), DeclineReason, blank=_("请选择"))
-    note = StringField(_("说明"), [Length(max=200, message=_("说明不能超过 200 字。"))])
+    note = StringField(_("说明"), [Length(max=200, message=_("说明不能超过 200 字。"))], default="")
 
     def validate_decline_reason(self, field: TermField) -> None:
         if self.to.data is Stage.DECLINED and not field.data:
@@ -22,7 +22,9 @@ class StageForm(Form):
 
 
 class NextActionForm(Form):
-    next_action = StringField(_("下一步"), [Length(max=120, message=_("下一步不能超过 120 字。"))])
+    next_action = StringField(
+        _("下一步"), [Length(max=120, message=_("下一步不能超过 120 字。"))], default=""
+    )
     next_action_on = DayField(_("日期"))
     snoozed_until = DayField(_("暂不打扰,至"))
 

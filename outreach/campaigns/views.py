@@ -2,21 +2,19 @@
 
 from http import HTTPStatus
 
-from flask import Response, flash, g, redirect, render_template, url_for
+from flask import flash, g, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 from flask_login import current_user
 
 from outreach import audit
 from outreach.campaigns import forms, services
-from outreach.campaigns.models import Solicitation, StageCause
+from outreach.campaigns.fragments import return_to_unit, show_errors
+from outreach.campaigns.models import StageCause
 from outreach.campaigns.queries import get_solicitation
 from outreach.campaigns.scope import campaign_blueprint
 from outreach.db import db
-from outreach.errors import Refused
-from outreach.forms import Form, check_version
-from outreach.web import is_htmx
+from outreach.forms import check_version
 
 bp = campaign_blueprint("campaigns", __name__)
 bp.add_app_template_global(forms.list_moves)
@@ -27,7 +25,9 @@ def change_stage(unit_id: int) -> ResponseReturnValue:
     solicitation = get_solicitation(g.campaign, unit_id, current_user)
     form = forms.StageForm()
     if not form.validate_on_submit():
-        return _show_errors("campaigns/_stage.html", solicitation, stage_form=form)
+        return show_errors(
+            "campaigns/_stage.html", form, solicitation=solicitation, stage_form=form
+        )
     check_version(solicitation.version)
     before = solicitation.stage
     services.change_stage(
@@ -46,7 +46,7 @@ def change_stage(unit_id: int) -> ResponseReturnValue:
         reason=solicitation.decline_reason,
     )
     db.session.commit()
-    return _return_to(solicitation, _("进展已改为“%(stage)s”。", stage=solicitation.stage.label))
+    return return_to_unit(unit_id, _("进展已改为“%(stage)s”。", stage=solicitation.stage.label))
 
 
 @bp.post("/units/<int:unit_id>/next-action")
@@ -54,7 +54,9 @@ def plan_next_action(unit_id: int) -> ResponseReturnValue:
     solicitation = get_solicitation(g.campaign, unit_id, current_user)
     form = forms.NextActionForm()
     if not form.validate_on_submit():
-        return _show_errors("campaigns/_next_action.html", solicitation, next_action_form=form)
+        return show_errors(
+            "campaigns/_next_action.html", form, solicitation=solicitation, next_action_form=form
+        )
     check_version(solicitation.version)
     services.plan_next_action(
         solicitation,
@@ -69,7 +71,7 @@ def plan_next_action(unit_id: int) -> ResponseReturnValue:
         snoozed_until=str(form.snoozed_until.data or ""),
     )
     db.session.commit()
-    return _return_to(solicitation, _("下一步已保存。"))
+    return return_to_unit(unit_id, _("下一步已保存。"))
 
 
 @bp.route("/edit", methods=["GET", "POST"])
@@ -90,18 +92,3 @@ def edit_campaign() -> ResponseReturnValue:
     db.session.commit()
     flash(_("活动设置已保存。"), "success")
     return redirect(url_for("overview.dashboard"))
-
-
-def _show_errors(template: str, solicitation: Solicitation, **form: Form) -> ResponseReturnValue:
-    """The fragment again with its errors; a browser without scripts reads the first of them."""
-    if is_htmx():
-        page = render_template(template, solicitation=solicitation, **form)
-        return page, HTTPStatus.UNPROCESSABLE_ENTITY
-    [errors] = [list(sent.errors.values()) for sent in form.values()]
-    raise Refused(errors[0][0])
-
-
-def _return_to(solicitation: Solicitation, message: LazyString) -> ResponseReturnValue:
-    flash(message, "success")
-    page = url_for("overview.unit", unit_id=solicitation.unit_id)
-    return Response(headers={"HX-Redirect": page}) if is_htmx() else redirect(page)

@@ -94,6 +94,12 @@ class Gift(Base):
     sector: Mapped[Sector | None] = relationship()
     recorded_by: Mapped[User | None] = relationship()
 
+    @property
+    def credited_to(self) -> str:
+        """The unit's name, or the sector's, or that it is unallocated."""
+        target = self.unit or self.sector
+        return target.name if target else str(_("未分配"))
+
 
 @event.listens_for(Gift, "before_update")
 @event.listens_for(Gift, "before_delete")

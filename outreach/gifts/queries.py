@@ -1,14 +1,144 @@
 """Reads of gifts and pledges: sums in SQL, always net of reversals."""
 
 from collections import defaultdict
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final, Self
 
 import sqlalchemy as sa
+from flask_babel import lazy_gettext as _
+from sqlalchemy.orm import joinedload
+from werkzeug.datastructures import MultiDict
 
 from outreach.campaigns.models import Campaign, Solicitation, Stage
 from outreach.campaigns.pace import DayAmount
 from outreach.db import db
-from outreach.gifts.models import Gift, GiftKind, Pledge
+from outreach.errors import NotFound
+from outreach.gifts.models import Gift, GiftBasis, GiftKind, Pledge
+from outreach.units.models import Unit, UnitAlias
+from outreach.units.naming import name_key
+
+UNALLOCATED: Final = "none"
+"""What the filter by sector is set to for gifts without one."""
+
+
+@dataclass(frozen=True)
+class GiftFilter:
+    """What the query string of the list of gifts asks for."""
+
+    sector: str = ""
+    """Id of a sector, or UNALLOCATED."""
+    search: str = ""
+    first: date | None = None
+    last: date | None = None
+    kind: str = ""
+
+    @classmethod
+    def read(cls, arguments: MultiDict[str, str]) -> Self:
+        return cls(
+            sector=arguments.get("sector", ""),
+            search=arguments.get("q", "").strip(),
+            first=arguments.get("first", type=date.fromisoformat),
+            last=arguments.get("last", type=date.fromisoformat),
+            kind=arguments.get("kind", ""),
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        return self == type(self)()
+
+    def conditions(self) -> Iterator[sa.ColumnElement[bool]]:
+        if self.sector == UNALLOCATED:
+            yield Gift.sector_id.is_(None)
+        elif self.sector.isdecimal():
+            yield Gift.sector_id == int(self.sector)
+        if self.search:
+            yield sa.or_(
+                Gift.unit_id.in_(sa.select(Unit.id).where(matches_unit(self.search))),
+                Gift.reference == self.search,
+            )
+        if self.first:
+            yield Gift.received_on >= self.first
+        if self.last:
+            yield Gift.received_on <= self.last
+        if self.kind in set(GiftKind):
+            yield Gift.kind == GiftKind[self.kind.upper()]
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums of a list of gifts in fen. Each pair adds up to the total."""
+
+    total: int
+    allocated: int
+    unallocated: int
+    unit: int
+    individual: int
+    into_account: int
+    outside_account: int
+
+
+def select_gifts(campaign: Campaign, wanted: GiftFilter) -> sa.Select[Gift]:
+    """The gifts that the filter asks for, newest first, with what a row shows."""
+    return (
+        sa.select(Gift)
+        .where(Gift.campaign_id == campaign.id, *wanted.conditions())
+        .options(joinedload(Gift.unit), joinedload(Gift.sector), joinedload(Gift.recorded_by))
+        .order_by(Gift.received_on.desc(), Gift.id.desc())
+    )
+
+
+def sum_gifts(campaign: Campaign, wanted: GiftFilter) -> Totals:
+    def part(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+        return or_zero(sa.func.sum(Gift.amount_fen).filter(*conditions))
+
+    parts = db.session.execute(
+        sa.select(
+            sum_fen(),
+            part(Gift.sector_id.is_not(None)),
+            part(Gift.sector_id.is_(None)),
+            part(Gift.kind == GiftKind.UNIT),
+            part(Gift.kind == GiftKind.INDIVIDUAL),
+            part(Gift.basis == GiftBasis.INTO_ACCOUNT),
+            part(Gift.basis == GiftBasis.OUTSIDE_ACCOUNT),
+        ).where(Gift.campaign_id == campaign.id, *wanted.conditions())
+    ).one()
+    return Totals(*parts)
+
+
+def list_reversed(gifts: Iterable[Gift]) -> set[int]:
+    """Ids of those among the gifts that were reversed."""
+    ids = [gift.id for gift in gifts]
+    return set(
+        db.session.scalars(sa.select(Gift.reversal_of_id).where(Gift.reversal_of_id.in_(ids)))
+    )
+
+
+def matches_unit(text: str) -> sa.ColumnElement[bool]:
+    """Condition on `Unit`: name, short name, former name or pinyin initials hold the text."""
+    text = text.strip()
+    key = name_key(text) or text
+    is_alias = sa.exists().where(
+        UnitAlias.unit_id == Unit.id, UnitAlias.name_key.contains(key, autoescape=True)
+    )
+    return sa.or_(
+        Unit.name_key.contains(key, autoescape=True),
+        Unit.short_name.contains(text, autoescape=True),
+        Unit.initials.contains(text.lower(), autoescape=True),
+        is_alias,
+    )
+
+
+def get_gift(campaign: Campaign, gift_id: int) -> Gift:
+    gift = db.session.scalar(sa.select(Gift).filter_by(campaign_id=campaign.id, id=gift_id))
+    if gift is None:
+        raise NotFound(_("没有这笔到账记录。"))
+    return gift
+
+
+def find_gift(campaign: Campaign, line_key: str) -> Gift | None:
+    return db.session.scalar(sa.select(Gift).filter_by(campaign_id=campaign.id, line_key=line_key))
 
 
 class UnitMoney:

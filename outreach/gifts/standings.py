@@ -26,6 +26,7 @@ from outreach.gifts.models import GiftKind
 from outreach.gifts.queries import (
     UnitMoney,
     count_units,
+    matches_unit,
     or_zero,
     sum_by_day,
     sum_by_sector,
@@ -33,7 +34,7 @@ from outreach.gifts.queries import (
     sum_by_unit,
 )
 from outreach.terms import Term
-from outreach.units.models import Unit, UnitAlias
+from outreach.units.models import Unit
 
 Row = TypeVar("Row", Sector, User)
 
@@ -115,7 +116,7 @@ def list_standings(  # noqa: PLR0913
     if solicitor_id is not None:
         conditions.append(Solicitation.solicitor_id == solicitor_id)
     if search.strip():
-        conditions.append(_matches(search.strip()))
+        conditions.append(matches_unit(search))
     if outstanding_only:
         conditions.append(money.is_outstanding)
     return _fetch(campaign, money, conditions, today or clock.today())
@@ -126,6 +127,12 @@ def find_standing(solicitation: Solicitation) -> Standing:
     campaign = solicitation.campaign
     is_it = Solicitation.id == solicitation.id
     return _fetch(campaign, UnitMoney(campaign), [is_it], clock.today())[0]
+
+
+def find_by_name(campaign: Campaign, name: str) -> list[Solicitation]:
+    """The unit of exactly this name, or else those that a search for it finds."""
+    found = [standing.solicitation for standing in list_standings(campaign, search=name)]
+    return [row for row in found if row.unit.name == name] or found
 
 
 @dataclass(frozen=True)
@@ -368,15 +375,3 @@ def _attach_few(campaign: Campaign, solicitations: Sequence[Solicitation]) -> No
 def _by_id(table: type[Row], ids: Collection[int]) -> dict[int, Row]:
     rows = db.session.scalars(sa.select(table).where(table.id.in_(ids))) if ids else ()
     return {row.id: row for row in rows}
-
-
-def _matches(text: str) -> sa.ColumnElement[bool]:
-    is_alias = sa.exists().where(
-        UnitAlias.unit_id == Unit.id, UnitAlias.name.contains(text, autoescape=True)
-    )
-    return sa.or_(
-        Unit.name.contains(text, autoescape=True),
-        Unit.short_name.contains(text, autoescape=True),
-        Unit.initials.contains(text.lower(), autoescape=True),
-        is_alias,
-    )

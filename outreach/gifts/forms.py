@@ -1,0 +1,125 @@
+"""Input of money received, reversals and promises."""
+
+from datetime import date
+from typing import Any
+from uuid import uuid4
+
+from flask_babel import lazy_gettext as _
+from wtforms import BooleanField, HiddenField, IntegerField, SelectField, StringField
+from wtforms.validators import InputRequired, Length, NumberRange, Optional, ValidationError
+
+from outreach import clock
+from outreach.accounts.models import User
+from outreach.campaigns.models import Campaign, Solicitation
+from outreach.campaigns.queries import list_sectors
+from outreach.forms import DayField, Form, TermField, YuanField, positive
+from outreach.gifts.models import GiftBasis, GiftChannel, GiftKind
+from outreach.gifts.standings import Standing, find_by_name
+
+
+class GiftForm(Form):
+    key = HiddenField(validators=[Length(max=40)])
+    """Made with the page: the same page sent twice is one gift."""
+    unit = StringField(_("单位"), [Length(max=120)], default="")
+    sector_id = SelectField(_("没有单位时计入板块"), coerce=lambda value: int(value or 0))
+    amount_fen = YuanField(_("金额(元)"), [InputRequired(_("请填写金额。")), positive])
+    received_on = DayField(_("到账日期"), [InputRequired(_("请填写到账日期。"))])
+    kind = TermField(_("类型"), GiftKind)
+    donor_count = IntegerField(
+        _("捐款人数"), [Optional(), NumberRange(0, message=_("请填写人数,不清楚可留空。"))]
+    )
+    channel = TermField(_("方式"), GiftChannel)
+    basis = TermField(_("入账情况"), GiftBasis)
+    reference = StringField(
+        _("流水号或凭证号"), [Length(max=80, message=_("不能超过 80 字。"))], default=""
+    )
+    note = StringField(_("备注"), [Length(max=200, message=_("不能超过 200 字。"))], default="")
+    may_publish = BooleanField(_("捐赠方同意公开姓名或单位名称"))
+
+    def __init__(self, campaign: Campaign, viewer: User, **defaults: Any) -> None:
+        super().__init__(data={"key": uuid4().hex} | defaults)
+        self.campaign = campaign
+        self.sectors = {sector.id: sector for sector in list_sectors(campaign, viewer)}
+        self.solicitation: Solicitation | None = None
+        self.sector_id.choices = [
+            (0, _("未分配")),
+            *((id_, row.name) for id_, row in self.sectors.items()),
+        ]
+
+    @property
+    def line_key(self) -> str:
+        return f"form:{self.key.data}"
+
+    def facts(self) -> dict[str, Any]:
+        """What `services.record_gift` takes."""
+        names = (
+            "amount_fen",
+            "received_on",
+            "kind",
+            "channel",
+            "basis",
+            "reference",
+            "note",
+            "may_publish",
+        )
+        return {name: self[name].data for name in names} | {
+            "unit": self.solicitation.unit if self.solicitation else None,
+            "sector": self.sectors.get(self.sector_id.data),
+            "donor_count": self.donor_count.data or 0,
+            "line_key": self.line_key,
+        }
+
+    def validate_unit(self, field: StringField) -> None:
+        if not field.data:
+            return
+        found = find_by_name(self.campaign, field.data)
+        if not found:
+            raise ValidationError(
+                _("本次活动的名册中没有“%(name)s”。请从提示中选择。", name=field.data)
+            )
+        if len(found) > 1:
+            raise ValidationError(
+                _(
+                    "有 %(count)s 个单位与“%(name)s”相符。请从提示中选择。",
+                    count=len(found),
+                    name=field.data,
+                )
+            )
+        self.solicitation = found[0]
+
+    def validate_sector_id(self, field: SelectField) -> None:
+        if self.solicitation and field.data not in (0, self.solicitation.sector_id):
+            raise ValidationError(
+                _("该单位属于“%(name)s”,不需要另选板块。", name=self.solicitation.sector.name)
+            )
+
+    def validate_received_on(self, field: DayField) -> None:
+        if field.data and field.data > clock.today():
+            raise ValidationError(_("到账日期不能晚于今天。"))
+
+
+class ReversalForm(Form):
+    reason = StringField(
+        _("冲正原因"),
+        [InputRequired(_("请填写冲正原因。")), Length(max=200, message=_("不能超过 200 字。"))],
+    )
+
+
+class PledgeForm(Form):
+    amount_fen = YuanField(_("认捐金额(元)"), [InputRequired(_("请填写认捐金额。")), positive])
+    due_on = DayField(_("约定到账日期"), [InputRequired(_("请填写约定到账日期。"))])
+    note = StringField(_("说明"), [Length(max=200, message=_("说明不能超过 200 字。"))], default="")
+
+    def facts(self) -> dict[str, Any]:
+        """What `services.record_pledge` takes."""
+        return {name: self[name].data for name in ("amount_fen", "due_on", "note")}
+
+    def validate_due_on(self, field: DayField) -> None:
+        if field.data and field.data < clock.today():
+            raise ValidationError(_("约定到账日期不能早于今天。"))
+
+
+def pledge_form(standing: Standing) -> PledgeForm:
+    """A form for `gifts/_pledge.html`, due at the end of the campaign unless it says otherwise."""
+    due_on: date = standing.pledge_due_on or standing.solicitation.campaign.ends_on
+    return PledgeForm(formdata=None, data={"due_on": max(due_on, clock.today())})
