@@ -40,7 +40,7 @@ RULES: dict[str, frozenset[Role | None]] = {
     "accounts.change_password": EVERYONE,
     "accounts.accept_invitation": ANYONE,
     "overview.home": EVERYONE,
-    "overview.dashboard": EVERYONE,
+    "overview.dashboard": READERS,
     "overview.sectors": EVERYONE,
     "overview.sector": EVERYONE,
     "overview.worklist": EVERYONE,
