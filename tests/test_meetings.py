@@ -336,16 +336,11 @@ def test_meetings_are_listed_by_the_day_in_shanghai(campaign, staff):
     assert queries.list_meetings(campaign, first=TODAY + timedelta(days=1)) == []
 
 
-def test_a_unit_has_its_meetings_in_order(campaign, staff):
-    later = make_meeting(campaign, staff, day=TODAY + timedelta(days=7))
-    earlier = make_meeting(campaign, staff)
-    unit = factories.make_solicitation(campaign)
-    other = factories.make_solicitation(campaign)
-    invite(later, unit)
-    invite(earlier, unit, other)
-    places = queries.unit_meetings(campaign, unit.unit_id)
-    assert [place.meeting for place in places] == [earlier, later]
-    assert all(place.contact.unit_id == unit.unit_id for place in places)
+def test_cancelled_meetings_are_listed_only_where_they_are_asked_for(campaign, staff):
+    meeting = make_meeting(campaign, staff)
+    services.cancel_meeting(meeting, reason="改期")
+    assert queries.list_meetings(campaign) == []
+    assert queries.list_meetings(campaign, with_cancelled=True) == [meeting]
 
 
 def test_who_was_told_or_has_signed_in_stays_on_the_list(campaign, staff, sign_in):

@@ -13,7 +13,7 @@ from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, Solicitation
 from outreach.db import db
 from outreach.errors import NotFound
-from outreach.meetings.models import ActionItem, Attendee, Meeting, PartStat
+from outreach.meetings.models import ActionItem, Attendee, Meeting, MeetingStatus, PartStat
 from outreach.messages.models import Message, MessageStatus
 from outreach.units.models import Contact, ContactRole, Unit
 
@@ -52,11 +52,16 @@ def get_action_item(campaign: Campaign, item_id: int) -> ActionItem:
 
 
 def list_meetings(
-    campaign: Campaign, *, first: date | None = None, last: date | None = None
+    campaign: Campaign,
+    *,
+    first: date | None = None,
+    last: date | None = None,
+    with_cancelled: bool = False,
 ) -> list[Meeting]:
-    """Meetings that begin on `first` … `last` (both included), earliest first; cancelled ones
-    are among them."""
-    query = _select_meetings(campaign)
+    """Meetings that begin on `first` … `last` (both included), earliest first."""
+    query = sa.select(Meeting).where(Meeting.campaign_id == campaign.id)
+    if not with_cancelled:
+        query = query.where(Meeting.status != MeetingStatus.CANCELLED)
     if first:
         query = query.where(Meeting.starts_at >= clock.start_of(first))
     if last:
@@ -64,18 +69,15 @@ def list_meetings(
     return list(db.session.scalars(query.order_by(Meeting.starts_at, Meeting.id)))
 
 
-def unit_meetings(campaign: Campaign, unit_id: int) -> list[Attendee]:
-    """The unit's places in the campaign's meetings, earliest first, each with its meeting."""
-    return list(
-        db.session.scalars(
-            sa.select(Attendee)
-            .join(Attendee.meeting)
-            .join(Attendee.contact)
-            .where(Meeting.campaign_id == campaign.id, Contact.unit_id == unit_id)
-            .options(joinedload(Attendee.meeting), joinedload(Attendee.contact))
-            .order_by(Meeting.starts_at, Meeting.id)
-        )
+def count_attendance(campaign: Campaign) -> dict[int, tuple[int, int]]:
+    """By meeting id: people on its list, and those of them who signed in."""
+    rows = db.session.execute(
+        sa.select(Attendee.meeting_id, sa.func.count(), sa.func.count(Attendee.signed_in_at))
+        .join(Attendee.meeting)
+        .where(Meeting.campaign_id == campaign.id)
+        .group_by(Attendee.meeting_id)
     )
+    return {meeting_id: (listed, present) for meeting_id, listed, present in rows}
 
 
 def list_open_action_items(campaign: Campaign) -> list[ActionItem]:

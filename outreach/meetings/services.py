@@ -50,7 +50,7 @@ def create_meeting(  # noqa: PLR0913
     return meeting
 
 
-def update_meeting(  # noqa: PLR0913
+def update_meeting(
     meeting: Meeting,
     *,
     title: str,
@@ -114,6 +114,7 @@ def list_to_notify(meeting: Meeting) -> list[Attendee]:
         if attendee.person.email
         and attendee.invited_sequence != meeting.sequence
         and attendee.partstat is not PartStat.DECLINED
+        and attendee.signed_in_at is None
     ]
 
 

@@ -36,13 +36,14 @@ USUAL_HOURS = {"start": time(14, 30), "end": time(16, 0)}
 
 @bp.get("/meetings")
 def list_meetings() -> ResponseReturnValue:
-    meetings = queries.list_meetings(g.campaign)
+    meetings = queries.list_meetings(g.campaign, with_cancelled=True)
     upcoming = [row for row in meetings if row.status is MeetingStatus.PLANNED]
     past = [row for row in reversed(meetings) if row.status is not MeetingStatus.PLANNED]
     return render_template(
         "meetings/list.html",
         upcoming=upcoming,
         past=past,
+        attendance=queries.count_attendance(g.campaign),
         items=queries.list_open_action_items(g.campaign),
     )
 
