@@ -1,0 +1,1 @@
+"""Office files as people send them: read safely, find the table, understand the cells."""

@@ -1,0 +1,162 @@
+"""What people mean by a cell: amounts, days, counts. Nothing is guessed: BadValue tells."""
+
+import re
+import unicodedata
+from datetime import date, timedelta
+from decimal import Decimal
+
+from flask_babel import LazyString
+from flask_babel import lazy_gettext as _
+
+from outreach import money
+from outreach.spreadsheets.reading import BadCell, Value
+
+FEN_PER = {"万元": money.FEN_PER_WAN_YUAN, "元": money.FEN_PER_YUAN}
+MOST_FEN = 10_000_000_000 * money.FEN_PER_YUAN
+EXCEL_EPOCH = date(1899, 12, 30)
+EXACT_DIGITS = 15
+"""Excel silently turns further digits of a number into zeros."""
+NOTHING = {"", "-", "--", "—", "——", "/", "\\", "无", "暂无"}
+AMOUNT = re.compile(r"(?:人民币|¥|RMB)?(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?(万元|万|元)?(?:整|正)?")
+FULL_DATE = re.compile(r"(\d{4})[年.\-/](\d{1,2})[月.\-/](\d{1,2})日?")
+COMPACT_DATE = re.compile(r"(\d{4})(\d{2})(\d{2})")
+MONTH_AND_DAY = re.compile(r"(\d{1,2})[月.\-/](\d{1,2})日?")
+HIDDEN_MONEY = re.compile(r"[\d,.]+\s*(?:万元|万|元)|¥\s*[\d,.]+")
+
+
+class BadValue(ValueError):
+    """What is wrong with a cell, and how to mend it; both for the person who made the file."""
+
+    def __init__(self, message: LazyString, remedy: LazyString) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+
+def text_of(value: Value) -> str:
+    """The cell as text; whole numbers without decimals, so that phones survive as numbers."""
+    match value:
+        case None:
+            return ""
+        case BadCell():
+            raise bad_cell(value)
+        case Decimal():
+            if abs(value) >= 10**EXACT_DIGITS:
+                raise BadValue(
+                    _("数字超过 15 位,表格软件已把末尾几位改成了 0"),
+                    _("请把这一格设为文本格式,重新填写完整号码。"),
+                )
+            return f"{value.normalize():f}"
+        case date():
+            return value.isoformat()
+    return value
+
+
+def folded(text: str) -> str:
+    """Full-width forms as half-width ones, without any blanks."""
+    return re.sub(r"[\s\u200b\ufeff]+", "", unicodedata.normalize("NFKC", text))
+
+
+def bad_cell(cell: BadCell) -> BadValue:
+    if cell.text:
+        return BadValue(_("公式出错:%(text)s", text=cell.text), _("请改正公式,或直接填写数值。"))
+    return BadValue(_("公式没有计算结果"), _("请用 WPS 或 Excel 打开文件,保存一次后再上传。"))
+
+
+def parse_amount(value: Value, unit: str) -> int | None:
+    """Fen, or None for an empty cell. `unit` («元», «万元») counts where the cell names none."""
+    if isinstance(value, date):
+        raise BadValue(_("这一格是日期,不是金额"), _("请把单元格格式改为数值并填写金额。"))
+    text = folded(f"{value:f}" if isinstance(value, Decimal) else text_of(value))
+    if text in NOTHING:
+        return None
+    match = AMOUNT.fullmatch(text)
+    if match is None:
+        raise BadValue(
+            _("“%(text)s”不是一个金额", text=text_of(value)),
+            _("请只填一个数字,如 30000、3万 或 5,000元;退款和更正请在系统里冲正。"),
+        )
+    whole, fraction, own_unit = match.groups()
+    name = {"万": "万元", None: unit}.get(own_unit, own_unit)
+    fen = Decimal(whole.replace(",", "") + (fraction or "")) * FEN_PER[name]
+    if fen != fen.to_integral_value():
+        raise BadValue(
+            _("“%(text)s”%(unit)s不足一分", text=text, unit="" if own_unit else unit),
+            _("请核对金额和单位(元、万元),最多精确到分。"),
+        )
+    if fen > MOST_FEN:
+        raise BadValue(
+            _("“%(text)s”%(unit)s超过 100 亿元", text=text, unit="" if own_unit else unit),
+            _("请核对金额和单位(元、万元)。"),
+        )
+    return int(fen)
+
+
+def parse_day(value: Value, first: date, last: date) -> date | None:
+    """A day, or None for an empty cell. A day without a year gets the one that puts it between
+    `first` and `last`."""
+    if isinstance(value, Decimal):
+        return _day_of_number(value)
+    if isinstance(value, date):
+        return value
+    text = folded(text_of(value))
+    if text in NOTHING:
+        return None
+    full = FULL_DATE.fullmatch(text) or COMPACT_DATE.fullmatch(text)
+    if full:
+        day = _make_day(*map(int, full.groups()))
+        if day:
+            return day
+    elif short := MONTH_AND_DAY.fullmatch(text):
+        month, number = map(int, short.groups())
+        days = [_make_day(year, month, number) for year in range(first.year, last.year + 1)]
+        fitting = [day for day in days if day and first <= day <= last]
+        if len(fitting) == 1:
+            return fitting[0]
+        raise BadValue(
+            _("“%(text)s”没有写年份,也不在活动期间", text=text_of(value)),
+            _("请写完整日期,如 %(day)s。", day=first.isoformat()),
+        )
+    raise _not_a_day(text_of(value))
+
+
+def _day_of_number(number: Decimal) -> date:
+    """Excel's count of days, or 20230912; anything else is no day."""
+    if number == number.to_integral_value():
+        if 36_526 <= number < 73_051:
+            return EXCEL_EPOCH + timedelta(days=int(number))
+        compact = COMPACT_DATE.fullmatch(str(int(number)))
+        day = _make_day(*map(int, compact.groups())) if compact else None
+        if day:
+            return day
+    raise _not_a_day(f"{number:f}")
+
+
+def _make_day(year: int, month: int, number: int) -> date | None:
+    try:
+        return date(year, month, number) if 2000 <= year < 2100 else None
+    except ValueError:
+        return None
+
+
+def _not_a_day(text: str) -> BadValue:
+    return BadValue(
+        _("“%(text)s”不是一个日期", text=text), _("请写成 2023-09-12、2023.9.12 或 9月12日。")
+    )
+
+
+def parse_count(value: Value) -> int | None:
+    """How many people, or None for an empty cell."""
+    text = folded(text_of(value))
+    if text in NOTHING:
+        return None
+    match = re.fullmatch(r"(\d{1,3}(?:,\d{3})+|\d+)(?:\.0+)?[人名位个]?", text)
+    if match is None or len(match[1]) > 7:
+        raise BadValue(_("“%(text)s”不是人数", text=text_of(value)), _("请只填整数,如 120。"))
+    return int(match[1].replace(",", ""))
+
+
+def find_money(text: str) -> str:
+    """The first amount written in a remark, such as «另有现金3万元», or nothing."""
+    match = HIDDEN_MONEY.search(unicodedata.normalize("NFKC", text))
+    return match[0] if match else ""

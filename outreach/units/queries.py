@@ -1,0 +1,44 @@
+"""Reads of units, their other names and their contacts."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.orm import selectinload
+
+from outreach.db import db
+from outreach.units.models import ImportBatch, ImportKind, Unit, UnitAlias
+
+T = TypeVar("T")
+SLICE = 5_000
+"""Values in one IN list; SQLite takes at most 32,766 in a statement."""
+
+
+def find_units(*, keys: Iterable[str] = (), credit_codes: Iterable[str] = ()) -> list[Unit]:
+    """Units that have one of these name keys (own or alias) or codes; aliases and contacts too."""
+    found: dict[int, Unit] = {}
+    for some in slices(sorted(set(keys))):
+        by_alias = sa.select(UnitAlias.unit_id).where(UnitAlias.name_key.in_(some))
+        _load(found, sa.or_(Unit.name_key.in_(some), Unit.id.in_(by_alias)))
+    for some in slices(sorted(set(credit_codes))):
+        _load(found, Unit.credit_code.in_(some))
+    return list(found.values())
+
+
+def find_batch(kind: ImportKind, campaign_id: int, sha256: str) -> ImportBatch | None:
+    return db.session.scalar(
+        sa.select(ImportBatch).filter_by(kind=kind, campaign_id=campaign_id, sha256=sha256)
+    )
+
+
+def slices(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(values), SLICE):
+        yield values[start : start + SLICE]
+
+
+def _load(found: dict[int, Unit], condition: sa.ColumnElement[bool]) -> None:
+    query = sa.select(Unit).where(condition)
+    for unit in db.session.scalars(
+        query.options(selectinload(Unit.aliases), selectinload(Unit.contacts))
+    ):
+        found[unit.id] = unit
