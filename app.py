@@ -3,9 +3,11 @@
 import threading
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+from whitenoise import WhiteNoise
 
 import config
-from outreach import access, cli, db, web
+from outreach import access, cli, db, logs, web
 from outreach.accounts import sessions
 from outreach.accounts.views import bp as accounts
 from outreach.campaigns import gate as campaigns_gate
@@ -73,6 +75,7 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     app = Flask(__name__)
     app.config.from_mapping(settings.flask_config())
     app.extensions["outreach.settings"] = settings
+    logs.install(app, level=settings.log_level, as_json=not settings.is_embedded)
     db.install(app)
     web.install(app)
     sessions.install(app)
@@ -84,7 +87,15 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     app.before_request(scope.load_campaign)
     cli.install(app)
     install_tasks(app, settings)
+    if not settings.is_embedded:
+        stand_behind_proxy(app)
     return app
+
+
+def stand_behind_proxy(app: Flask) -> None:
+    """Production speaks HTTP to one reverse proxy, which ends TLS and says who calls."""
+    static = WhiteNoise(app.wsgi_app, root=app.static_folder, prefix="static", max_age=300)
+    app.wsgi_app = ProxyFix(static, x_for=1, x_proto=1)  # type: ignore[method-assign]
 
 
 def install_tasks(app: Flask, settings: config.Settings) -> None:

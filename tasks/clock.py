@@ -1,5 +1,5 @@
-"""The clock as a process of its own: `python -m tasks.clock`. It needs the broker only; it keeps
-no state, so it may be killed, restarted or doubled at any time."""
+"""The clock as a process of its own: `python -m tasks.clock`. It keeps no state, so it may be
+killed, restarted or doubled at any time."""
 
 import logging
 import signal
@@ -12,22 +12,28 @@ from tasks.timetable import SCHEDULER_OPTIONS, schedule
 
 log = logging.getLogger(__name__)
 
+ALIVE = "clock-alive"
+"""File in the data directory that is touched twice a minute: what a health check looks at."""
+
 
 def main() -> None:
-    create_app()
+    app = create_app()
     scheduler = BlockingScheduler(**SCHEDULER_OPTIONS)
     schedule(scheduler, queue.wake)
-
-    def stop(_number: int, _frame: object) -> None:
-        raise SystemExit
-
-    signal.signal(signal.SIGTERM, stop)
+    alive = app.extensions["outreach.settings"].data_dir / ALIVE
+    alive.touch()
+    scheduler.add_job(alive.touch, "interval", seconds=30)
+    signal.signal(signal.SIGTERM, _stop)
     log.info("clock started")
     try:
         scheduler.start()
     except (KeyboardInterrupt, SystemExit):
         scheduler.shutdown(wait=False)
         log.info("clock stopped")
+
+
+def _stop(_number: int, _frame: object) -> None:
+    raise SystemExit
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 
+from outreach import logs
 from outreach.accounts.models import User
 from outreach.db import db
 from outreach.demo.accounts import ACCOUNTS, PASSWORD
@@ -34,14 +35,15 @@ class InProcessWorker:
         # One thread more than deliveries may take, so that a long wave does not hold up the rest.
         self._pool = ThreadPoolExecutor(threads + 1, thread_name_prefix="task")
         self._lock = threading.Lock()
-        self._waiting: set[str] = set()
+        self._waiting: dict[str, str | None] = {}
+        """Task that was woken: id of the request that did it."""
         self._running: Counter[str] = Counter()
 
     def wake(self, task: str) -> None:
         with self._lock:
             if task in self._waiting or self._is_stopping:
                 return
-            self._waiting.add(task)
+            self._waiting[task] = logs.current_request_id()
             if self._running[task] < self._threads:
                 self._pool.submit(self._run, task)
 
@@ -58,8 +60,9 @@ class InProcessWorker:
         with self._lock:
             if task not in self._waiting:
                 return
-            self._waiting.remove(task)
+            request_id = self._waiting.pop(task)
             self._running[task] += 1
+        logs.begin_task(task, request_id)
         try:
             with self._app.app_context():
                 celery.loader.import_default_modules()

@@ -7,15 +7,18 @@ from typing import Any
 
 from celery import Celery, Task
 from flask import Flask, has_app_context
+from flask.ctx import AppContext
 from kombu.exceptions import OperationalError
 
-from outreach import clock, jobs
+from outreach import clock, jobs, logs
 from outreach.db import db
 from outreach.jobs import Job, JobResult
 
 log = logging.getLogger(__name__)
 
 PREFIX = "outreach."
+PATIENCE = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5, "max_retries": 0}
+"""How long a page may wait for the broker, in seconds."""
 TASK_MODULES = ("tasks.delivery", "tasks.waves", "tasks.visits", "tasks.digests")
 
 
@@ -24,11 +27,15 @@ class ContextTask(Task):
     row that says how it went; what it returns, a short text, is kept as the detail."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        with nullcontext() if has_app_context() else self.app.flask_app.app_context():
+        with nullcontext() if has_app_context() else self._context():
             job = jobs.find_job(self.name.removeprefix(PREFIX))
             if job is None:
                 return self.run(*args, **kwargs)
             return self._sweep(job) if job.is_sweep else self._run_once(job)
+
+    def _context(self) -> AppContext:
+        logs.begin_task(self.name, (self.request.headers or {}).get(logs.REQUEST_ID))
+        return self.app.flask_app.app_context()
 
     def _sweep(self, job: Job) -> None:
         started_at = clock.now()
@@ -104,7 +111,9 @@ def bind(app: Flask, broker_url: str) -> None:
 
 def wake(task: str) -> None:
     """Sends the wake-up call. With the broker down it is lost, which the clock makes up for."""
+    headers = {logs.REQUEST_ID: logs.current_request_id()}
     try:
-        celery.send_task(f"{PREFIX}{task}", retry=False)
+        with celery.connection_for_write(transport_options=PATIENCE) as connection:
+            celery.send_task(f"{PREFIX}{task}", connection=connection, headers=headers, retry=False)
     except OperationalError as error:
         log.warning("wake-up call %s lost: %s", task, error)

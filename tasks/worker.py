@@ -1,8 +1,16 @@
 """What Celery loads: `celery -A tasks.worker worker -P threads -c 2`."""
 
+from celery.signals import worker_shutting_down
+
 from app import create_app
 from tasks.queue import celery
 
 __all__ = ["celery"]
 
-create_app()
+_flask_app = create_app()
+
+
+@worker_shutting_down.connect
+def stop_delivering(**_facts: object) -> None:
+    """A delivery ends after the messages that it has in hand; the rest waits for another worker."""
+    _flask_app.extensions["outreach.stopping"].set()
