@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="address that `make run` listens on")
     port: int = Field(8000, ge=1, le=65535, description="port that `make run` listens on")
+    proxies: int = Field(
+        0, ge=0, le=3, description="reverse proxies in front whose X-Forwarded-For is believed"
+    )
     debug: bool = Field(False, description="refused in production")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="lowest level that is logged"
@@ -124,6 +127,13 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _keep_embedded_mode_at_home(self) -> Self:
+        is_reachable = self.host not in {"127.0.0.1", "::1", "localhost"}
+        if is_reachable and self.is_embedded and self.secret_key == EMBEDDED_SECRET_KEY:
+            raise ValueError("OUTREACH_HOST: set OUTREACH_SECRET_KEY to listen beyond 127.0.0.1")
+        return self
+
+    @model_validator(mode="after")
     def _refuse_unsafe_production(self) -> Self:
         if self.mode == "embedded":
             return self
@@ -148,6 +158,10 @@ class Settings(BaseSettings):
                 ),
                 (not self.redis_url, "REDIS_URL: production needs Redis"),
                 (not self.mail_server, "OUTREACH_MAIL_SERVER: production needs an SMTP server"),
+                (
+                    bool(self.mail_username) and not (self.mail_use_tls or self.mail_use_ssl),
+                    "OUTREACH_MAIL_USE_TLS: a password is sent; turn on this or MAIL_USE_SSL",
+                ),
                 (
                     self.mail_sender.endswith("@example.org"),
                     "OUTREACH_MAIL_SENDER: set an address of yours",
@@ -181,8 +195,6 @@ class Settings(BaseSettings):
             "BABEL_DEFAULT_LOCALE": "zh_Hans_CN",
             "BABEL_DEFAULT_TIMEZONE": "Asia/Shanghai",
             "BABEL_TRANSLATION_DIRECTORIES": str(ROOT / "translations"),
-            "RATELIMIT_STORAGE_URI": self.redis_url or "memory://",
-            "RATELIMIT_HEADERS_ENABLED": False,
             "WTF_CSRF_TIME_LIMIT": None,
         }
 
@@ -203,13 +215,19 @@ class EnvironmentWithFiles(EnvSettingsSource):
         self.env_vars = variables
 
 
+def _variable(location: tuple[int | str, ...]) -> str:
+    """The name under which an operator knows the setting."""
+    name = str(location[0])
+    return name if name.isupper() else f"OUTREACH_{name.upper()}"
+
+
 def load(**overrides: Any) -> Settings:
     """Reads and checks the settings; `overrides` are for tests and win over the environment."""
     try:
         return Settings(**overrides)
     except ValidationError as error:
         lines = [
-            " ".join(str(part) for part in problem["loc"]) + ": " + problem["msg"]
+            _variable(problem["loc"]) + ": " + problem["msg"]
             if problem["loc"]
             else problem["msg"].removeprefix("Value error, ")
             for problem in error.errors()

@@ -29,11 +29,10 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from flask_babel import Babel, get_locale
 from flask_babel import lazy_gettext as _
-from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from flask_wtf import CSRFProtect
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from outreach import access, clock, money
 from outreach.db import SAFE_METHODS, db
@@ -43,7 +42,6 @@ log = logging.getLogger(__name__)
 bp = Blueprint("web", __name__)
 babel = Babel()
 csrf = CSRFProtect()
-limiter = Limiter(get_remote_address)
 
 LANGUAGES = {"zh_Hans_CN": "中文", "en": "English"}
 CONTENT_SECURITY_POLICY = (
@@ -57,7 +55,7 @@ ReadyCheck = Callable[[], object]
 def install(app: Flask) -> None:
     babel.init_app(app, locale_selector=_choose_locale)
     csrf.init_app(app)
-    limiter.init_app(app)
+    _believe_proxies(app)
     app.register_blueprint(bp)
     app.after_request(_set_headers)
     app.register_error_handler(OutreachError, _show_refusal)
@@ -85,6 +83,14 @@ def install(app: Flask) -> None:
         }
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+
+
+def _believe_proxies(app: Flask) -> None:
+    """Without it every request would come from the proxy: one address for throttle and audit."""
+    if count := app.extensions["outreach.settings"].proxies:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=count, x_proto=count
+        )
 
 
 def is_htmx() -> bool:

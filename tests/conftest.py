@@ -113,7 +113,7 @@ class Client(FlaskClient):
 def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
     """The application with a fresh database and an open context; tasks are noted, not run."""
     app = create_app(make_settings(database_url, tmp_path))
-    app.config.update(TESTING=True, WTF_CSRF_ENABLED=False, RATELIMIT_ENABLED=False)
+    app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
     app.config["PASSWORD_COST"] = {"time_cost": 1, "memory_cost": 8, "parallelism": 1}
     app.test_client_class = Client
     app.extensions["woken"] = []
