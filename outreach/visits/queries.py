@@ -73,7 +73,7 @@ def unit_visits(solicitation_id: int) -> list[Visit]:
     )
 
 
-def list_visits(  # noqa: PLR0913
+def list_visits(
     campaign: Campaign,
     *,
     viewer: User | None = None,
@@ -98,6 +98,29 @@ def list_visits(  # noqa: PLR0913
         statement = statement.where(Visit.status.in_(status))
     order = (Visit.planned_on, Visit.planned_time.is_(None), Visit.planned_time, Visit.id)
     return list(db.session.scalars(statement.order_by(*order)))
+
+
+def list_logged(campaign: Campaign, visitor: User, day: date) -> list[Visit]:
+    """What this person has done on a day, in the order of the plan."""
+    return list_visits(
+        campaign, visitor_id=visitor.id, first=day, last=day, status=VisitStatus.LOGGED
+    )
+
+
+def count_unassigned(campaign: Campaign) -> int:
+    """Open visits that nobody is to make yet."""
+    return (
+        db.session.scalar(
+            sa.select(sa.func.count(Visit.id))
+            .join(Visit.solicitation)
+            .where(
+                Solicitation.campaign_id == campaign.id,
+                Visit.status.in_(OPEN),
+                Visit.visitor_id.is_(None),
+            )
+        )
+        or 0
+    )
 
 
 def list_visitors() -> list[User]:

@@ -1,5 +1,6 @@
 """Planning, moving and logging visits. Logging moves the unit on and proposes the next step."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 
@@ -289,10 +290,10 @@ def propose_follow_ups(campaign: Campaign) -> int:
     return planning.propose_follow_ups(campaign).count
 
 
-def record_reveals(contacts: list[Contact], *, by: User) -> None:
+def record_reveals(contacts: Iterable[Contact | None], *, by: User) -> None:
     """Notes once a day that this person has seen these contacts' numbers. Commits by itself:
     the page on which they are shown is otherwise only read."""
-    subjects = {f"contact:{contact.id}" for contact in contacts}
+    subjects = {f"contact:{contact.id}" for contact in contacts if contact and contact.mobile}
     seen = db.session.scalars(
         sa.select(AuditEvent.subject).where(
             AuditEvent.action == "reveal.contact",
@@ -318,9 +319,12 @@ def record_reveals(contacts: list[Contact], *, by: User) -> None:
 def lock_visit(visit: Visit) -> None:
     """Reads visit and unit anew and keeps others from changing them until the commit."""
     db.session.flush()
-    db.session.refresh(visit, with_for_update=True)
-    # Not a full lock: rows of others may refer to the solicitation meanwhile.
-    db.session.refresh(visit.solicitation, with_for_update={"key_share": True})
+    for statement in (
+        sa.select(Visit).filter_by(id=visit.id).with_for_update(),
+        # Not a full lock: rows of others may refer to the solicitation meanwhile.
+        sa.select(Solicitation).filter_by(id=visit.solicitation_id).with_for_update(key_share=True),
+    ):
+        db.session.scalars(statement, execution_options={"populate_existing": True}).one()
 
 
 def lock_open_visit(visit: Visit) -> None:

@@ -1,3 +1,270 @@
+import uuid
+from collections.abc import Callable
+from datetime import date, timedelta
+from http import HTTPStatus
+
+from flask import flash, g, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import lazy_gettext as _
+from flask_login import current_user
+
+from outreach import clock, workdays
+from outreach.campaigns.models import Solicitation
+from outreach.campaigns.queries import get_solicitation
 from outreach.campaigns.scope import campaign_blueprint
+from outreach.db import db
+from outreach.errors import Conflict, Refused
+from outreach.forms import Form, check_version
+from outreach.gifts.standings import find_standing
+from outreach.visits import queries, services
+from outreach.visits.forms import DropVisitForm, LogVisitForm, PlaceForm, PlanVisitForm
+from outreach.visits.models import OPEN, Visit, VisitOutcome, VisitStatus
+from outreach.visits.weeks import build_week
+from outreach.web import format_day, local_path
 
 bp = campaign_blueprint("visits", __name__)
+
+DAYS_UNTIL_PLEDGE_IS_DUE = 14
+DAYS_AHEAD = timedelta(days=7)
+
+
+@bp.get("/my-day")
+def my_day() -> ResponseReturnValue:
+    today = clock.today()
+    mine = queries.list_visits(g.campaign, visitor_id=current_user.id, status=OPEN)
+    planned = [visit for visit in mine if visit.status is VisitStatus.PLANNED]
+    proposals = [visit for visit in mine if visit.status is VisitStatus.PROPOSED]
+    due = [visit for visit in planned if visit.planned_on <= today]
+    cards = queries.list_cards(g.campaign, due, current_user)
+    services.record_reveals([card.contact for card in cards if card.shows_phone], by=current_user)
+    return render_template(
+        "visits/my_day.html",
+        cards=cards,
+        later=[visit for visit in planned if today < visit.planned_on <= today + DAYS_AHEAD],
+        proposals=proposals,
+        confirmable=[visit for visit in proposals if not visit.is_overdue(today)],
+        logged=queries.list_logged(g.campaign, current_user, today),
+        unassigned_count=queries.count_unassigned(g.campaign),
+    )
+
+
+@bp.get("/visits")
+def list_visits() -> ResponseReturnValue:
+    monday = clock.monday_of(_asked_day() or clock.today())
+    status = next((s for s in VisitStatus if s.value == request.args.get("status")), None)
+    asked = {"viewer": current_user, "visitor_id": request.args.get("visitor", type=int)}
+    visits = queries.list_visits(
+        g.campaign, first=monday, last=_sunday_of(monday), status=status, **asked
+    )
+    return render_template(
+        "visits/list.html",
+        week=build_week(monday, visits),
+        proposals=queries.list_visits(g.campaign, status=VisitStatus.PROPOSED, **asked),
+        visitor_id=asked["visitor_id"],
+        status=status,
+        statuses=VisitStatus,
+        visitors=queries.list_visitors(),
+    )
+
+
+@bp.route("/units/<int:unit_id>/visits/new", methods=["GET", "POST"])
+def plan_visit(unit_id: int) -> ResponseReturnValue:
+    solicitation = get_solicitation(g.campaign, unit_id, current_user)
+    form = PlanVisitForm(
+        planned_on=_next_workday(), visitor_id=solicitation.solicitor_id or current_user.id
+    )
+    visitors = form.offer(queries.list_visitors())
+    if form.validate_on_submit() and _accepted(
+        form,
+        lambda: services.plan_visit(
+            solicitation,
+            planned_on=form.planned_on.data,
+            planned_time=form.planned_time.data,
+            visitor=visitors[form.visitor_id.data],
+            reason=form.reason.data or "",
+        ),
+    ):
+        flash(_("已安排 %(day)s 的走访。", day=format_day(form.planned_on.data)), "success")
+        return _return(unit_id)
+    open_visit = queries.find_open_visit(solicitation.id)
+    return _show(form, "visits/plan.html", solicitation=solicitation, open_visit=open_visit)
+
+
+@bp.route("/visits/<int:visit_id>/log", methods=["GET", "POST"])
+@bp.route("/units/<int:unit_id>/visits/log", methods=["GET", "POST"])
+def log_visit(visit_id: int | None = None, unit_id: int | None = None) -> ResponseReturnValue:
+    visit, solicitation = _find(visit_id, unit_id)
+    form = _log_form()
+    if visit and not visit.is_open and request.method == "GET":
+        return render_template("visits/conflict.html", visit=visit, message="", sent={})
+    try:
+        if form.validate_on_submit() and _accepted(form, lambda: _log(visit, solicitation, form)):
+            _say_what_follows(form)
+            return _return(unit_id)
+    except Conflict as conflict:
+        db.session.rollback()
+        return _show_conflict(visit, solicitation, form, conflict)
+    return _show(
+        form,
+        "visits/log.html",
+        visit=visit,
+        solicitation=solicitation,
+        standing=find_standing(solicitation),
+        outcomes=VisitOutcome,
+    )
+
+
+@bp.post("/visits/<int:visit_id>/confirm")
+@bp.post("/visits/confirm")
+def confirm_visit(visit_id: int | None = None) -> ResponseReturnValue:
+    ids = [visit_id] if visit_id else sorted(request.form.getlist("visit_id", type=int))
+    if not ids:
+        raise Refused(_("请先勾选要确认的走访。"))
+    for number in ids:
+        visit = queries.get_visit(g.campaign, number, current_user)
+        services.confirm_visit(_locked(visit), by=current_user)
+    db.session.commit()
+    flash(_("已确认 %(count)s 次走访。", count=len(ids)), "success")
+    return _return()
+
+
+@bp.route("/visits/<int:visit_id>/move", methods=["GET", "POST"])
+def move_visit(visit_id: int) -> ResponseReturnValue:
+    visit = queries.get_visit(g.campaign, visit_id, current_user)
+    form = PlaceForm(
+        planned_on=max(visit.planned_on, clock.today()),
+        planned_time=visit.planned_time,
+        visitor_id=visit.visitor_id or current_user.id,
+    )
+    visitors = form.offer(queries.list_visitors())
+    if form.validate_on_submit() and _accepted(
+        form,
+        lambda: services.move_visit(
+            _locked(visit),
+            planned_on=form.planned_on.data,
+            planned_time=form.planned_time.data,
+            visitor=visitors[form.visitor_id.data],
+        ),
+    ):
+        flash(_("走访改到 %(day)s。", day=format_day(form.planned_on.data)), "success")
+        return _return()
+    return _show(form, "visits/move.html", visit=visit)
+
+
+@bp.route("/visits/<int:visit_id>/drop", methods=["GET", "POST"])
+def drop_visit(visit_id: int) -> ResponseReturnValue:
+    visit = queries.get_visit(g.campaign, visit_id, current_user)
+    form = DropVisitForm()
+    if form.validate_on_submit():
+        services.drop_visit(_locked(visit), reason=form.reason.data)
+        db.session.commit()
+        flash(_("走访已取消。"), "success")
+        return _return()
+    return _show(form, "visits/drop.html", visit=visit)
+
+
+def _find(visit_id: int | None, unit_id: int | None) -> tuple[Visit | None, Solicitation]:
+    """The planned visit, or none, and the unit that is visited."""
+    if visit_id is None:
+        return None, get_solicitation(g.campaign, unit_id or 0, current_user)
+    visit = queries.get_visit(g.campaign, visit_id, current_user)
+    return visit, visit.solicitation
+
+
+def _log_form() -> LogVisitForm:
+    """Filled in so that most visits need one choice and no typing."""
+    today = clock.today()
+    due_on = today + timedelta(days=DAYS_UNTIL_PLEDGE_IS_DUE)
+    return LogVisitForm(
+        visited_on=today,
+        pledge_due_on=max(today, min(due_on, g.campaign.ends_on)),
+        next_on=today + timedelta(days=services.DAYS_TO_DISCUSS),
+        client_key=str(uuid.uuid4()),
+    )
+
+
+def _log(visit: Visit | None, solicitation: Solicitation, form: LogVisitForm) -> None:
+    key = form.client_key.data or None
+    if visit is None:
+        visit = services.start_unplanned_visit(solicitation, by=current_user, client_key=key)
+    elif queries.find_by_client_key(key) is None:
+        services.lock_visit(visit)
+        if visit.is_open:
+            check_version(visit.version)
+    services.log_visit(visit, by=current_user, **form.facts())
+
+
+def _say_what_follows(form: LogVisitForm) -> None:
+    visit = queries.find_by_client_key(form.client_key.data)
+    follow_up = queries.find_follow_up(visit) if visit else None
+    if follow_up is None:
+        flash(_("走访已登记。"), "success")
+        return
+    day = format_day(follow_up.planned_on)
+    flash(_("走访已登记。系统建议 %(day)s 再次走访,待确认。", day=day), "success")
+
+
+def _show_conflict(
+    visit: Visit | None, solicitation: Solicitation, form: LogVisitForm, conflict: Conflict
+) -> ResponseReturnValue:
+    page = render_template(
+        "visits/conflict.html",
+        visit=visit or queries.find_open_visit(solicitation.id),
+        message=conflict.message,
+        outcome=form.outcome.data,
+        sent=request.form,
+    )
+    return page, HTTPStatus.CONFLICT
+
+
+def _accepted(form: Form, change: Callable[[], object]) -> bool:
+    """Whether the change went through. What is refused is said above the form, which keeps what
+    was typed."""
+    try:
+        change()
+    except Refused as refusal:
+        db.session.rollback()
+        form.form_errors.append(refusal.message)
+        return False
+    db.session.commit()
+    return True
+
+
+def _show(form: Form, template: str, **values: object) -> ResponseReturnValue:
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if form.errors else HTTPStatus.OK
+    return render_template(template, form=form, **values), status
+
+
+def _locked(visit: Visit) -> Visit:
+    """The visit as it is now, if it is still what the person has read."""
+    services.lock_visit(visit)
+    check_version(visit.version)
+    return visit
+
+
+def _return(unit_id: int | None = None) -> ResponseReturnValue:
+    """To where the person came from; without that to the unit's page, or to their day."""
+    target = request.args.get("next")
+    if target:
+        return redirect(local_path(target))
+    if unit_id is not None:
+        return redirect(url_for("overview.unit", unit_id=unit_id))
+    return redirect(url_for("visits.my_day"))
+
+
+def _asked_day() -> date | None:
+    try:
+        return date.fromisoformat(request.args.get("week", ""))
+    except ValueError:
+        return None
+
+
+def _next_workday() -> date:
+    try:
+        return workdays.next_workday(clock.today())
+    except workdays.CalendarUnknown:
+        return clock.today() + timedelta(days=1)
+
+
+def _sunday_of(day: date) -> date:
+    return clock.monday_of(day) + timedelta(days=6)
