@@ -43,6 +43,15 @@ def test_a_stage_is_changed_with_one_click_and_logged(app: Flask, sign_in: SignI
     assert (event.facts["before"], event.facts["after"]) == ("not_contacted", "visited")
 
 
+def test_the_units_page_offers_the_moves_that_the_table_has(app: Flask, sign_in: SignIn):
+    solicitation = factories.make_solicitation(stage=Stage.VISITED)
+    page = sign_in().get(path(solicitation, "stage").removesuffix("/stage")).text
+    fragment = page.split('id="stage"')[1].split('id="pledge"')[0]
+    offered = [part.split('"')[0] for part in fragment.split('name="to" value="')[1:]]
+    assert offered == ["pledged", "contacted", "declined"]
+    assert "退回“已联系”" in fragment
+
+
 def test_htmx_is_sent_to_the_units_page_where_all_is_shown_anew(app: Flask, sign_in: SignIn):
     solicitation = factories.make_solicitation()
     answer = sign_in().post(path(solicitation, "stage"), data={"to": "contacted"}, headers=HTMX)

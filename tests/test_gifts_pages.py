@@ -127,7 +127,7 @@ def test_units_are_suggested_while_typing(finance: Solicitation, sign_in: SignIn
     factories.make_pledge(finance, 500_000)
     client = sign_in()
     answer = client.get(path(finance, "/units?unit=czj")).text
-    assert 'value="衡阳市财政局"' in answer
+    assert 'data-value="衡阳市财政局"' in answer
     assert "认捐 5,000 元" in answer
     assert client.get(path(finance, "/units?unit=")).text.strip() == ""
 

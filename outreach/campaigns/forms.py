@@ -23,7 +23,7 @@ class StageForm(Form):
 
 class NextActionForm(Form):
     next_action = StringField(
-        _("下一步"), [Length(max=120, message=_("下一步不能超过 120 字。"))], default=""
+        _("做什么"), [Length(max=120, message=_("下一步不能超过 120 字。"))], default=""
     )
     next_action_on = DayField(_("日期"))
     snoozed_until = DayField(_("暂不打扰,至"))
@@ -69,5 +69,19 @@ def next_action_form(solicitation: Solicitation) -> NextActionForm:
 
 
 def list_moves(solicitation: Solicitation) -> list[Stage]:
-    """Stages other than «declined» to which the unit can be moved, in their order."""
+    """Stages ahead to which the unit can be moved, in their order."""
+    return [stage for stage in _allowed(solicitation) if not _is_behind(stage, solicitation)]
+
+
+def list_corrections(solicitation: Solicitation) -> list[Stage]:
+    """Stages behind to which a slip can be put right."""
+    return [stage for stage in _allowed(solicitation) if _is_behind(stage, solicitation)]
+
+
+def _allowed(solicitation: Solicitation) -> list[Stage]:
     return [stage for stage in PATH if stage in TRANSITIONS[solicitation.stage]]
+
+
+def _is_behind(stage: Stage, solicitation: Solicitation) -> bool:
+    has_declined = solicitation.stage is Stage.DECLINED
+    return not has_declined and PATH.index(stage) < PATH.index(solicitation.stage)

@@ -18,6 +18,7 @@ from outreach.forms import check_version
 
 bp = campaign_blueprint("campaigns", __name__)
 bp.add_app_template_global(forms.list_moves)
+bp.add_app_template_global(forms.list_corrections)
 
 
 @bp.post("/units/<int:unit_id>/stage")
