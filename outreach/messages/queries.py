@@ -1,6 +1,6 @@
 """Reads of the outbox, and whether anything may go out at this moment."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -9,9 +9,10 @@ import sqlalchemy as sa
 from flask_babel import lazy_gettext as _
 from sqlalchemy.orm import joinedload
 
-from outreach import clock, workdays
+from outreach import clock, web, workdays
 from outreach.db import db
 from outreach.errors import NotFound
+from outreach.messages.gate import describe
 from outreach.messages.models import (
     Channel,
     Message,
@@ -22,6 +23,7 @@ from outreach.messages.models import (
     SendPolicy,
     WindowDays,
 )
+from outreach.terms import Term
 
 AT_ANY_HOUR = frozenset({Purpose.ACCOUNT, Purpose.TEST})
 """Somebody sits and waits for these."""
@@ -121,7 +123,7 @@ def count_unknown() -> int:
     )
 
 
-def select_messages(  # noqa: PLR0913
+def select_messages(
     *,
     status: MessageStatus | None = None,
     purpose: Purpose | None = None,
@@ -156,6 +158,52 @@ def select_messages(  # noqa: PLR0913
     )
 
 
+def read_filter(args: Mapping[str, str]) -> dict[str, Any]:
+    """Arguments of `select_messages` from those of an address; what is not understood is left
+    out."""
+    terms: dict[str, type[Term]] = {
+        "status": MessageStatus,
+        "purpose": Purpose,
+        "channel": Channel,
+    }
+    wanted: dict[str, Any] = {
+        name: next((member for member in members if member.value == args.get(name)), None)
+        for name, members in terms.items()
+    }
+    for name in ("wave", "unit"):
+        value = args.get(name, "")
+        wanted[f"{name}_id"] = int(value) if value.isdecimal() and len(value) < 10 else None
+    return wanted
+
+
+def explain(message: Message) -> str:
+    """Why the message is in its state, for people; empty when the state says it all."""
+    answer = message.facts.get("answer", "")
+    match message.status:
+        case MessageStatus.WITHHELD if message.withheld_reason:
+            return describe(message.withheld_reason, message.facts)
+        case MessageStatus.FAILED if message.failure:
+            return f"{message.failure.label}:{answer}" if answer else str(message.failure.label)
+        case MessageStatus.UNKNOWN:
+            return str(_("对方可能已收到,也可能没有。系统不会自动重发,请核实。"))
+        case MessageStatus.EXPIRED:
+            return str(_("过了有效期,没有发出。"))
+        case MessageStatus.QUEUED if message.facts.get("verdict"):
+            return str(
+                _(
+                    "第 %(count)s 次未成功,%(moment)s 后再试:%(answer)s",
+                    count=message.attempts,
+                    moment=web.format_moment(message.next_at),
+                    answer=answer,
+                )
+            )
+    return ""
+
+
+def find_user_name(user_id: int | None) -> str:
+    return db.session.scalar(sa.select(_USER.c.name).where(_USER.c.id == user_id)) or ""
+
+
 def unit_names(message_ids: Sequence[int]) -> dict[int, list[str]]:
     """Names of the units that each message is about, by message."""
     rows = db.session.execute(
@@ -171,9 +219,10 @@ def unit_names(message_ids: Sequence[int]) -> dict[int, list[str]]:
     return names
 
 
-# Messages lie below units and campaigns and know of them only what a page shows.
+# Messages lie below accounts, units and campaigns and know of them only what a page shows.
 _SOLICITATION = sa.table("solicitation", sa.column("id"), sa.column("unit_id"))
 _UNIT = sa.table("unit", sa.column("id"), sa.column("name"))
+_USER = sa.table("user_account", sa.column("id"), sa.column("name"))
 
 
 def _next_opening(windows: list[SendingWindow], now: datetime) -> datetime | None:

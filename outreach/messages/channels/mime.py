@@ -3,10 +3,10 @@ words in user text into new header lines (Python 3.11)."""
 
 import base64
 import re
-from datetime import datetime
 from email.header import Header
 from email.utils import format_datetime, quote
 
+from outreach import clock
 from outreach.messages.channels import Outgoing
 
 LONGEST_LINE = 998
@@ -35,7 +35,7 @@ def build(message: Outgoing, *, sender_name: str, sender: str) -> bytes:
         ("From", _mailbox(sender_name, sender)),
         ("To", _mailbox(message.recipient_name, message.address)),
         ("Subject", _encode("Subject", message.subject)),
-        ("Date", _date(message.at)),
+        ("Date", format_datetime(clock.local(message.at))),
         ("Message-ID", message_id(message, domain)),
         ("MIME-Version", "1.0"),
     ]
@@ -98,10 +98,6 @@ def _encode(name: str, text: str) -> str:
     if text.isascii():
         return text
     return Header(text, "utf-8", header_name=name).encode(linesep="\r\n")
-
-
-def _date(instant: datetime) -> str:
-    return format_datetime(instant)
 
 
 def _refuse_unsafe(text: str) -> None:

@@ -1,0 +1,82 @@
+"""What people type about sending."""
+
+from datetime import date
+
+from flask_babel import lazy_gettext as _
+from wtforms import (
+    Field,
+    HiddenField,
+    IntegerField,
+    RadioField,
+    StringField,
+    TextAreaField,
+    TimeField,
+)
+from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, ValidationError
+
+from outreach.forms import Form, TermField
+from outreach.messages.models import WindowDays
+from outreach.messages.outbox import Decision
+
+LEAP_YEAR = 2024
+"""Takes «02-29»."""
+
+
+class ResolveForm(Form):
+    decision = RadioField(
+        _("核实结果"),
+        [InputRequired(_("请选择核实结果。"))],
+        choices=[
+            (Decision.SENT.value, _("对方已收到,记为已发出")),
+            (Decision.RESEND.value, _("确认对方没有收到,再发一次")),
+            (Decision.CANCEL.value, _("不再发送")),
+        ],
+        coerce=Decision,
+    )
+    reason = TextAreaField(
+        _("依据"),
+        [DataRequired(_("请写明依据,例如“电话问过,没有收到”。")), Length(max=200)],
+        render_kw={"rows": 2, "placeholder": _("例如:电话问过联络员,没有收到")},
+    )
+    resend_no = HiddenField()
+
+
+class SwitchForm(Form):
+    is_on = HiddenField(validators=[InputRequired()])
+
+
+class CapsForm(Form):
+    contact_cap = IntegerField(
+        _("同一联络员最多(次)"), [InputRequired(_("请填写次数。")), NumberRange(0, 20)]
+    )
+    contact_cap_days = IntegerField(
+        _("在多少天内"), [InputRequired(_("请填写天数。")), NumberRange(1, 60)]
+    )
+    unit_cap = IntegerField(
+        _("同一单位每个活动最多(次)"), [InputRequired(_("请填写次数。")), NumberRange(0, 20)]
+    )
+
+
+class WindowForm(Form):
+    days = TermField(_("日子"), WindowDays)
+    opens_at = TimeField(_("开始时间"), [InputRequired(_("请填写开始时间。"))])
+    closes_at = TimeField(_("结束时间"), [InputRequired(_("请填写结束时间。"))])
+    season_from = StringField(_("每年从"), [DataRequired(_("请填写起始日。"))], default="01-01")
+    season_to = StringField(_("到"), [DataRequired(_("请填写截止日。"))], default="12-31")
+
+    def validate_closes_at(self, field: Field) -> None:
+        if self.opens_at.data and field.data and field.data <= self.opens_at.data:
+            raise ValidationError(_("结束时间要晚于开始时间。"))
+
+    def validate_season_from(self, field: Field) -> None:
+        field.data = _month_and_day(field.data)
+
+    def validate_season_to(self, field: Field) -> None:
+        field.data = _month_and_day(field.data)
+
+
+def _month_and_day(text: str) -> str:
+    try:
+        return f"{date.fromisoformat(f'{LEAP_YEAR}-{text}'):%m-%d}"
+    except ValueError:
+        raise ValidationError(_("请按“月-日”填写,例如 09-01。")) from None

@@ -1,0 +1,105 @@
+"""What people do about sending: the switch, the caps, the hours, and outcomes that nobody knows."""
+
+from datetime import time
+
+import sqlalchemy as sa
+from flask_babel import lazy_gettext as _
+from flask_login import current_user
+
+from outreach import audit, clock
+from outreach.db import db
+from outreach.errors import Conflict, Refused
+from outreach.messages import outbox, waves
+from outreach.messages.models import Message, SendingWindow, SendPolicy, WindowDays
+from outreach.messages.outbox import Decision
+
+DEFAULT_CAPS = {"contact_cap": 2, "contact_cap_days": 7, "unit_cap": 3}
+"""Caps that hold until somebody sets others."""
+
+
+def switch_sending(*, is_on: bool) -> None:
+    """Turns all sending on or off; workers see it before their next window."""
+    policy = _policy()
+    policy.is_on = is_on
+    _sign(policy)
+    audit.record("switch.sending", "send_policy:1", is_on=is_on)
+
+
+def set_caps(*, contact_cap: int, contact_cap_days: int, unit_cap: int) -> None:
+    policy = _policy()
+    caps = {
+        "contact_cap": contact_cap,
+        "contact_cap_days": contact_cap_days,
+        "unit_cap": unit_cap,
+    }
+    for name, value in caps.items():
+        setattr(policy, name, value)
+    _sign(policy)
+    audit.record("edit.caps", "send_policy:1", **caps)
+
+
+def save_window(
+    window: SendingWindow | None,
+    *,
+    days: WindowDays,
+    opens_at: time,
+    closes_at: time,
+    season_from: str,
+    season_to: str,
+) -> SendingWindow:
+    """Adds hours, or changes those of `window`. Seasons are «MM-DD»."""
+    if closes_at <= opens_at:
+        raise Refused(_("结束时间要晚于开始时间。"))
+    if window is None:
+        window = SendingWindow()
+        db.session.add(window)
+    window.days = days
+    window.opens_at = opens_at
+    window.closes_at = closes_at
+    window.season_from = season_from
+    window.season_to = season_to
+    db.session.flush()
+    audit.record(
+        "edit.window",
+        f"sending_window:{window.id}",
+        days=days.value,
+        hours=f"{opens_at:%H:%M}-{closes_at:%H:%M}",
+        season=f"{season_from}/{season_to}",
+    )
+    return window
+
+
+def delete_window(window: SendingWindow) -> None:
+    audit.record("delete.window", f"sending_window:{window.id}")
+    db.session.delete(window)
+
+
+def resolve_unknown(message: Message, decision: Decision, *, reason: str) -> None:
+    """Writes what a person found out, or decided, about a message of unknown outcome."""
+    now = clock.now()
+    if decision is Decision.RESEND:
+        _allow_resend(message)
+    if not outbox.settle_unknown(message, decision, now):
+        raise Conflict(_("这条消息的状态刚刚变了,请核对最新状态。"))
+    audit.record(f"{decision.value}.message", f"message:{message.id}", reason=reason)
+
+
+def _allow_resend(message: Message) -> None:
+    if message.not_after < clock.now():
+        raise Refused(_("这条消息已过有效期,不能重发。请选择“已发出”或“不再发送”。"))
+    if message.wave_id is not None and not waves.reopen_wave(message.wave_id):
+        raise Refused(_("所在批次已取消,不能重发。请选择“已发出”或“不再发送”。"))
+
+
+def _policy() -> SendPolicy:
+    """The one row, made when it is first needed: switched off."""
+    policy = db.session.scalar(sa.select(SendPolicy).with_for_update())
+    if policy is None:
+        policy = SendPolicy(id=1, is_on=False, changed_at=clock.now(), **DEFAULT_CAPS)
+        db.session.add(policy)
+    return policy
+
+
+def _sign(policy: SendPolicy) -> None:
+    policy.changed_at = clock.now()
+    policy.changed_by_id = current_user.id if current_user else None

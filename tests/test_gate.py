@@ -1,0 +1,342 @@
+"""The send gate: each reason, which of two wins, and to whom it applies."""
+
+from datetime import date, timedelta
+from itertools import combinations
+
+import pytest
+from flask import Flask
+
+from outreach import clock
+from outreach.campaigns.models import CampaignStatus, DeclineReason, Solicitation, Stage
+from outreach.db import db
+from outreach.messages import gate, outbox
+from outreach.messages.addresses import hash_address
+from outreach.messages.gate import Candidate, SendGate
+from outreach.messages.models import (
+    Channel,
+    MessageStatus,
+    OptOut,
+    Purpose,
+    SendPolicy,
+    WithheldReason,
+)
+from tests import fake_channel
+from tests.factories import (
+    make_campaign,
+    make_contact,
+    make_gift,
+    make_message,
+    make_pledge,
+    make_running_wave,
+    make_sector,
+    make_solicitation,
+    make_unit,
+    open_sending,
+    save,
+)
+
+R = WithheldReason
+
+
+class Case:
+    """A reminder to one unit that would be sent, until reasons are added."""
+
+    def __init__(self) -> None:
+        self.campaign = make_campaign()
+        self.solicitation = make_solicitation(self.campaign)
+        self.contact = self.solicitation.unit.contacts[0]
+        self.address = self.contact.email
+
+    def candidate(self, purpose: Purpose = Purpose.REMINDER, **values) -> Candidate:
+        return Candidate(
+            **{
+                "key": 1,
+                "purpose": purpose,
+                "channel": Channel.EMAIL,
+                "address_hash": hash_address(Channel.EMAIL, self.address),
+                "contact_id": self.contact.id,
+                "campaign_id": self.campaign.id,
+                "solicitation_ids": (self.solicitation.id,),
+            }
+            | values
+        )
+
+
+def give(case: Case) -> None:
+    make_gift(case.solicitation, 3_000_000)
+
+
+def give_partly(case: Case) -> None:
+    make_gift(case.solicitation, 1_000_000)
+    make_pledge(case.solicitation, 90_000_000, due_on=clock.today() - timedelta(days=1))
+
+
+def promise(case: Case) -> None:
+    make_pledge(case.solicitation, 90_000_000, due_on=date(2026, 11, 5))
+
+
+def decline(case: Case) -> None:
+    case.solicitation.stage = Stage.DECLINED
+    case.solicitation.decline_reason = DeclineReason.HARD_TIMES
+
+
+def exempt(case: Case) -> None:
+    case.solicitation.is_exempt = True
+
+
+def snooze(case: Case) -> None:
+    case.solicitation.snoozed_until = clock.today()
+
+
+def close_campaign(case: Case) -> None:
+    case.campaign.status = CampaignStatus.CLOSED
+
+
+def opt_out(case: Case) -> None:
+    hash_ = hash_address(Channel.EMAIL, case.contact.email)
+    save(OptOut(channel=Channel.EMAIL, address_hash=hash_, source="test", at=clock.now()))
+
+
+def lose_address(case: Case) -> None:
+    case.address = ""
+
+
+def leave(case: Case) -> None:
+    case.contact.valid_to = clock.today() - timedelta(days=1)
+
+
+def reach_contact_cap(case: Case) -> None:
+    remind(case, 2, [case.contact.id], [])
+
+
+def reach_unit_cap(case: Case) -> None:
+    others = [make_contact(case.solicitation.unit).id for _ in range(3)]
+    remind(case, 3, others, [case.solicitation.id])
+
+
+def remind(case: Case, count: int, contact_ids: list[int], solicitation_ids: list[int]) -> None:
+    for number in range(count):
+        message = make_message(
+            purpose=Purpose.REMINDER,
+            contact_id=contact_ids[number % len(contact_ids)],
+            solicitation_ids=solicitation_ids,
+        )
+        message.status = MessageStatus.SENT
+        message.sent_at = clock.now() - timedelta(days=1)
+    db.session.commit()
+
+
+REASONS = {
+    R.ALREADY_GIVEN: give,
+    R.PARTLY_GIVEN: give_partly,
+    R.PLEDGE_NOT_DUE: promise,
+    R.DECLINED: decline,
+    R.EXEMPT: exempt,
+    R.SNOOZED: snooze,
+    R.CAMPAIGN_CLOSED: close_campaign,
+    R.OPTED_OUT: opt_out,
+    R.NO_ADDRESS: lose_address,
+    R.CONTACT_LEFT: leave,
+    R.CONTACT_CAP: reach_contact_cap,
+    R.UNIT_CAP: reach_unit_cap,
+}
+"""In the order in which they win."""
+
+MONEY = {R.ALREADY_GIVEN, R.PARTLY_GIVEN, R.PLEDGE_NOT_DUE}
+NEVER_TOGETHER = {R.OPTED_OUT, R.NO_ADDRESS}
+
+
+@pytest.fixture
+def ask(app: Flask):
+    open_sending()
+    send_gate: SendGate = app.extensions["outreach.gate"]
+
+    def ask(*candidates: Candidate) -> dict[int, R]:
+        db.session.commit()
+        withheld = send_gate.ask(candidates, clock.now())
+        return {key: why.reason for key, why in withheld.items()}
+
+    return ask
+
+
+def test_without_a_reason_it_is_sent(ask):
+    assert ask(Case().candidate()) == {}
+
+
+@pytest.mark.parametrize("reason", REASONS, ids=str)
+def test_each_reason_withholds(ask, reason: R):
+    case = Case()
+    REASONS[reason](case)
+    assert ask(case.candidate()) == {1: reason}
+
+
+def test_of_two_reasons_the_earlier_is_shown(ask):
+    for first, second in combinations(REASONS, 2):
+        if {first, second} <= MONEY or {first, second} == NEVER_TOGETHER:
+            continue
+        case = Case()
+        REASONS[first](case)
+        REASONS[second](case)
+        assert ask(case.candidate()) == {1: first}, (first, second)
+
+
+APPLIES = {
+    Purpose.REMINDER: set(REASONS),
+    Purpose.INVITATION: {R.OPTED_OUT, R.NO_ADDRESS, R.CONTACT_LEFT},
+    Purpose.DIGEST: {R.NO_ADDRESS},
+    Purpose.TEST: {R.NO_ADDRESS},
+    Purpose.ACCOUNT: {R.NO_ADDRESS},
+}
+
+
+def test_each_purpose_has_its_own_reasons(ask):
+    for reason, make in REASONS.items():
+        case = Case()
+        make(case)
+        for purpose, reasons in APPLIES.items():
+            expected = {1: reason} if reason in reasons else {}
+            assert ask(case.candidate(purpose)) == expected, (purpose, reason)
+
+
+def test_a_message_about_several_units_is_withheld_for_one_of_them(app: Flask, ask):
+    case = Case()
+    other = make_solicitation(case.campaign, unit=make_unit(name="衡阳市教育局"))
+    make_gift(other, 3_000_000)
+    candidate = case.candidate(solicitation_ids=(case.solicitation.id, other.id))
+    assert ask(candidate) == {1: R.ALREADY_GIVEN}
+    withheld = app.extensions["outreach.gate"].ask([candidate], clock.now())[1]
+    assert gate.describe(withheld.reason, withheld.facts) == ("衡阳市教育局:已到账 3.00 万元,10-20")
+
+
+@pytest.mark.parametrize(
+    ("given", "pledged", "due", "received_days_ago", "expected"),
+    [
+        (300, None, None, 30, R.ALREADY_GIVEN),
+        (300, 300, -1, 30, R.ALREADY_GIVEN),
+        (100, 300, -1, 30, None),
+        (100, 300, -1, 3, R.PARTLY_GIVEN),
+        (100, 300, 0, 30, R.PLEDGE_NOT_DUE),
+        (None, 300, 5, None, R.PLEDGE_NOT_DUE),
+        (None, 300, -1, None, None),
+    ],
+)
+def test_money_decides(ask, given, pledged, due, received_days_ago, expected):
+    case = Case()
+    if given:
+        received = clock.today() - timedelta(days=received_days_ago)
+        make_gift(case.solicitation, given, received_on=received)
+    if pledged:
+        make_pledge(case.solicitation, pledged, due_on=clock.today() + timedelta(days=due))
+    assert ask(case.candidate()) == ({1: expected} if expected else {})
+
+
+def test_a_gift_that_was_reversed_does_not_count(ask):
+    case = Case()
+    gift = make_gift(case.solicitation, 500)
+    make_gift(case.solicitation, -500, reversal_of_id=gift.id)
+    assert ask(case.candidate()) == {}
+
+
+def test_a_withdrawn_pledge_does_not_count(ask):
+    case = Case()
+    make_pledge(case.solicitation, withdrawn_at=clock.now())
+    assert ask(case.candidate()) == {}
+
+
+def test_a_gift_in_another_campaign_does_not_count(ask):
+    case = Case()
+    last_year = make_campaign()
+    make_gift(
+        make_solicitation(last_year, make_sector(last_year), unit=case.solicitation.unit), 300
+    )
+    assert ask(case.candidate()) == {}
+
+
+def test_a_cap_counts_those_before_it_in_the_batch(ask):
+    case = Case()
+    others = [make_solicitation(case.campaign) for _ in range(3)]
+    batch = [
+        case.candidate(key=number, solicitation_ids=(other.id,))
+        for number, other in enumerate(others)
+    ]
+    assert ask(*batch) == {2: R.CONTACT_CAP}
+
+
+def test_one_that_is_withheld_anyway_uses_up_no_cap(ask):
+    case = Case()
+    others = [make_solicitation(case.campaign) for _ in range(3)]
+    make_gift(others[0])
+    batch = [
+        case.candidate(key=number, solicitation_ids=(other.id,))
+        for number, other in enumerate(others)
+    ]
+    assert ask(*batch) == {0: R.ALREADY_GIVEN}
+
+
+def test_a_reminder_of_last_week_does_not_count_for_the_contact(ask, tuesday_morning):
+    case = Case()
+    reach_contact_cap(case)
+    tuesday_morning.shift(timedelta(days=6, minutes=1))
+    assert ask(case.candidate()) == {}
+
+
+def test_two_waves_at_once_keep_the_cap(app: Flask):
+    open_sending()
+    db.session.get(SendPolicy, 1).contact_cap = 1
+    solicitation = make_solicitation()
+    for _ in range(2):
+        make_running_wave(solicitations=[solicitation])
+    channel = fake_channel.install(app)
+    outbox.drain()
+    assert len(channel.taken) == 1
+
+
+def test_the_description_is_what_people_read():
+    facts = {"amount_fen": 3_000_000, "received_on": "2026-10-12"}
+    assert gate.describe(R.ALREADY_GIVEN, facts) == "已到账 3.00 万元,10-12"
+
+
+@pytest.mark.parametrize("reason", list(R))
+def test_every_reason_can_be_described_whatever_is_known(app: Flask, reason: R):
+    assert gate.describe(reason, {})
+
+
+@pytest.mark.parametrize("reason", REASONS, ids=str)
+def test_what_is_stored_of_a_reason_reads_well(app: Flask, ask, reason: R):
+    case = Case()
+    REASONS[reason](case)
+    db.session.commit()
+    withheld = app.extensions["outreach.gate"].ask([case.candidate()], clock.now())[1]
+    text = gate.describe(withheld.reason, withheld.facts)
+    assert "—" not in text
+    assert "%" not in text
+
+
+def test_snoozing_ends_after_its_last_day(ask):
+    case = Case()
+    case.solicitation.snoozed_until = clock.today() - timedelta(days=1)
+    assert ask(case.candidate()) == {}
+
+
+def test_asking_about_many_takes_no_more_queries(app: Flask, ask):
+    campaign = make_campaign()
+    sector = make_sector(campaign)
+    rows: list[Solicitation] = [make_solicitation(campaign, sector) for _ in range(30)]
+    candidates = [
+        Candidate(
+            key=row.id,
+            purpose=Purpose.REMINDER,
+            channel=Channel.EMAIL,
+            address_hash=hash_address(Channel.EMAIL, row.unit.contacts[0].email),
+            contact_id=row.unit.contacts[0].id,
+            campaign_id=campaign.id,
+            solicitation_ids=(row.id,),
+        )
+        for row in rows
+    ]
+    statements = []
+    from sqlalchemy import event
+
+    event.listen(db.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    assert ask(*candidates) == {}
+    assert len([text for text in statements if text.startswith("SELECT")]) <= 14
