@@ -12,7 +12,14 @@ from wtforms import (
     TextAreaField,
     TimeField,
 )
-from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional
+from wtforms.validators import (
+    DataRequired,
+    InputRequired,
+    Length,
+    NumberRange,
+    Optional,
+    ValidationError,
+)
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from outreach import clock
@@ -63,7 +70,7 @@ class AudienceForm(Form):
 
     def validate_sector_ids(self, field: CheckboxesField) -> None:
         if self.sectors.data == SectorChoice.CHOSEN and not field.data:
-            raise ValueError(_("请至少选择一个板块。"))
+            raise ValidationError(_("请至少选择一个板块。"))
 
     def audience(self) -> AudienceFilter:
         is_chosen = self.sectors.data == SectorChoice.CHOSEN
@@ -93,9 +100,9 @@ class WaveForm(AudienceForm):
     starts_time = TimeField(_("时间"), [Optional()])
     last_on = DayField(_("最迟发送日"))
 
-    def validate_starts_on(self, field: DayField) -> None:
-        if self.start.data == LATER and (field.data is None or self.starts_time.data is None):
-            raise ValueError(_("请填写发送的日期和时间。"))
+    def validate_start(self, field: RadioField) -> None:
+        if field.data == LATER and not (self.starts_on.data and self.starts_time.data):
+            raise ValidationError(_("请填写发送的日期和时间。"))
 
     def plan(self, version: TemplateVersion) -> WavePlan:
         starts_at = self._starts_at()

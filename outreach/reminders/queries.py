@@ -134,8 +134,8 @@ def list_solicitors(campaign: Campaign) -> list[User]:
 
 
 def names_of(user_ids: Collection[int | None]) -> dict[int, str]:
-    rows = db.session.execute(sa.select(User.id, User.name).where(User.id.in_(user_ids)))
-    return dict(rows.tuples().all())
+    users = db.session.execute(sa.select(User.id, User.name).where(User.id.in_(user_ids)))
+    return dict(users.all())
 
 
 def preview_wave(wave: Wave) -> Preview:

@@ -200,9 +200,9 @@ def foretell(wave: Wave, letters: Preview, sending: SendingState) -> str:
     count = count_letters(letters.version.template.channel, len(letters.letters))
     sentence = _BEFORE[wave.status] % {"count": count, "when": _when(wave)}
     if letters.unit_count > len(letters.letters):
-        sentence += str(_(",涉及 %(count)s 家单位", count=letters.unit_count))
+        sentence += str(_("，涉及 %(count)s 家单位", count=letters.unit_count))
     if letters.left_out:
-        sentence += str(_(";另有 %(count)s 家未列入，原因见下", count=len(letters.left_out)))
+        sentence += str(_("；另有 %(count)s 家未列入，原因见下", count=len(letters.left_out)))
     sentence += "。"
     if wave.status in {WaveStatus.IN_REVIEW, WaveStatus.APPROVED, WaveStatus.HELD}:
         sentence += str(sending.reason)

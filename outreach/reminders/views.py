@@ -1,3 +1,4 @@
+from http import HTTPStatus
 from typing import Any
 
 from flask import Response, flash, g, redirect, render_template, request, url_for
@@ -47,7 +48,7 @@ def create_wave() -> ResponseReturnValue:
         wave = services.create_wave(g.campaign, form.plan(_version(form)), author=current_user)
         db.session.commit()
         return redirect(_page(wave))
-    return render_template("reminders/edit.html", form=form, wave=None)
+    return _show_form(form, None)
 
 
 @bp.route("/waves/<int:wave_id>/edit", methods=["GET", "POST"])
@@ -59,7 +60,7 @@ def edit_wave(wave_id: int) -> ResponseReturnValue:
         services.update_wave(wave, form.plan(_version(form)), by=current_user)
         db.session.commit()
         return redirect(_page(wave))
-    return render_template("reminders/edit.html", form=form, wave=wave)
+    return _show_form(form, wave)
 
 
 @bp.get("/waves/audience")
@@ -150,6 +151,11 @@ def cancel_wave(wave_id: int) -> ResponseReturnValue:
     wave = queries.get_wave(g.campaign, wave_id)
     count = services.cancel_wave(wave)
     return _done(wave, _("已取消。%(count)s 条未发出的消息不再发送。", count=count))
+
+
+def _show_form(form: WaveForm, wave: Wave | None) -> ResponseReturnValue:
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if form.is_submitted() else HTTPStatus.OK
+    return render_template("reminders/edit.html", form=form, wave=wave), status
 
 
 def _offer(form: AudienceForm, current: TemplateVersion | None = None) -> Any:
