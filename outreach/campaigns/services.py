@@ -33,7 +33,7 @@ TRANSITIONS: Final[dict[Stage, frozenset[Stage]]] = {
 in touch and never goes back to «not contacted» directly."""
 
 
-def change_stage(  # noqa: PLR0913
+def change_stage(
     solicitation: Solicitation,
     to: Stage,
     *,
