@@ -2,7 +2,9 @@
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -261,6 +263,43 @@ def test_two_workers_at_once_propose_one_visit(app: Flask, silent: Solicitation)
         worker.join()
     assert sorted(counts) == [0, 1]
     assert db.session.scalar(sa.select(sa.func.count(Visit.id))) == 1
+
+
+def test_planning_and_logging_at_once_neither_fail_nor_overfill_a_day(app: Flask):
+    campaign = make_campaign(visits_per_day=2)
+    sector, users = make_sector(campaign), [make_user(), make_user()]
+    units = [make_solicitation(campaign, sector, solicitor_id=users[n % 2].id) for n in range(12)]
+    remind(*units[:8])
+    campaign_id = campaign.id
+    visit_ids = [make_visit(unit, users[n % 2]).id for n, unit in enumerate(units[8:])]
+    failures: list[Exception] = []
+
+    def run(work: Callable[[], object]) -> None:
+        with app.app_context():
+            try:
+                work()
+                db.session.commit()
+            except Exception as failure:  # noqa: BLE001 - the test shows whatever it is
+                failures.append(failure)
+            finally:
+                db.session.remove()
+
+    def log(visit_id: int) -> None:
+        visit = db.session.get_one(Visit, visit_id)
+        log_visit(visit, outcome=VisitOutcome.NOT_IN, by=None)
+
+    work = [partial(log, visit_id) for visit_id in visit_ids]
+    work += [lambda: propose_follow_ups(db.session.get_one(Campaign, campaign_id))] * 2
+    db.session.commit()
+    threads = [threading.Thread(target=run, args=(each,)) for each in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    visits = db.session.scalars(sa.select(Visit).where(Visit.status.in_(OPEN))).all()
+    assert sorted(visit.solicitation_id for visit in visits) == [unit.id for unit in units]
+    assert max(Counter((visit.visitor_id, visit.planned_on) for visit in visits).values()) == 2
 
 
 def test_a_unit_without_solicitor_waits_for_somebody_to_take_it(app: Flask):

@@ -71,7 +71,8 @@ def list_visits() -> ResponseReturnValue:
 def plan_visit(unit_id: int) -> ResponseReturnValue:
     solicitation = get_solicitation(g.campaign, unit_id, current_user)
     form = PlanVisitForm(
-        planned_on=_next_workday(), visitor_id=solicitation.solicitor_id or current_user.id
+        planned_on=_next_workday(clock.today()),
+        visitor_id=solicitation.solicitor_id or current_user.id,
     )
     visitors = form.offer(queries.list_visitors())
     if form.validate_on_submit() and _accepted(
@@ -178,7 +179,7 @@ def _log_form() -> LogVisitForm:
     return LogVisitForm(
         visited_on=today,
         pledge_due_on=max(today, min(due_on, g.campaign.ends_on)),
-        next_on=today + timedelta(days=services.DAYS_TO_DISCUSS),
+        next_on=_next_workday(today + timedelta(days=services.DAYS_TO_DISCUSS - 1)),
         client_key=str(uuid.uuid4()),
     )
 
@@ -259,11 +260,12 @@ def _asked_day() -> date | None:
         return None
 
 
-def _next_workday() -> date:
+def _next_workday(after: date) -> date:
+    """A day to begin with in a form: in a year that nobody knows the next one."""
     try:
-        return workdays.next_workday(clock.today())
+        return workdays.next_workday(after)
     except workdays.CalendarUnknown:
-        return clock.today() + timedelta(days=1)
+        return after + timedelta(days=1)
 
 
 def _sunday_of(day: date) -> date:
