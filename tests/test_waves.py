@@ -264,6 +264,18 @@ def test_a_returned_wave_is_a_draft_with_the_reason(campaign: Campaign):
     assert (wave.status, wave.paused_because) == (WaveStatus.DRAFT, "语气再客气些")
 
 
+def test_the_approver_sees_who_gave_since_it_was_submitted(campaign: Campaign):
+    gave, outstanding = make_solicitation(campaign), make_solicitation(campaign)
+    wave = make_wave(campaign)
+    services.submit_wave(wave, by=db.session.get(User, wave.author_id))
+    make_gift(gave)
+    assert reasons(wave) == {gave.unit.name: WithheldReason.ALREADY_GIVEN}
+    assert [letter.units for letter in preview_wave(wave).letters] == [outstanding.unit.name]
+    make_gift(outstanding)
+    with pytest.raises(Refused, match="没有可以发送的收件人"):
+        services.approve_wave(wave, by=make_user(Role.SECRETARY_GENERAL))
+
+
 # Start
 
 

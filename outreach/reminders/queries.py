@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,7 +30,7 @@ from outreach.messages.models import (
     WaveStatus,
     WithheldReason,
 )
-from outreach.reminders.audience import AudienceFilter, Member, address_of, find_members
+from outreach.reminders.audience import AudienceFilter, Member, address_of, ask_gate, find_members
 from outreach.reminders.models import WaveMember
 from outreach.reminders.rendering import Letter, Preview, preview
 from outreach.units.models import Contact, ContactRole, Unit
@@ -139,15 +139,24 @@ def names_of(user_ids: Collection[int | None]) -> dict[int, str]:
 
 
 def preview_wave(wave: Wave) -> Preview:
-    """A draft as its filter would have it now; after that the audience that was submitted."""
+    """A draft as its filter would have it now; after that the audience that was submitted, less
+    those whom the send gate would withhold now."""
     campaign = db.session.get_one(Campaign, wave.campaign_id)
     version = wave.template_version
     if wave.status is WaveStatus.DRAFT:
         audience = AudienceFilter.model_validate(wave.audience)
         members = find_members(campaign, audience, version.template.channel)
     else:
-        members = restore_members(wave)
+        members = _less_withheld(campaign, restore_members(wave), version.template.channel)
     return preview(campaign, version, members, db.session.get_one(User, wave.author_id))
+
+
+def _less_withheld(campaign: Campaign, members: list[Member], channel: Channel) -> list[Member]:
+    answers = ask_gate(campaign, members, channel)
+    return [
+        replace(member, withheld=member.withheld or answers.get(member.solicitation.id))
+        for member in members
+    ]
 
 
 def sample_letters(version: TemplateVersion, author: User) -> list[Letter]:

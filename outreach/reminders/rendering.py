@@ -185,7 +185,7 @@ def _find_holes(letters: list[Letter]) -> list[Finding]:
 def _count_segments(letters: list[Letter]) -> list[Finding]:
     counts = [rendering.segments(letter.rendered.text, sms_signature()) for letter in letters]
     text = _(
-        "按实际收件人计算共 %(total)s 条计费，最长的一封 %(most)s 条。",
+        "按实际收件人计算共 %(total)s 条计费，最长的 %(most)s 条。",
         total=sum(counts),
         most=max(counts),
     )
