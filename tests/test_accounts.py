@@ -299,8 +299,14 @@ def test_signing_in_failing_and_out_are_in_the_audit_trail(
     sign_in_as(client, "zhangmin", "wrong")
     sign_in_as(client, "zhangmin")
     client.post("/logout")
-    events = db.session.execute(sa.select(AuditEvent.action, AuditEvent.subject))
+    events = db.session.execute(
+        sa.select(AuditEvent.action, AuditEvent.subject, AuditEvent.user_id)
+    )
     assert events.all() == [
-        (action, f"user_account:{person.id}")
-        for action in ("fail.sign_in", "sign_in.user", "sign_out.user")
+        (action, f"user_account:{person.id}", by)
+        for action, by in (
+            ("fail.sign_in", None),
+            ("sign_in.user", person.id),
+            ("sign_out.user", person.id),
+        )
     ]

@@ -5,7 +5,7 @@ import secrets
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from flask import Flask, request, session
+from flask import Flask, g, request, session
 from flask_login import LoginManager
 from sqlalchemy.orm import contains_eager
 
@@ -44,6 +44,7 @@ def start_session(user: User) -> None:
             user_agent=request.user_agent.string[:200],
         )
     )
+    _forget_current_user()
 
 
 def end_session() -> None:
@@ -69,6 +70,11 @@ def _load_user() -> User | None:
         _mark_seen(login.id)
         login = _find_login(token)
     return login.user if login else None
+
+
+def _forget_current_user() -> None:
+    """From here on in this request `current_user` is whom the new session belongs to."""
+    g.pop("_login_user", None)
 
 
 def _find_login(token: str) -> LoginSession | None:
