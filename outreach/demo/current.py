@@ -29,7 +29,7 @@ from outreach.meetings.models import (
 from outreach.units.models import Unit
 from outreach.visits.models import Visit, VisitOutcome, VisitStatus
 
-DAYS_BEHIND, DAYS_AHEAD = 82, 41
+DAYS_BEHIND, DAYS_AHEAD = 83, 39
 LAGGING = {"国资系统", "金融系统", "卫健系统", "民营企业", "司法系统", "高新区"}
 """Sectors that are made to run behind, so that there is something to do."""
 STAGES = (Stage.NOT_CONTACTED, Stage.CONTACTED, Stage.VISITED, Stage.PLEDGED, Stage.DECLINED)
@@ -102,9 +102,9 @@ def _give(
 ) -> bool:
     """Whether the unit has given by now; if so its gift is made."""
     campaign, today = solicitation.campaign, clock.today()
-    day = pick_day(campaign.starts_on, campaign.ends_on, chance, late=1.8)
+    day = pick_day(campaign.starts_on, campaign.ends_on, chance, late=2.2)
     if sector.name in LAGGING:
-        day += timedelta(days=25)
+        day += timedelta(days=30)
     if day > today:
         return False
     share = chance.uniform(0.85, 1.22)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -140,8 +139,3 @@ def search_units(campaign: Campaign, viewer: User, text: str) -> list[Solicitati
         .limit(MOST_FOUND)
     )
     return list(db.session.scalars(statement))
-
-
-def this_week() -> tuple[date, date]:
-    monday = clock.monday_of(clock.today())
-    return monday, monday + timedelta(days=6)

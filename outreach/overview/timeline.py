@@ -36,6 +36,8 @@ class Entry:
     message_id: int | None = None
     meeting_id: int | None = None
     is_ahead: bool = False
+    has_hour: bool = True
+    """False for what is known by its day only."""
 
 
 def unit_timeline(solicitation: Solicitation) -> list[Entry]:
@@ -110,6 +112,7 @@ def _visits(solicitation: Solicitation) -> Iterator[Entry]:
             who=visit.visitor.name if visit.visitor else "",
             badge=visit.status,
             is_ahead=is_ahead,
+            has_hour=visit.logged_at is not None or visit.planned_time is not None,
         )
 
 
@@ -165,6 +168,7 @@ def _gifts(solicitation: Solicitation) -> Iterator[Entry]:
         amount = format_yuan(abs(gift.amount_fen))
         yield Entry(
             at=clock.at(gift.received_on, NOON),
+            has_hour=False,
             icon="coin",
             title=_("冲销 %(amount)s 元", amount=amount)
             if gift.reversal_of_id

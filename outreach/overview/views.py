@@ -1,5 +1,6 @@
 """总览, 板块, 劝募台, 单位: the pages that put the capabilities' figures side by side."""
 
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,7 +10,7 @@ from flask_babel import lazy_gettext as _
 from flask_babel import ngettext
 from flask_login import current_user
 
-from outreach import audit
+from outreach import audit, clock
 from outreach.access import Role
 from outreach.accounts.models import User
 from outreach.campaigns.forms import next_action_form, stage_form
@@ -27,22 +28,25 @@ from outreach.errors import Conflict, NotFound, Refused
 from outreach.gifts.forms import pledge_form
 from outreach.gifts.standings import (
     Status,
-    campaign_figures,
     cumulative,
     find_standing,
     list_standings,
+    read_figures,
     sector_figures,
 )
 from outreach.meetings.queries import list_meetings
 from outreach.overview import charts
 from outreach.overview.forms import BulkForm, BulkKind, Order, WorklistFilter
-from outreach.overview.queries import compare, list_decisions, search_units, this_week
+from outreach.overview.queries import compare, list_decisions, search_units
 from outreach.overview.timeline import unit_timeline
+from outreach.visits.models import OPEN
 from outreach.visits.queries import list_visits
 from outreach.web import is_htmx
 
 bp = Blueprint("overview", __name__)
 PAGE_SIZE = 50
+AHEAD = timedelta(days=6)
+"""How far the dashboard looks ahead at visits and meetings."""
 
 
 @bp.get("/")
@@ -56,30 +60,30 @@ def home() -> ResponseReturnValue:
 
 @bp.get("/c/<campaign_code>/")
 def dashboard() -> ResponseReturnValue:
-    figures = campaign_figures(g.campaign)
-    sectors = sector_figures(g.campaign)
-    first, last = this_week()
+    figures = read_figures(g.campaign)
+    today = clock.today()
+    last = today + AHEAD
     is_running = g.campaign.status is CampaignStatus.RUNNING
     return render_template(
         "overview/dashboard.html",
-        figures=figures,
-        sectors=sorted(sectors, key=lambda sector: -sector.lag),
+        figures=figures.campaign,
+        sectors=sorted(figures.sectors, key=lambda sector: -sector.lag),
         decisions=list_decisions(g.campaign),
-        visits=list_visits(g.campaign, first=first, last=last) if is_running else [],
-        meetings=list_meetings(g.campaign, first=first, last=last) if is_running else [],
-        chart=charts.pace_chart(g.campaign, cumulative(g.campaign), figures),
+        visits=list_visits(g.campaign, first=today, last=last, status=OPEN) if is_running else [],
+        meetings=list_meetings(g.campaign, first=today, last=last) if is_running else [],
+        chart=charts.pace_chart(g.campaign, cumulative(g.campaign), figures.campaign),
         is_running=is_running,
     )
 
 
 @bp.get("/c/<campaign_code>/sectors")
 def sectors() -> ResponseReturnValue:
-    figures = sector_figures(g.campaign, viewer=current_user)
+    figures = read_figures(g.campaign, viewer=current_user)
     return render_template(
         "overview/sectors.html",
-        sectors=figures,
-        total=campaign_figures(g.campaign) if current_user.role is not Role.LIAISON else None,
-        chart=charts.sectors_chart(g.campaign, figures),
+        sectors=figures.sectors,
+        total=figures.campaign if current_user.role is not Role.LIAISON else None,
+        chart=charts.sectors_chart(g.campaign, figures.sectors),
     )
 
 

@@ -1,0 +1,239 @@
+"""The story of the main job, clicked through in a real browser, at desktop and at phone width.
+
+A new user's commands start the application: an empty directory, the newest schema, the
+demonstration, embedded mode. Pictures go to docs/screenshots with OUTREACH_KEEP_SCREENSHOTS=1.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from outreach.demo.accounts import PASSWORD
+from tests.services import free_port, wait_until
+
+ROOT = Path(__file__).parent.parent
+CHROMIUM = shutil.which("chromium")
+KEEPS_SCREENSHOTS = os.environ.get("OUTREACH_KEEP_SCREENSHOTS") == "1"
+DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.skipif(
+        CHROMIUM is None and not os.environ.get("CI"),
+        reason="chromium is missing: apt-get install chromium fonts-noto-cjk",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The application as `make run` starts it, in a directory of its own."""
+    port = free_port()
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("OUTREACH_", "DATABASE_URL", "REDIS_URL"))
+    } | {
+        "FLASK_APP": "app",
+        "OUTREACH_DATA_DIR": str(tmp_path_factory.mktemp("browser")),
+        "OUTREACH_PORT": str(port),
+        "OUTREACH_PUBLIC_BASE_URL": f"http://127.0.0.1:{port}",
+    }
+    flask = [sys.executable, "-m", "flask"]
+    for command in (["db", "upgrade"], ["demo", "load"]):
+        subprocess.run([*flask, *command], cwd=ROOT, env=environment, check=True)
+    server = subprocess.Popen([*flask, "serve"], cwd=ROOT, env=environment)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: answers(f"{url}/readyz"), 60)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Person:
+    """Somebody who is signed in at a screen; whatever the console complains about is kept."""
+
+    def __init__(self, browser, address: str, username: str, size: dict[str, int]) -> None:
+        self.complaints: list[str] = []
+        self.size = size
+        self.context = browser.new_context(
+            viewport=size, locale="zh-CN", timezone_id="Asia/Shanghai", base_url=address
+        )
+        self.page = self.context.new_page()
+        self.page.on("console", self._note)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", lambda dialog: dialog.accept())
+        self.page.on("request", lambda request: self._check_origin(request.url, address))
+        self.page.goto("/login")
+        self.page.get_by_label("用户名").fill(username)
+        self.page.get_by_label("密码").fill(PASSWORD)
+        self.page.get_by_role("button", name="登录").click()
+        self.page.wait_for_url("**/c/**")
+
+    def _note(self, message) -> None:
+        if message.type in {"error", "warning"}:
+            self.complaints.append(message.text)
+
+    def _check_origin(self, url: str, address: str) -> None:
+        if not url.startswith((address, "data:", "blob:")):
+            self.complaints.append(f"request to the outside: {url}")
+
+    def picture(self, name: str, *, is_whole_page: bool = False) -> None:
+        """Checks that the page fits its width; keeps the picture when asked to."""
+        self.page.wait_for_load_state("networkidle")
+        width = self.page.evaluate("document.documentElement.scrollWidth")
+        assert width <= self.size["width"], f"{name} is {width} wide"
+        if KEEPS_SCREENSHOTS:
+            kind = "phone" if self.size is PHONE else "desktop"
+            self.page.screenshot(
+                path=ROOT / "docs" / "screenshots" / f"{name}-{kind}.png",
+                full_page=is_whole_page,
+            )
+
+    def leave(self) -> None:
+        self.context.close()
+        assert self.complaints == []
+
+
+@pytest.fixture
+def sit_down(browser, address: str):
+    """`sit_down("staff1", PHONE)`; everybody leaves at the end, without complaints."""
+    people: list[Person] = []
+
+    def sit_down(username: str, size: dict[str, int]) -> Person:
+        people.append(Person(browser, address, username, size))
+        return people[-1]
+
+    yield sit_down
+    for person in people:
+        person.leave()
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_the_main_job_from_the_outstanding_list_to_the_digest(sit_down, size):
+    staff = sit_down("staff1", size)
+    page = staff.page
+
+    # Which units are outstanding, which sectors lag?
+    page.wait_for_selector("[data-chart] svg")
+    assert "进度滞后的板块" in page.content()
+    staff.picture("dashboard")
+    page.goto(page.url + "worklist")
+    assert page.locator("tbody tr").count() == 50
+    staff.picture("worklist")
+    page.goto(page.url.replace("worklist", "sectors"))
+    staff.picture("sectors")
+
+    # A reminder wave to the lagging ones.
+    page.goto(page.url.replace("sectors", ""))
+    page.get_by_role("link", name="提醒滞后板块").click()
+    page.wait_for_selector("#audience .figure")
+    page.get_by_label("名称").fill(f"滞后板块提醒 {size['width']}")
+    page.get_by_role("button", name="保存并预览").click()
+    page.get_by_role("button", name="提交审批").wait_for()
+    staff.picture("wave-preview")
+    page.get_by_role("button", name="提交审批").click()
+    page.get_by_text("已提交").wait_for()
+    wave = page.url
+    assert page.get_by_role("button", name="批准", exact=True).count() == 0, "not by the author"
+
+    # A second person approves, and it arrives.
+    secretary = sit_down("secretary", size)
+    secretary.page.goto(wave)
+    secretary.picture("wave-approval")
+    secretary.page.get_by_role("button", name="批准", exact=True).click()
+    secretary.page.locator(".page-title", has_text="已完成").wait_for(timeout=60_000)
+    secretary.picture("wave-finished")
+    sent = secretary.page.locator(".bar-legend", has_text="已发出").inner_text()
+    assert int(re.search(r"已发出\s*(\d+)", sent).group(1)) > 20
+    administrator = sit_down("admin", size)
+    administrator.page.goto("/messages/outbox")
+    administrator.page.get_by_text("工作联系").first.wait_for()
+    administrator.picture("local-outbox")
+
+    # A visit is logged, and the follow-up is there.
+    page.goto(wave.split("/waves")[0] + "/my-day")
+    staff.picture("my-day")
+    page.get_by_role("link", name="登记走访").first.click()
+    unit = page.locator(".page-pretitle a").inner_text()
+    page.get_by_text("请再次走访").click()
+    page.get_by_label("下次").fill(next_workday())
+    staff.picture("visit-log")
+    page.get_by_role("button", name="保存").click()
+    page.get_by_role("alert").wait_for()
+    page.goto(wave.split("/waves")[0] + "/search?q=" + unit)
+    page.get_by_role("link", name=unit).first.click()
+    page.get_by_text("走访：请再次走访").wait_for()
+    assert page.locator(".timeline-ahead").count() >= 1, "the follow-up visit is planned"
+    staff.picture("unit")
+
+    # The week's digest.
+    secretary.page.goto(wave.split("/waves")[0] + "/digests")
+    secretary.page.get_by_role("link", name=re.compile("第 .* 期")).first.click()
+    secretary.page.get_by_text("总额").first.wait_for()
+    secretary.picture("digest", is_whole_page=True)
+
+
+def next_workday() -> str:
+    from datetime import timedelta
+
+    from outreach import clock
+
+    day = clock.today() + timedelta(days=1)
+    while day.weekday() > 4:
+        day += timedelta(days=1)
+    return day.isoformat()
+
+
+PAGES = """
+/c/2023/ /c/{code}/meetings /c/{code}/waves /c/{code}/visits /c/{code}/gifts /c/{code}/gifts/new
+/c/{code}/digests /c/{code}/search /messages /messages/templates /messages/sending
+/settings /settings/calendar /settings/timetable /settings/audit /settings/users
+""".split()
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_every_other_page_opens_and_fits(sit_down, size):
+    administrator = sit_down("admin", size)
+    code = administrator.page.url.split("/c/")[1].strip("/")
+    for path in PAGES:
+        answer = administrator.page.goto(path.format(code=code))
+        assert answer.status == 200, path
+        administrator.picture(path.strip("/").replace("/", "-"))
+
+
+def test_the_interface_speaks_english_too(sit_down):
+    auditor = sit_down("auditor", DESKTOP)
+    auditor.page.get_by_role("button", name="English").click()
+    auditor.page.wait_for_load_state("networkidle")
+    assert auditor.page.locator("html").get_attribute("lang") == "en"
+    auditor.page.get_by_role("link", name="Sectors").first.wait_for()
+    auditor.picture("english")
