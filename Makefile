@@ -32,7 +32,7 @@ check: setup
 	$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
 
 screenshots: setup  ## the pictures of the README
-	OUTREACH_KEEP_SCREENSHOTS=1 $(BIN)/pytest -q tests/test_browser.py
+	KEEP_SCREENSHOTS=1 $(BIN)/pytest -q tests/test_browser.py
 
 translations: setup  ## new texts into the English catalogue, then compiled
 	$(BIN)/pybabel extract -q --no-location -F translations/babel.cfg -o translations/messages.pot .

@@ -11,6 +11,8 @@ from tasks.queue import celery
 @celery.task(name="outreach.deliver")
 def deliver() -> str:
     tried = outbox.drain(current_app.extensions["outreach.stopping"].is_set)
+    outbox.finish_waves()
+    db.session.commit()
     return f"{tried} tried" if tried else ""
 
 

@@ -1,7 +1,7 @@
 """The story of the main job, clicked through in a real browser, at desktop and at phone width.
 
 A new user's commands start the application: an empty directory, the newest schema, the
-demonstration, embedded mode. Pictures go to docs/screenshots with OUTREACH_KEEP_SCREENSHOTS=1.
+demonstration, embedded mode. Pictures go to docs/screenshots with KEEP_SCREENSHOTS=1.
 """
 
 import os
@@ -20,7 +20,7 @@ from tests.services import free_port, wait_until
 
 ROOT = Path(__file__).parent.parent
 CHROMIUM = shutil.which("chromium")
-KEEPS_SCREENSHOTS = os.environ.get("OUTREACH_KEEP_SCREENSHOTS") == "1"
+KEEPS_SCREENSHOTS = os.environ.get("KEEP_SCREENSHOTS") == "1"
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
 pytestmark = [
