@@ -13,10 +13,10 @@ from outreach.accounts.views import bp as accounts
 from outreach.campaigns import gate as campaigns_gate
 from outreach.campaigns import scope
 from outreach.campaigns.effects import note_reminders
-from outreach.campaigns.views import bp as campaigns
+from outreach.campaigns.import_views import bp as campaigns
 from outreach.digests.views import bp as digests
 from outreach.gifts import gate as gifts_gate
-from outreach.gifts.views import bp as gifts
+from outreach.gifts.import_views import bp as gifts
 from outreach.meetings.views import bp as meetings
 from outreach.messages import gate as messages_gate
 from outreach.messages import template_views

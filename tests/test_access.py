@@ -43,7 +43,8 @@ TRUTH = {
         campaigns.change_stage campaigns.plan_next_action campaigns.import_register
         units.create_contact units.edit_contact units.end_contact units.reveal_contact
         gifts.record_gift gifts.suggest_units gifts.reverse_gift gifts.record_pledge
-        gifts.import_gifts
+        gifts.import_gifts gifts.preview_gifts gifts.apply_previewed_gifts gifts.gifts_sample
+        campaigns.preview_register campaigns.apply_previewed_register campaigns.register_sample
         visits.my_day visits.plan_visit visits.log_visit visits.confirm_visit visits.move_visit
         visits.drop_visit
         meetings.create_meeting meetings.edit_meeting meetings.cancel_meeting meetings.invite

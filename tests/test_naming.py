@@ -55,7 +55,7 @@ def test_the_code_proposes_the_kind_and_else_the_name(name, code, kind):
 
 def test_the_nearest_names_come_first():
     names = ["衡阳市财政局", "衡阳市审计局", "衡阳市财政局会计中心", "某某公司"]
-    assert naming.nearest("衡阳财政局", names) == [
+    assert naming.Names(names).nearest("衡阳财政局") == [
         "衡阳市财政局",
         "衡阳市财政局会计中心",
         "衡阳市审计局",

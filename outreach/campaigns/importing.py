@@ -73,10 +73,16 @@ def plan_register(campaign: Campaign, file: SourceFile) -> RegisterPlan:
     return plan
 
 
-def apply_register(campaign: Campaign, file: SourceFile, by: User | None = None) -> RegisterPlan:
-    """Takes the file in, wholly or, when the plan is refused, not at all. Does not commit."""
+def apply_register(
+    campaign: Campaign, file: SourceFile, by: User | None = None, fingerprint: str = ""
+) -> RegisterPlan:
+    """Takes the file in, wholly or, when the plan is refused, not at all. Does not commit.
+
+    Conflict when the plan is not the one that was previewed under this `fingerprint`.
+    """
     db.session.execute(sa.select(Campaign.id).filter_by(id=campaign.id).with_for_update())
     plan = plan_register(campaign, file)
+    plan.check_previewed(fingerprint)
     if plan.is_refused or plan.is_empty:
         return plan
     try:
@@ -301,7 +307,8 @@ class _Planner:
         if key in self.sectors or key in self.plan.new_sectors:
             return
         self.plan.new_sectors[key] = entry.sector
-        alike = naming.nearest(entry.sector, (sector.name for sector in self.sectors.values()), 1)
+        names = naming.Names(sector.name for sector in self.sectors.values())
+        alike = names.nearest(entry.sector, count=1, least=0.5)
         self.plan.warnings.append(
             entry.cells.problem(
                 "sector",
@@ -363,7 +370,7 @@ def _write(campaign: Campaign, plan: RegisterPlan) -> None:
     db.session.flush()
     for table, rows in ((Contact, contacts), (UnitAlias, aliases), (Solicitation, solicitations)):
         if rows:
-            db.session.execute(sa.insert(table), rows)
+            db.session.connection().execute(sa.insert(table), rows)
 
 
 def _write_sectors(campaign: Campaign, plan: RegisterPlan) -> dict[str, int]:
@@ -391,7 +398,7 @@ def _write_units(works: Iterable[Work]) -> dict[str, int]:
     now = clock.now()
     rows = [_unit_row(work.entry, now) for work in works]
     for some in slices(rows):
-        db.session.execute(sa.insert(Unit), list(some))
+        db.session.connection().execute(sa.insert(Unit), list(some))
     ids: dict[str, int] = {}
     for some in slices([row["name_key"] for row in rows]):
         query = sa.select(Unit.name_key, Unit.id).where(Unit.name_key.in_(some))

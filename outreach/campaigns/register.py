@@ -68,6 +68,40 @@ KINDS = {
 }
 KIND_BY_WORD = {word: kind for kind, words in KINDS.items() for word in words.split()}
 
+SAMPLE_HEADER = (
+    "板块 单位名称 简称 统一社会信用代码 单位性质 人数 联系人 职务 手机 邮箱 劝募人 备注".split()
+)
+SAMPLE_ROWS = [
+    [
+        "公安系统",
+        "衡阳市示例局",
+        "示例局",
+        "",
+        "机关",
+        120,
+        "张三",
+        "办公室主任",
+        "13800001234",
+        "zhangsan@example.org",
+        "",
+        "",
+    ],
+    [
+        "教育系统",
+        "衡阳市示例中学",
+        "示例中学",
+        "",
+        "事业单位",
+        86,
+        "李四、王五",
+        "",
+        "13900001234、13700001234",
+        "",
+        "",
+        "",
+    ],
+]
+
 
 @dataclass
 class Entry:

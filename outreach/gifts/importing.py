@@ -99,13 +99,17 @@ def plan_gifts(campaign: Campaign, file: SourceFile) -> GiftPlan:
     return plan
 
 
-def apply_gifts(campaign: Campaign, file: SourceFile, by: User | None = None) -> GiftPlan:
+def apply_gifts(
+    campaign: Campaign, file: SourceFile, by: User | None = None, fingerprint: str = ""
+) -> GiftPlan:
     """Takes the file in, wholly or, when the plan is refused, not at all. Does not commit.
 
-    Conflict when batch, file and ledger do not agree on the sum.
+    Conflict when the plan is not the one that was previewed under this `fingerprint`, and when
+    batch, file and ledger do not agree on the sum.
     """
     db.session.execute(sa.select(Campaign.id).filter_by(id=campaign.id).with_for_update())
     plan = plan_gifts(campaign, file)
+    plan.check_previewed(fingerprint)
     if plan.is_refused or plan.is_empty:
         return plan
     batch = record_batch(plan, by, amount_fen=plan.new_fen)
@@ -140,7 +144,7 @@ class _Targets:
         self.sector_keys = {row.id: key for key, row in self.sectors.items()}
         self.by_name: dict[str, set[Target]] = defaultdict(set)
         self.by_code: dict[str, Target] = {}
-        self.names: list[str] | None = None
+        self.names: naming.Names | None = None
         self.advised = 0
         self._load(lines)
 
@@ -236,7 +240,7 @@ class _Targets:
 
     def _refuse_sector(self, line: Line) -> None:
         names = [sector.name for sector in self.sectors.values()]
-        alike = naming.nearest(line.sector, names) or names[:3]
+        alike = naming.Names(names).nearest(line.sector) or names[:3]
         line.cells.refuse(
             "sector",
             _("本次活动没有板块“%(name)s”", name=line.sector),
@@ -258,8 +262,8 @@ class _Targets:
         if self.names is None:
             query = sa.select(Unit.name).join(Solicitation, Solicitation.unit_id == Unit.id)
             condition = Solicitation.campaign_id == self.campaign.id
-            self.names = list(db.session.scalars(query.where(condition)))
-        return naming.nearest(name, self.names)
+            self.names = naming.Names(db.session.scalars(query.where(condition)))
+        return self.names.nearest(name)
 
 
 def _load_ledger(campaign: Campaign) -> list[Entry]:
@@ -441,7 +445,7 @@ def _write(campaign: Campaign, plan: GiftPlan, batch: ImportBatch, by: User | No
         for line, target, entry in plan.lines
     ]
     for some in slices(rows):
-        db.session.execute(sa.insert(Gift), list(some))
+        db.session.connection().execute(sa.insert(Gift), list(some))
     _record_contacts(campaign, plan)
 
 

@@ -11,6 +11,7 @@ from flask_babel import lazy_gettext as _
 from outreach import audit, clock
 from outreach.accounts.models import User
 from outreach.db import db
+from outreach.errors import Conflict
 from outreach.spreadsheets.reading import SourceFile
 from outreach.spreadsheets.tables import Layout, Problem, Reading, Table
 from outreach.units.models import ImportBatch, ImportKind
@@ -82,8 +83,13 @@ class Plan:
     @property
     def fingerprint(self) -> str:
         """Two plans with the same one do the same to the same rows."""
-        text = json.dumps(self.as_dict(), ensure_ascii=False, sort_keys=True)
+        text = json.dumps(Plan.as_dict(self), ensure_ascii=False, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def check_previewed(self, fingerprint: str) -> None:
+        """Conflict when what was previewed under this fingerprint is not what would be done."""
+        if fingerprint and fingerprint != self.fingerprint:
+            raise Conflict(_("预览之后数据有变化,没有导入。请核对下面的新预览后再确认。"))
 
     def as_dict(self) -> dict[str, Any]:
         return {

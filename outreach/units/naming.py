@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable
+from heapq import nlargest
 
 from pypinyin import Style, lazy_pinyin
 
@@ -57,12 +58,21 @@ def propose_kind(name: str, credit_code: str | None = None) -> UnitKind:
     return by_code or by_name or UnitKind.OTHER
 
 
-def nearest(name: str, names: Iterable[str], count: int = 3) -> list[str]:
-    """The names that share the most pairs of characters with this one, the most alike first."""
-    pairs = _pairs(name)
-    scored = [(_likeness(pairs, _pairs(other)), other) for other in names]
-    alike = sorted((pair for pair in scored if pair[0] > 0.2), key=lambda pair: -pair[0])
-    return [other for _score, other in alike[:count]]
+class Names:
+    """Names among which the nearest to one that is not there are looked for."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._pairs = [(name, _pairs(name)) for name in names]
+
+    def nearest(self, name: str, *, count: int = 3, least: float = 0.1) -> list[str]:
+        """Those that share the most pairs of characters with `name`, the most alike first.
+
+        `least` is between 0 (nothing in common) and 1 (the same pairs).
+        """
+        own = _pairs(name)
+        scored = ((_likeness(own, pairs), other) for other, pairs in self._pairs)
+        alike = [pair for pair in scored if pair[0] >= least]
+        return [other for _score, other in nlargest(count, alike, key=lambda pair: pair[0])]
 
 
 def _pairs(name: str) -> frozenset[str]:

@@ -6,6 +6,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 from sqlalchemy.orm import selectinload
 
+from outreach.accounts.models import User
 from outreach.db import db
 from outreach.units.models import ImportBatch, ImportKind, Unit, UnitAlias
 
@@ -29,6 +30,18 @@ def find_batch(kind: ImportKind, campaign_id: int, sha256: str) -> ImportBatch |
     return db.session.scalar(
         sa.select(ImportBatch).filter_by(kind=kind, campaign_id=campaign_id, sha256=sha256)
     )
+
+
+def list_batches(kind: ImportKind, campaign_id: int) -> list[tuple[ImportBatch, str]]:
+    """The last files that were taken in, newest first, each with the name of who did it."""
+    query = (
+        sa.select(ImportBatch, User.name)
+        .outerjoin(User, User.id == ImportBatch.created_by_id)
+        .where(ImportBatch.kind == kind, ImportBatch.campaign_id == campaign_id)
+        .order_by(ImportBatch.id.desc())
+        .limit(10)
+    )
+    return [(batch, name or "") for batch, name in db.session.execute(query)]
 
 
 def slices(values: Sequence[T]) -> Iterator[Sequence[T]]:

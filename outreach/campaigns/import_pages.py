@@ -1,0 +1,103 @@
+"""The pages on which a file is taken in: upload, preview, confirmation. What the file holds is
+the capability's own matter."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from io import BytesIO
+from pathlib import PurePath
+from typing import Any
+
+from flask import current_app, flash, g, redirect, render_template, request, send_file, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import lazy_gettext as _
+from flask_login import current_user
+from flask_wtf.file import FileField, FileRequired
+
+from outreach.db import db
+from outreach.errors import Conflict, Refused
+from outreach.forms import Form
+from outreach.spreadsheets import uploads
+from outreach.spreadsheets.reading import SourceFile
+from outreach.spreadsheets.tables import Layout
+from outreach.units.importing import Plan
+from outreach.units.models import ImportKind
+from outreach.units.queries import list_batches
+from outreach.units.rendering import summarise
+
+MOST_SHOWN = 200
+"""Rows of a list on the preview."""
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+
+class UploadForm(Form):
+    file = FileField(_("文件"), [FileRequired(_("请选择一个 .xlsx 或 .csv 文件。"))])
+
+
+@dataclass(frozen=True)
+class ImportPages:
+    kind: ImportKind
+    layout: Layout
+    plan: Callable[..., Plan]
+    apply: Callable[..., Plan]
+    templates: str
+    """The folder of import.html and import_preview.html."""
+    upload_endpoint: str
+    preview_endpoint: str
+    sample_endpoint: str
+
+    def upload(self) -> ResponseReturnValue:
+        form = UploadForm()
+        if not form.validate_on_submit():
+            status = HTTPStatus.UNPROCESSABLE_ENTITY if form.errors else HTTPStatus.OK
+            return self._show_upload(form, status)
+        sent = form.file.data
+        sha256 = uploads.keep(SourceFile(PurePath(sent.filename).name, sent.read()))
+        return redirect(url_for(self.preview_endpoint, sha256=sha256))
+
+    def preview(self, sha256: str) -> ResponseReturnValue:
+        file = uploads.take(sha256)
+        try:
+            plan = self.plan(g.campaign, file)
+        except Refused as refusal:
+            form = UploadForm()
+            form.file.errors = [refusal.message]
+            return self._show_upload(form, HTTPStatus.UNPROCESSABLE_ENTITY)
+        return render_template(
+            f"{self.templates}/import_preview.html",
+            pages=self,
+            plan=plan,
+            summary=summarise(plan, is_dry_run=True),
+            most_shown=MOST_SHOWN,
+        )
+
+    def confirm(self, sha256: str) -> ResponseReturnValue:
+        file = uploads.take(sha256)
+        fingerprint = request.form.get("fingerprint", "")
+        try:
+            plan = self.apply(g.campaign, file, by=current_user, fingerprint=fingerprint)
+        except Conflict as conflict:
+            db.session.rollback()
+            flash(conflict.message, "warning")
+            return redirect(url_for(self.preview_endpoint, sha256=sha256))
+        if plan.is_refused:
+            return redirect(url_for(self.preview_endpoint, sha256=sha256))
+        db.session.commit()
+        uploads.remove(sha256)
+        flash(summarise(plan, is_dry_run=False), "info" if plan.is_empty else "success")
+        return redirect(url_for(self.upload_endpoint))
+
+    def sample(self, name: str, content: bytes) -> ResponseReturnValue:
+        return send_file(
+            BytesIO(content), mimetype=XLSX, as_attachment=True, download_name=f"{name}.xlsx"
+        )
+
+    def _show_upload(self, form: Any, status: HTTPStatus) -> ResponseReturnValue:
+        page = render_template(
+            f"{self.templates}/import.html",
+            pages=self,
+            form=form,
+            batches=list_batches(self.kind, g.campaign.id),
+            most_megabytes=current_app.config["MAX_CONTENT_LENGTH"] // 1024**2,
+        )
+        return page, status
