@@ -11,6 +11,8 @@ from outreach.db import db
 from outreach.digests.services import build_digest
 from outreach.meetings.models import ActionItem, Attendee, Meeting, MeetingStatus
 from outreach.messages.models import Message, SendingWindow
+from outreach.spreadsheets import uploads
+from outreach.spreadsheets.reading import SourceFile
 from outreach.units.models import UnitAlias
 from outreach.visits.models import Visit, VisitOutcome, VisitStatus
 from tests import factories
@@ -130,4 +132,5 @@ def make_world(campaign: Campaign, sector: Sector, mark: str = "世界") -> dict
         "year": clock.today().year,
         "filename": "app.css",
         "token": "no-such-token",
+        "sha256": uploads.keep(SourceFile("名册.csv", "单位名称,板块\n".encode())),
     }
