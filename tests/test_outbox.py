@@ -217,6 +217,42 @@ def test_a_worker_that_sleeps_past_its_lease_sends_nothing(
     assert statuses(wave) == {S.SENT: 10}
 
 
+def test_a_worker_that_sleeps_past_its_lease_leaves_rows_to_the_one_who_has_them(
+    app: Flask, tuesday_morning: time_machine.Traveller
+):
+    open_sending()
+    make_running_wave(10)
+    channel = fake_channel.install(app)
+    senders = {outbox.Channel.EMAIL: channel}
+    asleep = outbox.claim(clock.now())
+    db.session.commit()
+    tuesday_morning.shift(timedelta(seconds=700))
+    outbox.reap(clock.now())
+    awake = outbox.claim(clock.now())
+    db.session.commit()
+    assert outbox.deliver_batch(asleep, senders) == 0
+    assert outbox.deliver_batch(awake, senders) == 10
+    assert set(channel.taken.values()) == {1}
+
+
+def test_the_late_outcome_of_one_worker_does_not_touch_what_another_is_sending(
+    app: Flask, tuesday_morning: time_machine.Traveller
+):
+    """Without the fence the row would be queued while the second worker is sending it."""
+    open_sending()
+    message = make_message(not_after=clock.now() + timedelta(days=1))
+    first = outbox.claim(clock.now())
+    outbox.begin(first.token, first.ids, clock.now())
+    tuesday_morning.shift(timedelta(seconds=700))
+    outbox.reap(clock.now())
+    assert outbox.settle_unknown(reload(message), outbox.Decision.RESEND, clock.now())
+    second = outbox.claim(clock.now())
+    outbox.begin(second.token, second.ids, clock.now())
+    for late in (retry("451"), rejected("550"), unknown("lost"), accepted()):
+        outbox.record_outcomes(first.token, {message.id: late}, clock.now())
+        assert (reload(message).status, message.token) == (S.SENDING, second.token)
+
+
 def test_a_worker_that_oversleeps_while_sending_stops_and_leaves_the_rest_alone(
     app: Flask, tuesday_morning: time_machine.Traveller
 ):

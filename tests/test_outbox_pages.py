@@ -149,6 +149,13 @@ def test_auditors_read_a_message_but_do_not_settle_it(app: Flask, sign_in):
     assert resolve(client, message, "sent").status_code == 403
 
 
+def test_the_link_in_an_account_message_is_not_shown(app: Flask, sign_in):
+    message = make_message(purpose=outbox.Purpose.ACCOUNT, body_text="https://x.example/invite/7")
+    client = sign_in(Role.STAFF)
+    assert "invite/7" not in client.get(f"/messages/{message.id}").text
+    assert "invite/7" not in client.get("/messages").text
+
+
 def test_the_switch_starts_off_and_says_who_changed_it(app: Flask, sign_in):
     client = sign_in(Role.SECRETARY_GENERAL)
     assert "发送尚未开通" in client.get("/messages/sending").text
@@ -192,6 +199,7 @@ def test_windows_are_added_changed_and_deleted_by_administrators(app: Flask, sig
     path = f"/messages/sending/windows/{window.id}"
     assert client.post(path, data=WINDOW | {"closes_at": "08:00"}).status_code == 422
     assert client.post(path, data=WINDOW | {"season_from": "13-01"}).status_code == 422
+    assert client.post(path, data=WINDOW | {"days": "never"}).status_code == 422
     assert client.post(path, data=WINDOW | {"season_from": "05-01"}).status_code == 302
     db.session.expire_all()
     assert window.season_from == "05-01"

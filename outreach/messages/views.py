@@ -41,6 +41,7 @@ def list_messages() -> ResponseReturnValue:
         names=queries.unit_names([message.id for message in found.items]),
         explain=queries.explain,
         unknown_count=queries.count_unknown(),
+        has_local_outbox=not current_app.extensions["outreach.settings"].mail_server,
         terms={"status": MessageStatus, "purpose": Purpose, "channel": Channel},
         page_url=lambda page: url_for(".list_messages", **{**request.args, "page": page}),
     )
@@ -58,7 +59,7 @@ def resolve_unknown(message_id: int) -> ResponseReturnValue:
         return _show(message_id, form), HTTPStatus.UNPROCESSABLE_ENTITY
     message = queries.get_message(message_id)
     if form.resend_no.data != str(message.resend_no):
-        raise Conflict(_("这条消息刚被他人处理过,请核对最新状态。"))
+        raise Conflict(_("这条消息刚被他人处理过，请核对最新状态。"))
     services.resolve_unknown(message, form.decision.data, reason=form.reason.data)
     db.session.commit()
     if form.decision.data is Decision.RESEND:
@@ -100,7 +101,7 @@ def switch_sending() -> ResponseReturnValue:
     db.session.commit()
     if is_on:
         jobs.wake("deliver")
-    flash(_("发送已打开。") if is_on else _("发送已关闭,待发的消息会留在队列里。"), "success")
+    flash(_("发送已打开。") if is_on else _("发送已关闭，待发的消息会留在队列里。"), "success")
     return redirect(url_for(".sending"))
 
 
@@ -125,7 +126,7 @@ def edit_window(window_id: int | None) -> ResponseReturnValue:
 def local_outbox() -> ResponseReturnValue:
     settings = current_app.extensions["outreach.settings"]
     if settings.mail_server:
-        raise NotFound(_("邮件经邮件服务器发出,没有本地发件箱。"))
+        raise NotFound(_("邮件经邮件服务器发出，没有本地发件箱。"))
     files = sorted(
         (settings.data_dir / "outbox").glob("*.eml"),
         key=lambda path: path.stat().st_mtime,
