@@ -119,7 +119,6 @@ RULES: dict[str, frozenset[Role | None]] = {
     "messages.switch_sending": DECIDERS,
     "messages.edit_window": ADMINISTRATORS,
     "messages.local_outbox": ADMINISTRATORS,
-    "messages.opt_out": ANYONE,
     "digests.list_digests": READERS,
     "digests.digest": READERS,
     "digests.build_now": DECIDERS,

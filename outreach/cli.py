@@ -54,10 +54,10 @@ def create_administrator(username: str, name: str) -> None:
 def load_demonstration() -> None:
     """The reported campaign of 2023, 2022 before it, and one that is running now."""
     if not load_demo():
-        click.echo("演示数据已经装入,没有改动。")
+        click.echo("演示数据已经装入，没有改动。")
         return
     db.session.commit()
-    click.echo("演示数据已装入:2022年、2023年和本年度三次活动,593 个单位。")
+    click.echo("演示数据已装入：2022年、2023年和本年度三次活动，593 个单位。")
 
 
 @sectors.command("report")

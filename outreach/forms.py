@@ -39,7 +39,7 @@ class YuanField(StringField):
         except (ValueError, InvalidOperation):
             self.data = None
             raise ValueError(
-                _("“%(text)s”不是金额。请填写数字,单位为元,最多两位小数。", text=text)
+                _("“%(text)s”不是金额。请填写数字，单位为元，最多两位小数。", text=text)
             ) from None
 
     def _value(self) -> str:
@@ -84,7 +84,7 @@ def check_version(current: int) -> None:
     """Conflict when the page that was sent was read before somebody else's change."""
     sent = request.form.get("version", type=int)
     if sent is not None and sent != current:
-        raise Conflict(_("这条记录刚被他人修改,您的改动没有保存。请核对最新内容后再提交。"))
+        raise Conflict(_("这条记录刚被他人修改，您的改动没有保存。请核对最新内容后再提交。"))
 
 
 def positive(_form: FlaskForm, field: Field) -> None:

@@ -83,7 +83,7 @@ def serve() -> None:
     settings = current_app.extensions["outreach.settings"]
     if not settings.is_embedded:
         raise click.ClickException(
-            "flask serve 只用于单机模式。正式环境请用 docker compose 启动,见 docs/production.md。"
+            "flask serve 只用于单机模式。正式环境请用 docker compose 启动，见 docs/production.md。"
         )
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     try:
@@ -93,7 +93,7 @@ def serve() -> None:
     except OSError as error:
         raise click.ClickException(
             f"无法监听 {settings.host}:{settings.port}({error.strerror})。"
-            "请关闭占用该端口的程序,或用 OUTREACH_PORT 换一个端口。"
+            "请关闭占用该端口的程序，或用 OUTREACH_PORT 换一个端口。"
         ) from None
     scheduler = BackgroundScheduler(**SCHEDULER_OPTIONS)
     worker: InProcessWorker = app.extensions["outreach.worker"]
@@ -112,7 +112,7 @@ def _stop(_number: int, _frame: object) -> None:
 
 
 def _greet(address: str) -> None:
-    click.echo(f"\n慈善一日捐劝募系统已启动:{address}\n")
+    click.echo(f"\n慈善一日捐劝募系统已启动：{address}\n")
     usernames = [username for username, _role, _name in ACCOUNTS]
     present = set(
         db.session.scalars(
@@ -121,7 +121,7 @@ def _greet(address: str) -> None:
     )
     db.session.remove()  # an open transaction would keep every writer out
     if present:
-        click.echo(f"演示账号(密码均为 {PASSWORD}):")
+        click.echo(f"演示账号（密码均为 {PASSWORD}）:")
         for username, role, name in ACCOUNTS:
             if username in present:
                 click.echo(f"  {username:<12}{name}({role.label})")

@@ -291,7 +291,7 @@ def make_running_wave(
                 address=address,
                 recipient_name=contact.name,
                 subject="关于慈善一日捐的工作联系",
-                body_text=f"{contact.name},您好。",
+                body_text=f"{contact.name}，您好。",
                 solicitation_ids=(solicitation.id,),
             )
         )

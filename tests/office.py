@@ -2,6 +2,7 @@
 
 import csv
 import io
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -36,3 +37,8 @@ def make_csv(rows: Rows, encoding: str = "utf-8-sig", delimiter: str = ",") -> S
     buffer = io.StringIO()
     csv.writer(buffer, delimiter=delimiter).writerows(rows)
     return SourceFile("名册.csv", buffer.getvalue().encode(encoding))
+
+
+def plain(text: object) -> str:
+    """Words with half-width punctuation, so that a test does not depend on its width."""
+    return unicodedata.normalize("NFKC", str(text))

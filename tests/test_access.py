@@ -23,7 +23,7 @@ ADMINISTRATORS = "administrator"
 TRUTH = {
     ANYONE: """
         static web.healthz web.readyz web.version web.language
-        accounts.login accounts.accept_invitation messages.opt_out
+        accounts.login accounts.accept_invitation
     """,
     SIGNED_IN: """
         accounts.logout accounts.change_password

@@ -175,7 +175,7 @@ def test_the_main_job_from_the_outstanding_list_to_the_digest(sit_down, size):
     sent = secretary.page.locator(".bar-legend", has_text="已发出").inner_text()
     assert int(re.search(r"已发出\s*(\d+)", sent).group(1)) > 20
     administrator = sit_down("admin", size)
-    administrator.page.goto("/messages/outbox")
+    administrator.page.goto("/messages/local-outbox")
     administrator.page.get_by_text("工作联系").first.wait_for()
     administrator.picture("local-outbox")
 
@@ -215,8 +215,8 @@ def next_workday() -> str:
 
 PAGES = """
 /c/2023/ /c/{code}/meetings /c/{code}/waves /c/{code}/visits /c/{code}/gifts /c/{code}/gifts/new
-/c/{code}/digests /c/{code}/search /messages /messages/templates /messages/sending
-/settings /settings/calendar /settings/timetable /settings/audit /settings/users
+/c/{code}/digests /c/{code}/search /messages /templates /messages/sending /messages/local-outbox
+/settings/ /settings/calendar /settings/timetable /settings/audit /settings/users
 """.split()
 
 

@@ -24,7 +24,7 @@ def make_outgoing(**values) -> Outgoing:
             "address": "li@unit.example",
             "recipient_name": "李联络",
             "subject": "关于慈善一日捐的工作联系",
-            "body_text": "李联络,您好。",
+            "body_text": "李联络，您好。",
             "body_html": "",
             "calendar": "",
             "reply_to": "",

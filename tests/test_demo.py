@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+import time_machine
 from flask import Flask
 
 from app import create_app
@@ -22,7 +23,7 @@ from outreach.gifts.models import Gift, GiftKind
 from outreach.gifts.standings import campaign_figures, list_standings, sector_figures
 from outreach.units.models import Contact, Unit
 from tests import factories
-from tests.conftest import make_settings
+from tests.conftest import TUESDAY_MORNING, make_settings
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +36,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path):
     target.close()
     app = create_app(make_settings(f"sqlite:///{directory / 'demo.db'}", directory))
     with app.app_context():
-        assert load_demo()
-        db.session.commit()
+        with time_machine.travel(TUESDAY_MORNING):
+            assert load_demo()
+            db.session.commit()
         yield app
         db.session.remove()
         db.engine.dispose()

@@ -23,7 +23,7 @@ PLAN = {
     "starts_at": clock.at(THURSDAY, time(14, 30)),
     "ends_at": clock.at(THURSDAY, time(16)),
     "place": "三楼会议室",
-    "agenda": "一、通报进展;二、讨论,安排\n三、其他",
+    "agenda": "一、通报进展；二、讨论，安排\n三、其他",
 }
 
 
@@ -275,7 +275,7 @@ def test_after_the_cancellation_nothing_can_be_done_with_the_meeting(meeting, si
         assert client.post(url(meeting, path), data=data).status_code == 422
     assert (meeting.sequence, meeting.cancel_reason) == (1, "改期")
     assert mail() == []
-    assert "会议已取消:改期" in client.get(url(meeting)).text
+    assert "会议已取消：改期" in client.get(url(meeting)).text
 
 
 def test_a_cancellation_needs_a_reason(meeting, sign_in, staff):
@@ -296,7 +296,7 @@ def test_who_has_no_e_mail_address_is_shown_for_a_telephone_call(meeting, sign_i
     db.session.commit()
     assert send(meeting) == 1
     page = sign_in(staff).get(url(meeting)).text
-    assert page.count("没有邮箱,请电话通知") == 1
+    assert page.count("没有邮箱，请电话通知") == 1
     assert meeting.attendees[0].invited_sequence is None
 
 
@@ -361,7 +361,7 @@ def test_an_invitation_does_not_move_a_unit_by_itself(meeting, units):
 
 def test_the_page_offers_what_comes_next(meeting, sign_in, staff, tuesday_morning):
     client = sign_in(staff)
-    assert "发出通知(2 人)" in client.get(url(meeting)).text
+    assert "发出通知（2 人）" in client.get(url(meeting)).text
     send(meeting)
     page = client.get(url(meeting)).text
     assert "发出通知" not in page

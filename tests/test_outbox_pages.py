@@ -64,7 +64,7 @@ def test_messages_are_listed_with_masked_addresses_and_the_reason_for_those_with
     assert "w***@finance.example" in page
     assert "wang@finance.example" not in page
     assert "衡阳市财政局" in page
-    assert "已到账 3.00 万元,10-20" in page
+    assert "已到账 3.00 万元，10-20" in page
 
 
 def test_messages_are_found_by_status_unit_and_wave(app: Flask, sign_in):

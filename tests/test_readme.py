@@ -1,4 +1,4 @@
-"""The README is checked against the code: a setting or command that it does not name is a defect."""
+"""The README is checked against the code: a setting that it does not name is a defect."""
 
 import re
 from pathlib import Path

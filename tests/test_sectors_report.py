@@ -47,7 +47,7 @@ def test_the_json_report_has_these_keys_and_amounts_in_fen(app: Flask, campaign:
 
 def test_in_a_pipe_the_table_is_plain_lines_with_tabs(app: Flask, campaign: Campaign):
     lines = [line.split("\t") for line in run(app, "--campaign", "2026").stdout.splitlines()]
-    assert lines[0] == ["板块", "本年(万元)", "上年(万元)", "升降"]
+    assert lines[0] == ["板块", "本年（万元）", "上年（万元）", "升降"]
     assert lines[1] == ["教育", "0.0005", "0.0003", "上升"]
     assert [line[0] for line in lines[-3:]] == ["板块合计", "未分配", "总计"]
 

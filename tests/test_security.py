@@ -67,7 +67,7 @@ def test_no_page_changes_anything(app: Flask, sign_in: SignIn):
 @pytest.fixture
 def liaison_of_another_sector(app: Flask, sign_in: SignIn):
     """A liaison's client, the ids of their own sector, and those of the other one."""
-    before = factories.make_campaign(code="before", name="去年")
+    before = factories.make_campaign(code="before", name="上年度")
     campaign = factories.make_campaign(previous_id=before.id)
     own = factories.make_sector(campaign)
     foreign = factories.make_sector(campaign, name=f"{CANARY}系统")

@@ -1,6 +1,7 @@
 """Reading office files: what is safe, where the table is, what a cell means."""
 
 import io
+import random
 import zipfile
 import zlib
 from datetime import date
@@ -14,7 +15,7 @@ from outreach.spreadsheets import cells, tables
 from outreach.spreadsheets.cells import BadValue
 from outreach.spreadsheets.reading import BadCell, SourceFile, cell_name, read
 from outreach.spreadsheets.tables import Column, Layout, check_totals, find_tables
-from tests.office import make_csv, make_xlsx
+from tests.office import make_csv, make_xlsx, plain
 
 LAYOUT = Layout(
     columns=(
@@ -44,7 +45,7 @@ def rows_of(file: SourceFile) -> list[dict[str, object]]:
 def refusal(file: SourceFile) -> str:
     with pytest.raises(Refused) as caught:
         read(file)
-    return str(caught.value.message)
+    return plain(caught.value.message)
 
 
 def pack(parts: dict[str, bytes]) -> bytes:
@@ -104,9 +105,15 @@ class TestFilesThatAreRefused:
     def test_an_archive_without_parts(self):
         assert "损坏" in refusal(SourceFile("a.xlsx", pack({"a.txt": b"a"})))
 
-    def test_a_zip_bomb_is_not_unpacked(self):
-        bomb = replace_part(make_xlsx([["单位"]]), "xl/sharedStrings.xml", b" " * 60_000_000)
-        assert len(bomb.content) < 100_000
+    def test_a_small_file_that_unpacks_a_thousandfold(self):
+        bomb = replace_part(make_xlsx([["单位"]]), "xl/media/a.bin", b" " * 20_000_000)
+        assert len(bomb.content) < 50_000
+        assert "过大" in refusal(bomb)
+
+    def test_a_large_file_that_unpacks_to_more_than_fits(self):
+        noise = random.Random(1).randbytes(1_000_000)
+        bomb = replace_part(make_xlsx([["单位"]]), "xl/media/a.bin", noise + b" " * 60_000_000)
+        assert len(bomb.content) > 1_000_000
         assert "过大" in refusal(bomb)
 
     def test_a_zip_bomb_that_lies_about_its_size(self):
@@ -200,7 +207,7 @@ class TestFilesThatAreRead:
         buffer = io.BytesIO()
         book.save(buffer)
         reading = find(SourceFile("a.xlsx", buffer.getvalue()))
-        assert [(warning.sheet, str(warning.message)) for warning in reading.warnings] == [
+        assert [(warning.sheet, plain(warning.message)) for warning in reading.warnings] == [
             ("旧表", "工作表是隐藏的,没有读取")
         ]
 
@@ -427,6 +434,7 @@ class TestCells:
             "9月12日",
             "9.12",
             "20230912",
+            "45181",
             Decimal(45181),
             Decimal(20230912),
             date(2023, 9, 12),

@@ -74,8 +74,8 @@ def test_my_day_tells_what_a_visitor_wants_to_know_before_the_door(visit: Visit,
         "周敏",
         f'href="tel:{MOBILE}"',
         "上年捐赠 30,000 元",
-        "10-09 需研究后答复:需报班子会",
-        "已认捐 5,000 元,约定 10-30 前到账",
+        "10-09 需研究后答复：需报班子会",
+        "已认捐 5,000 元，约定 10-30 前到账",
         "登记走访",
     ):
         assert words in page
@@ -145,7 +145,7 @@ def test_a_visit_is_logged_from_the_form_with_nothing_but_a_choice(visit: Visit,
         data={name: field_of(page, name) for name in names} | {"outcome": "will_discuss"},
         follow_redirects=True,
     )
-    assert "走访已登记。系统建议 10-27 再次走访,待确认。" in answer.text
+    assert "走访已登记。系统建议 10-27 再次走访，待确认。" in answer.text
     db.session.refresh(visit)
     assert (visit.status, visit.outcome) == (VisitStatus.LOGGED, VisitOutcome.WILL_DISCUSS)
     assert visit.client_key == field_of(page, "client_key")

@@ -198,8 +198,8 @@ def test_text_messages_need_a_mainland_mobile(campaign: Campaign):
 
 def test_a_template_with_a_hole_cannot_be_submitted(campaign: Campaign):
     make_solicitation(campaign)
-    wave = make_wave(campaign, version=make_template(body="去年((去年捐款))，捐赠自愿"))
-    with pytest.raises(Refused, match="去年捐款"):
+    wave = make_wave(campaign, version=make_template(body="上年度((上年度捐款))，捐赠自愿"))
+    with pytest.raises(Refused, match="上年度捐款"):
         services.submit_wave(wave, by=make_user())
 
 

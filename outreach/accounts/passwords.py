@@ -44,9 +44,9 @@ def check_strength(password: str, *, username: str, name: str) -> None:
     if len(password) < SHORTEST:
         raise Refused(_("密码至少 %(count)s 个字符。", count=SHORTEST))
     if typed.isdecimal():
-        raise Refused(_("密码不能全是数字,例如手机号码或日期。"))
+        raise Refused(_("密码不能全是数字，例如手机号码或日期。"))
     if len(set(typed)) < 5 or typed in _common() or letters in _common():
-        raise Refused(_("这个密码太常见,容易被猜中。可以用几个互不相关的词组成一句话。"))
+        raise Refused(_("这个密码太常见，容易被猜中。可以用几个互不相关的词组成一句话。"))
     if username.casefold() in typed or (len(name) > 1 and name.casefold() in typed):
         raise Refused(_("密码中不能含有用户名或姓名。"))
 

@@ -69,7 +69,7 @@ def profile_of(user: User) -> Profile:
 def create_user(username: str, profile: Profile) -> User:
     username = username.lower()
     if not _USERNAME.fullmatch(username):
-        raise Refused(_("用户名以字母开头,只用字母、数字、点、横线和下划线,2 至 60 个字符。"))
+        raise Refused(_("用户名以字母开头，只用字母、数字、点、横线和下划线，2 至 60 个字符。"))
     if find_user(username):
         raise Refused(_("用户名“%(username)s”已被使用。", username=username))
     user = User(username=username, created_at=clock.now())
@@ -105,7 +105,7 @@ def update_user(user: User, profile: Profile) -> None:
 def invite(user: User) -> str:
     """A token for one use, to choose a password with; an earlier one no longer works."""
     if not user.is_enabled:
-        raise Refused(_("账号已停用。请先启用,再发邀请。"))
+        raise Refused(_("账号已停用。请先启用，再发邀请。"))
     token = secrets.token_urlsafe(32)
     user.invitation_hash = _hash(token)
     user.invitation_expires_at = clock.now() + INVITATION_LASTS

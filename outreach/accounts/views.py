@@ -64,7 +64,7 @@ def accept_invitation(token: str) -> ResponseReturnValue:
     user = services.get_invited(token)
     form = NewPasswordForm()
     if form.validate_on_submit() and _set_password(form, user):
-        flash(_("密码已设置,您已登录。"), "success")
+        flash(_("密码已设置，您已登录。"), "success")
         return redirect("/")
     return render_template("accounts/accept_invitation.html", form=form, user=user)
 

@@ -26,7 +26,7 @@ class NextActionForm(Form):
         _("做什么"), [Length(max=120, message=_("下一步不能超过 120 字。"))], default=""
     )
     next_action_on = DayField(_("日期"))
-    snoozed_until = DayField(_("暂不打扰,至"))
+    snoozed_until = DayField(_("暂不打扰，至"))
 
     def validate_next_action(self, field: StringField) -> None:
         if self.next_action_on.data and not field.data:
@@ -38,12 +38,12 @@ class CampaignForm(Form):
     status = TermField(_("状态"), CampaignStatus)
     starts_on = DayField(_("开始日期"), [InputRequired(_("请填写开始日期。"))])
     ends_on = DayField(_("结束日期"), [InputRequired(_("请填写结束日期。"))])
-    goal_fen = YuanField(_("目标(元)"), [InputRequired(_("请填写目标金额,没有目标填 0。"))])
+    goal_fen = YuanField(_("目标（元）"), [InputRequired(_("请填写目标金额，没有目标填 0。"))])
     lag_margin_percent = IntegerField(
         _("进度落后几个百分点算滞后"), [NumberRange(0, 100, _("请填写 0 到 100 的整数。"))]
     )
     follow_up_workdays = IntegerField(
-        _("提醒后几个工作日无回音,建议上门"), [NumberRange(1, 60, _("请填写 1 到 60 的整数。"))]
+        _("提醒后几个工作日无回音，建议上门"), [NumberRange(1, 60, _("请填写 1 到 60 的整数。"))]
     )
     visits_per_day = IntegerField(
         _("每人每天最多安排几次走访"), [NumberRange(1, 20, _("请填写 1 到 20 的整数。"))]

@@ -19,9 +19,9 @@ PRECISION: Final = 6
 class PaceBasis(Term):
     """What the pace line was drawn from."""
 
-    LAST_YEAR = "last_year", _("按去年同一工作日的到账进度")
-    STRAIGHT_LINE = "straight_line", _("没有去年数据,按工作日平均推算")
-    CALENDAR_DAYS = "calendar_days", _("节假日安排未确认,暂按自然日推算")
+    LAST_YEAR = "last_year", _("按上年度同一工作日的到账进度")
+    STRAIGHT_LINE = "straight_line", _("没有上年度数据，按工作日平均推算")
+    CALENDAR_DAYS = "calendar_days", _("节假日安排未确认，暂按自然日推算")
 
 
 def calendar_days(first: date, last: date) -> list[date]:

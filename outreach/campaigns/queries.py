@@ -64,7 +64,7 @@ def get_sector(campaign: Campaign, sector_id: int, viewer: User) -> Sector:
         )
     )
     if sector is None:
-        raise NotFound(_("没有这个板块,或不在您负责的范围内。"))
+        raise NotFound(_("没有这个板块，或不在您负责的范围内。"))
     return sector
 
 
@@ -84,5 +84,5 @@ def get_solicitation(campaign: Campaign, unit_id: int, viewer: User) -> Solicita
         )
     )
     if solicitation is None:
-        raise NotFound(_("没有这个单位,或不在您负责的范围内。"))
+        raise NotFound(_("没有这个单位，或不在您负责的范围内。"))
     return solicitation

@@ -35,11 +35,11 @@ LAGGING = {"国资系统", "金融系统", "卫健系统", "民营企业", "司�
 STAGES = (Stage.NOT_CONTACTED, Stage.CONTACTED, Stage.VISITED, Stage.PLEDGED, Stage.DECLINED)
 STAGE_WEIGHTS = (18, 42, 22, 14, 4)
 NOTES = {
-    VisitOutcome.WILL_DISCUSS: "联络员热情接待,表示需报班子会研究后答复。",
-    VisitOutcome.COME_AGAIN: "分管领导外出开会,请下周再来。",
-    VisitOutcome.PLEDGED: "已同意参加,近期安排转账。",
-    VisitOutcome.NOT_IN: "未见到负责人,材料留给值班同志。",
-    VisitOutcome.DECLINED: "今年经费紧张,婉拒,感谢理解。",
+    VisitOutcome.WILL_DISCUSS: "联络员热情接待，表示需报班子会研究后答复。",
+    VisitOutcome.COME_AGAIN: "分管领导外出开会，请下周再来。",
+    VisitOutcome.PLEDGED: "已同意参加，近期安排转账。",
+    VisitOutcome.NOT_IN: "未见到负责人，材料留给值班同志。",
+    VisitOutcome.DECLINED: "今年经费紧张，婉拒，感谢理解。",
 }
 
 
@@ -261,13 +261,13 @@ def _make_meetings(
     held_on = campaign.starts_on + timedelta(days=9)
     held = _make_meeting(campaign, secretary, held_on, "慈善一日捐动员部署会", MeetingStatus.HELD)
     held.minutes = (
-        "会议通报了上年度募捐情况,部署本年度工作。\n"
-        "会议强调,捐赠坚持自愿原则,不下指标、不搞摊派,各系统按时报送联络员名单。"
+        "会议通报了上年度募捐情况，部署本年度工作。\n"
+        "会议强调，捐赠坚持自愿原则，不下指标、不搞摊派，各系统按时报送联络员名单。"
     )
     soon = clock.today() + timedelta(days=4)
     while not _may_meet(soon):
         soon += timedelta(days=1)
-    ahead = _make_meeting(campaign, secretary, soon, "募捐协调会(第二次)", MeetingStatus.PLANNED)
+    ahead = _make_meeting(campaign, secretary, soon, "募捐协调会（第二次）", MeetingStatus.PLANNED)
     ahead.agenda = "一、通报各板块进度\n二、研究进度滞后板块的走访安排\n三、年底前工作分工"
     for number, solicitation in enumerate(outstanding[:40:2]):
         unit = db.session.get_one(Unit, solicitation.unit_id)

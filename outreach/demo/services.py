@@ -26,7 +26,7 @@ def load_demo() -> bool:
     if any(campaign.is_demo for campaign in campaigns):
         return False
     if campaigns or db.session.scalar(sa.select(sa.exists().where(Unit.id > 0))):
-        raise Refused(_("数据库中已有正式数据,不能装入演示数据。请换用一个空的数据库。"))
+        raise Refused(_("数据库中已有正式数据，不能装入演示数据。请换用一个空的数据库。"))
     chance = random.Random(SEED)  # noqa: S311 - figures for show, the same for everyone
     sectors = figures.read_sectors()
     users = _make_users()

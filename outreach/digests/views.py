@@ -40,12 +40,12 @@ def digest(digest_id: int) -> ResponseReturnValue:
 @bp.post("/digests")
 def build_now() -> ResponseReturnValue:
     if g.campaign.status is not CampaignStatus.RUNNING:
-        raise Refused(_("活动不在进行中,不生成周报。"))
+        raise Refused(_("活动不在进行中，不生成周报。"))
     digest = services.build_digest(g.campaign, clock.today())
     if digest is None:
-        raise Refused(_("本周的周报已经生成,或活动第一周还没有结束。"))
+        raise Refused(_("本周的周报已经生成，或活动第一周还没有结束。"))
     audit.record("build.digest", f"digest:{digest.id}")
     db.session.commit()
     jobs.wake("deliver")
-    flash(_("周报已生成,并已发给秘书处。"), "success")
+    flash(_("周报已生成，并已发给秘书处。"), "success")
     return redirect(url_for("digests.digest", digest_id=digest.id))

@@ -22,11 +22,11 @@ class GiftForm(Form):
     """Made with the page: the same page sent twice is one gift."""
     unit = StringField(_("单位"), [Length(max=120)], default="")
     sector_id = SelectField(_("没有单位时计入板块"), coerce=lambda value: int(value or 0))
-    amount_fen = YuanField(_("金额(元)"), [InputRequired(_("请填写金额。")), positive])
+    amount_fen = YuanField(_("金额（元）"), [InputRequired(_("请填写金额。")), positive])
     received_on = DayField(_("到账日期"), [InputRequired(_("请填写到账日期。"))])
     kind = TermField(_("类型"), GiftKind)
     donor_count = IntegerField(
-        _("捐款人数"), [Optional(), NumberRange(0, message=_("请填写人数,不清楚可留空。"))]
+        _("捐款人数"), [Optional(), NumberRange(0, message=_("请填写人数，不清楚可留空。"))]
     )
     channel = TermField(_("方式"), GiftChannel)
     basis = TermField(_("入账情况"), GiftBasis)
@@ -90,7 +90,7 @@ class GiftForm(Form):
     def validate_sector_id(self, field: SelectField) -> None:
         if self.solicitation and field.data not in (0, self.solicitation.sector_id):
             raise ValidationError(
-                _("该单位属于“%(name)s”,不需要另选板块。", name=self.solicitation.sector.name)
+                _("该单位属于“%(name)s”，不需要另选板块。", name=self.solicitation.sector.name)
             )
 
     def validate_received_on(self, field: DayField) -> None:
@@ -106,7 +106,7 @@ class ReversalForm(Form):
 
 
 class PledgeForm(Form):
-    amount_fen = YuanField(_("认捐金额(元)"), [InputRequired(_("请填写认捐金额。")), positive])
+    amount_fen = YuanField(_("认捐金额（元）"), [InputRequired(_("请填写认捐金额。")), positive])
     due_on = DayField(_("约定到账日期"), [InputRequired(_("请填写约定到账日期。"))])
     note = StringField(_("说明"), [Length(max=200, message=_("说明不能超过 200 字。"))], default="")
 

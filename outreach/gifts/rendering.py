@@ -50,7 +50,7 @@ def print_sectors(campaign: Campaign) -> None:
         ),
         *_summary(figures),
     ]
-    header = [str(text) for text in (_("板块"), _("本年(万元)"), _("上年(万元)"), _("升降"))]
+    header = [str(text) for text in (_("板块"), _("本年（万元）"), _("上年（万元）"), _("升降"))]
     if sys.stdout.isatty():
         table = Table(title=campaign.name, show_edge=False)
         for number, text in enumerate(header):

@@ -45,7 +45,7 @@ def record_gift(  # noqa: PLR0913
         if sector is not None and sector.id != solicitation.sector_id:
             raise Refused(
                 _(
-                    "“%(unit)s”在本次活动中属于“%(sector)s”,与所选板块不一致。",
+                    "“%(unit)s”在本次活动中属于“%(sector)s”，与所选板块不一致。",
                     unit=unit.name,
                     sector=solicitation.sector.name,
                 )
@@ -83,7 +83,7 @@ def reverse_gift(gift: Gift, *, reason: str, by: User | None) -> Gift:
     if not reason:
         raise Refused(_("请填写冲正原因。"))
     if gift.reversal_of_id is not None:
-        raise Refused(_("这一笔本身就是冲正记录,不能再冲正。如冲正有误,请重新登记到账。"))
+        raise Refused(_("这一笔本身就是冲正记录，不能再冲正。如冲正有误，请重新登记到账。"))
     db.session.execute(sa.select(Gift.id).where(Gift.id == gift.id).with_for_update())
     if db.session.scalar(sa.select(Gift.id).where(Gift.reversal_of_id == gift.id)) is not None:
         raise Refused(_("这一笔已经冲正过了。"))

@@ -49,7 +49,7 @@ def record_gift() -> ResponseReturnValue:
     if not form.validate_on_submit():
         return render_template("gifts/new.html", form=form), _status(form)
     if queries.find_gift(g.campaign, form.line_key):
-        flash(_("这一笔已经登记过了,没有重复登记。"), "warning")
+        flash(_("这一笔已经登记过了，没有重复登记。"), "warning")
         return redirect(url_for(".list_gifts"))
     gift = services.record_gift(campaign=g.campaign, by=current_user, **form.facts())
     audit.record(
@@ -61,7 +61,7 @@ def record_gift() -> ResponseReturnValue:
     )
     db.session.commit()
     amount = money.format_yuan(gift.amount_fen)
-    flash(_("已登记:%(to)s %(amount)s 元。", to=gift.credited_to, amount=amount), "success")
+    flash(_("已登记：%(to)s %(amount)s 元。", to=gift.credited_to, amount=amount), "success")
     return redirect(_next_form(form) if "another" in request.form else url_for(".list_gifts"))
 
 
@@ -87,7 +87,7 @@ def reverse_gift(gift_id: int) -> ResponseReturnValue:
         reason=form.reason.data,
     )
     db.session.commit()
-    flash(_("已冲正。原记录保留,金额已从合计中减去。"), "success")
+    flash(_("已冲正。原记录保留，金额已从合计中减去。"), "success")
     return redirect(url_for(".list_gifts"))
 
 

@@ -17,8 +17,8 @@ def draft_agenda(campaign: Campaign) -> str:
     items = [item.text for item in list_open_action_items(campaign) if item.unit_id is None]
     points = ["通报活动进展情况"]
     if sectors:
-        points.append("相关板块交流工作情况:" + "、".join(sectors))
+        points.append("相关板块交流工作情况：" + "、".join(sectors))
     if items:
-        points.append("上次会议议定事项落实情况:" + ";".join(items))
+        points.append("上次会议议定事项落实情况：" + ";".join(items))
     points.append("研究下一步工作安排")
     return "\n".join(f"{NUMERALS[index]}、{point}" for index, point in enumerate(points))

@@ -19,7 +19,7 @@ LONG = Length(max=10_000, message=_("最多 10000 个字。"))
 def _one_line(_form: Form, field: Field) -> None:
     """It goes into the subject of an e-mail, where a line break would start another header."""
     if field.data and _CONTROL.search(field.data):
-        raise ValidationError(_("不能含换行或特殊控制字符,请重新输入。"))
+        raise ValidationError(_("不能含换行或特殊控制字符，请重新输入。"))
 
 
 class MeetingForm(Form):
@@ -49,7 +49,7 @@ class MeetingForm(Form):
 class CancelForm(Form):
     reason = StringField(
         _("取消原因"),
-        [DataRequired(_("请填写取消原因,它会写进取消通知。")), Length(max=200), _one_line],
+        [DataRequired(_("请填写取消原因，它会写进取消通知。")), Length(max=200), _one_line],
     )
 
 

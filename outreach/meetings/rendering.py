@@ -74,7 +74,7 @@ def render_notice(meeting: Meeting, attendees: list[Attendee]) -> tuple[str, str
 
 
 def format_period(start: datetime, end: datetime) -> str:
-    """«2026年10月22日(星期四)14:30—16:00»"""
+    """«2026年10月22日（星期四）14:30—16:00»"""
     weekday = WEEKDAYS[clock.day_of(start).weekday()]
     return f"{_format_day(start)}(星期{weekday}){clock.local(start):%H:%M}—{clock.local(end):%H:%M}"
 

@@ -66,7 +66,7 @@ def update_meeting(
     is_news = is_moved or (meeting.title, meeting.place) != (title, place)
     invited = [row for row in meeting.attendees if row.invited_sequence is not None]
     if is_moved and invited and starts_at <= clock.now():
-        raise Refused(_("通知已经发出,会议不能改到已经过去的时间。"))
+        raise Refused(_("通知已经发出，会议不能改到已经过去的时间。"))
     meeting.title, meeting.place, meeting.agenda = title, place, agenda
     meeting.starts_at, meeting.ends_at = starts_at, ends_at
     queued = 0
@@ -97,7 +97,7 @@ def send_invitations(meeting: Meeting) -> int:
     """Queues the invitation to everybody on the list who has not been sent it; returns how many
     messages. Running it twice queues nothing twice."""
     if not meeting.is_open:
-        raise Refused(_("会议已开始或已取消,不再发送通知。"))
+        raise Refused(_("会议已开始或已取消，不再发送通知。"))
     queued = _queue_notices(meeting, list_to_notify(meeting), Method.REQUEST)
     if queued:
         audit.record(
@@ -120,7 +120,7 @@ def list_to_notify(meeting: Meeting) -> list[Attendee]:
 
 def remove_attendee(meeting: Meeting, attendee: Attendee) -> None:
     if attendee.invited_sequence is not None or attendee.signed_in_at is not None:
-        raise Refused(_("已发通知或已签到的人员不能移出名单。如不参加,请把回复改为“不参加”。"))
+        raise Refused(_("已发通知或已签到的人员不能移出名单。如不参加，请把回复改为“不参加”。"))
     meeting.attendees.remove(attendee)
     audit.record("remove.attendee", f"meeting:{meeting.id}", attendee_id=attendee.id)
 
@@ -136,7 +136,7 @@ def cancel_meeting(meeting: Meeting, *, reason: str) -> int:
     """Returns how many cancellations were queued: one for each address that was invited."""
     _refuse_cancelled(meeting)
     if meeting.status is MeetingStatus.HELD:
-        raise Refused(_("会议已经召开,不能取消。"))
+        raise Refused(_("会议已经召开，不能取消。"))
     invited = [row for row in meeting.attendees if row.invited_sequence is not None]
     may_come = meeting.is_open
     meeting.status = MeetingStatus.CANCELLED
@@ -161,7 +161,7 @@ def sign_in(attendee: Attendee) -> None:
 def undo_sign_in(attendee: Attendee) -> None:
     """Takes a mistaken tick back, until the meeting counts as contact."""
     if attendee.meeting.status is MeetingStatus.HELD:
-        raise Refused(_("会议已结束,签到已计入各单位的联系记录,不能撤销。"))
+        raise Refused(_("会议已结束，签到已计入各单位的联系记录，不能撤销。"))
     if attendee.signed_in_at is None:
         return
     attendee.signed_in_at = None
@@ -255,7 +255,7 @@ def _walk_in_contact(unit: Unit) -> int:
     contacts = [contact for contact in unit.contacts if contact.is_valid_on(today)]
     if not contacts:
         raise Refused(
-            _("“%(name)s”还没有登记联系人。请先在单位页面登记,再补签到。", name=unit.name)
+            _("“%(name)s”还没有登记联系人。请先在单位页面登记，再补签到。", name=unit.name)
         )
     return min(contacts, key=lambda contact: (contact.role != "coordinator", -contact.id)).id
 
@@ -305,7 +305,7 @@ def _count_as_contact(meeting: Meeting, present: list[Attendee]) -> None:
 
 def _refuse_cancelled(meeting: Meeting) -> None:
     if meeting.status is MeetingStatus.CANCELLED:
-        raise Refused(_("会议已取消,不能再修改。"))
+        raise Refused(_("会议已取消，不能再修改。"))
 
 
 def _refuse_not_due(meeting: Meeting) -> None:

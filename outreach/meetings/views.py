@@ -73,7 +73,7 @@ def edit_meeting(meeting_id: int) -> ResponseReturnValue:
         check_version(meeting.version)
         queued = services.update_meeting(meeting, **_facts(form))
         _commit_and_wake(queued)
-        flash(_("已保存,更新通知 %(count)s 份待发。", count=queued) if queued else _("已保存。"))
+        flash(_("已保存，更新通知 %(count)s 份待发。", count=queued) if queued else _("已保存。"))
         return _to(meeting)
     return render_template("meetings/form.html", form=form, meeting=meeting), _status(form)
 
@@ -86,7 +86,7 @@ def cancel_meeting(meeting_id: int) -> ResponseReturnValue:
         check_version(meeting.version)
         queued = services.cancel_meeting(meeting, reason=form.reason.data)
         _commit_and_wake(queued)
-        flash(_("会议已取消,取消通知 %(count)s 份待发。", count=queued))
+        flash(_("会议已取消，取消通知 %(count)s 份待发。", count=queued))
         return _to(meeting)
     return render_template("meetings/cancel.html", form=form, meeting=meeting), _status(form)
 
@@ -101,7 +101,7 @@ def invite(meeting_id: int) -> ResponseReturnValue:
             user_ids=request.form.getlist("user_id", type=int),
         )
         db.session.commit()
-        flash(_("名单新增 %(count)s 人,通知尚未发出。", count=count))
+        flash(_("名单新增 %(count)s 人，通知尚未发出。", count=count))
         return _to(meeting)
     return render_template("meetings/invite.html", meeting=meeting, **_candidates(meeting))
 
@@ -194,7 +194,7 @@ def hold_meeting(meeting_id: int) -> ResponseReturnValue:
     meeting = _load(meeting_id)
     services.hold_meeting(meeting)
     db.session.commit()
-    flash(_("签到已结束,到会单位已计入联系记录。"))
+    flash(_("签到已结束，到会单位已计入联系记录。"))
     return _to(meeting)
 
 

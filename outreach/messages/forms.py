@@ -27,16 +27,16 @@ class ResolveForm(Form):
         _("核实结果"),
         [InputRequired(_("请选择核实结果。"))],
         choices=[
-            (Decision.SENT.value, _("对方已收到,记为已发出")),
-            (Decision.RESEND.value, _("确认对方没有收到,再发一次")),
+            (Decision.SENT.value, _("对方已收到，记为已发出")),
+            (Decision.RESEND.value, _("确认对方没有收到，再发一次")),
             (Decision.CANCEL.value, _("不再发送")),
         ],
         coerce=Decision,
     )
     reason = TextAreaField(
         _("依据"),
-        [DataRequired(_("请写明依据,例如“电话问过,没有收到”。")), Length(max=200)],
-        render_kw={"rows": 2, "placeholder": _("例如:电话问过联络员,没有收到")},
+        [DataRequired(_("请写明依据，例如“电话问过，没有收到”。")), Length(max=200)],
+        render_kw={"rows": 2, "placeholder": _("例如：电话问过联络员，没有收到")},
     )
     resend_no = HiddenField()
 
@@ -47,13 +47,13 @@ class SwitchForm(Form):
 
 class CapsForm(Form):
     contact_cap = IntegerField(
-        _("同一联络员最多(次)"), [InputRequired(_("请填写次数。")), NumberRange(0, 20)]
+        _("同一联络员最多（次）"), [InputRequired(_("请填写次数。")), NumberRange(0, 20)]
     )
     contact_cap_days = IntegerField(
         _("在多少天内"), [InputRequired(_("请填写天数。")), NumberRange(1, 60)]
     )
     unit_cap = IntegerField(
-        _("同一单位每个活动最多(次)"), [InputRequired(_("请填写次数。")), NumberRange(0, 20)]
+        _("同一单位每个活动最多（次）"), [InputRequired(_("请填写次数。")), NumberRange(0, 20)]
     )
 
 
@@ -79,4 +79,4 @@ def _month_and_day(text: str) -> str:
     try:
         return f"{date.fromisoformat(f'{LEAP_YEAR}-{text}'):%m-%d}"
     except ValueError:
-        raise ValidationError(_("请按“月-日”填写,例如 09-01。")) from None
+        raise ValidationError(_("请按“月-日”填写，例如 09-01。")) from None

@@ -207,20 +207,20 @@ def check_unit_cap(candidates: Sequence[Candidate], _now: datetime) -> dict[int,
 def describe(reason: WithheldReason, facts: dict[str, Any]) -> str:
     """The reason with what it rests on: «已到账 3.00 万元,10-12»."""
     text = str(_DESCRIPTIONS.get(reason, reason.label) % _Readable(facts))
-    return f"{facts['unit']}:{text}" if "unit" in facts else text
+    return f"{facts['unit']}：{text}" if "unit" in facts else text
 
 
 _DESCRIPTIONS = {
-    WithheldReason.ALREADY_GIVEN: _("已到账 %(amount_fen)s 万元,%(received_on)s"),
+    WithheldReason.ALREADY_GIVEN: _("已到账 %(amount_fen)s 万元，%(received_on)s"),
     WithheldReason.PARTLY_GIVEN: _(
-        "本周已有部分到账:累计 %(amount_fen)s 万元,最近一笔 %(received_on)s"
+        "本周已有部分到账：累计 %(amount_fen)s 万元，最近一笔 %(received_on)s"
     ),
-    WithheldReason.PLEDGE_NOT_DUE: _("已认捐 %(amount_fen)s 万元,%(due_on)s 到期"),
+    WithheldReason.PLEDGE_NOT_DUE: _("已认捐 %(amount_fen)s 万元，%(due_on)s 到期"),
     WithheldReason.SNOOZED: _("暂缓联系至 %(until)s"),
     WithheldReason.OPTED_OUT: _("对方已于 %(at)s 退订"),
-    WithheldReason.CONTACT_LEFT: _("联络员已离任(%(left_on)s)"),
+    WithheldReason.CONTACT_LEFT: _("联络员已离任（%(left_on)s）"),
     WithheldReason.CONTACT_CAP: _("%(days)s 天内已提醒过该联络员 %(count)s 次"),
-    WithheldReason.UNIT_CAP: _("本年度已提醒过 %(count)s 次,次数已满"),
+    WithheldReason.UNIT_CAP: _("本年度已提醒过 %(count)s 次，次数已满"),
 }
 
 

@@ -37,7 +37,7 @@ class MessageStatus(Term):
     UNKNOWN = "unknown", _("结果不明")
     """The provider may or may not have accepted it; a person decides."""
     FAILED = "failed", _("发送失败")
-    WITHHELD = "withheld", _("未发(已拦下)")
+    WITHHELD = "withheld", _("未发（已拦下）")
     EXPIRED = "expired", _("过期未发")
     CANCELLED = "cancelled", _("已取消")
 

@@ -53,13 +53,13 @@ def sending_state(now: datetime) -> SendingState:
     if is_on is None:
         return SendingState(False, False, _("发送尚未开通。请在“发送设置”中打开发送开关。"))
     if not is_on:
-        return SendingState(False, False, _("发送总开关已关闭,所有消息都不会发出。"))
+        return SendingState(False, False, _("发送总开关已关闭，所有消息都不会发出。"))
     windows = list_windows()
     if any(_is_open_every_day(window, now) for window in windows):
         return SendingState(True, True, "")
     if not windows:
         return SendingState(
-            True, False, _("没有设置发送时段,除账号和测试消息外都不会发出。请先添加时段。")
+            True, False, _("没有设置发送时段，除账号和测试消息外都不会发出。请先添加时段。")
         )
     return _consult_calendar(windows, now)
 
@@ -69,16 +69,18 @@ def _consult_calendar(windows: list[SendingWindow], now: datetime) -> SendingSta
         opens_at = _next_opening(windows, now)
     except workdays.CalendarUnknown as unknown:
         reason = _(
-            "尚未确认%(year)s年的节假日安排,不能判断是否工作日,消息暂不发出。请在“设置”中确认。",
+            "尚未确认%(year)s年的节假日安排，不能判断是否工作日，消息暂不发出。请在“设置”中确认。",
             year=unknown.year,
         )
         return SendingState(True, False, reason)
     if opens_at is None:
-        return SendingState(True, False, _("近期没有可用的发送时段,消息暂不发出。请检查时段设置。"))
+        return SendingState(
+            True, False, _("近期没有可用的发送时段，消息暂不发出。请检查时段设置。")
+        )
     if opens_at <= now:
         return SendingState(True, True, "")
     reason = _(
-        "现在不在发送时段内,消息将在 %(moment)s 后发出。",
+        "现在不在发送时段内，消息将在 %(moment)s 后发出。",
         moment=f"{clock.local(opens_at):%m-%d %H:%M}",
     )
     return SendingState(True, False, reason, opens_at)
@@ -101,7 +103,7 @@ def find_policy() -> SendPolicy | None:
 def get_window(window_id: int) -> SendingWindow:
     window = db.session.get(SendingWindow, window_id)
     if window is None:
-        raise NotFound(_("没有这个发送时段,可能已被删除。"))
+        raise NotFound(_("没有这个发送时段，可能已被删除。"))
     return window
 
 
@@ -183,15 +185,15 @@ def explain(message: Message) -> str:
         case MessageStatus.WITHHELD if message.withheld_reason:
             return describe(message.withheld_reason, message.facts)
         case MessageStatus.FAILED if message.failure:
-            return f"{message.failure.label}:{answer}" if answer else str(message.failure.label)
+            return f"{message.failure.label}：{answer}" if answer else str(message.failure.label)
         case MessageStatus.UNKNOWN:
-            return str(_("对方可能已收到,也可能没有。系统不会自动重发,请核实。"))
+            return str(_("对方可能已收到，也可能没有。系统不会自动重发，请核实。"))
         case MessageStatus.EXPIRED:
-            return str(_("过了有效期,没有发出。"))
+            return str(_("过了有效期，没有发出。"))
         case MessageStatus.QUEUED if message.facts.get("verdict"):
             return str(
                 _(
-                    "第 %(count)s 次未成功,%(moment)s 后再试:%(answer)s",
+                    "第 %(count)s 次未成功，%(moment)s 后再试：%(answer)s",
                     count=message.attempts,
                     moment=web.format_moment(message.next_at),
                     answer=answer,

@@ -24,7 +24,7 @@ PLACEHOLDERS: dict[str, LazyString] = {
     "联系人": _("收信联络员姓名"),
     "称谓": _("联络员的职务；没有登记或过长时写“同志”"),
     "板块": _("单位所在板块"),
-    "去年捐款": _("去年到账金额，如“3.2 万元”；仅写给去年捐过的单位时使用"),
+    "上年度捐款": _("上年度到账金额，如“3.2 万元”；仅写给上年度捐过的单位时使用"),
     "截止日期": _("活动结束日，如“12月31日”"),
     "劝募人": _("负责该单位的工作人员；未分配时为发信人"),
     "劝募人电话": _("上述工作人员的电话；短信中不可用"),
@@ -32,7 +32,7 @@ PLACEHOLDERS: dict[str, LazyString] = {
 }
 """Every name that may stand between double brackets, with what is put in its place."""
 
-SMS_BANNED_PLACEHOLDERS = ("去年捐款", "劝募人电话")
+SMS_BANNED_PLACEHOLDERS = ("上年度捐款", "劝募人电话")
 SIGNATURE = "【慈善总会】"
 """What a text message is counted with when the caller does not say how it is signed."""
 LONGEST_SUBJECT = 60
@@ -421,13 +421,13 @@ DEFAULT_TEMPLATES = (
 联系人：((劝募人))""",
     ),
     DefaultTemplate(
-        name="致去年参加的单位",
+        name="致上年度参加的单位",
         channel=Channel.EMAIL,
-        subject="感谢去年支持，((活动名称))进展与联系",
+        subject="感谢上年度支持，((活动名称))进展与联系",
         body="""\
 ((联系人))((称谓))，您好：
 
-去年((单位名称))通过慈善一日捐捐出((去年捐款))，帮助了许多有困难的家庭，谨向贵单位全体同志表示衷心感谢。
+上年度((单位名称))通过慈善一日捐捐出((上年度捐款))，帮助了许多有困难的家庭，谨向贵单位全体同志表示衷心感谢。
 
 今年的((活动名称))将于((截止日期))结束。捐赠完全自愿，是否参加、捐多捐少都由贵单位自行决定。如今年有安排，请回复本邮件，我们会安排专人上门服务；如有不便，也请放心告知。
 

@@ -80,15 +80,15 @@ def resolve_unknown(message: Message, decision: Decision, *, reason: str) -> Non
     if decision is Decision.RESEND:
         _allow_resend(message)
     if not outbox.settle_unknown(message, decision, now):
-        raise Conflict(_("这条消息的状态刚刚变了,请核对最新状态。"))
+        raise Conflict(_("这条消息的状态刚刚变了，请核对最新状态。"))
     audit.record(f"{decision.value}.message", f"message:{message.id}", reason=reason)
 
 
 def _allow_resend(message: Message) -> None:
     if message.not_after < clock.now():
-        raise Refused(_("这条消息已过有效期,不能重发。请选择“已发出”或“不再发送”。"))
+        raise Refused(_("这条消息已过有效期，不能重发。请选择“已发出”或“不再发送”。"))
     if message.wave_id is not None and not waves.reopen_wave(message.wave_id):
-        raise Refused(_("所在批次已取消,不能重发。请选择“已发出”或“不再发送”。"))
+        raise Refused(_("所在批次已取消，不能重发。请选择“已发出”或“不再发送”。"))
 
 
 def _policy() -> SendPolicy:

@@ -148,14 +148,14 @@ def _find_fault(wave_id: int, happened: Collection[Verdict]) -> str:
     unknown, failed = tally[MessageStatus.UNKNOWN], tally[MessageStatus.FAILED]
     tried = sum(tally[status] for status in _WITH_OUTCOME)
     if Verdict.MISCONFIGURED in happened and _is_misconfigured(wave_id):
-        return str(_("连续 3 次因配置问题未能发出,请检查发信账号、发件地址和服务器证书。"))
+        return str(_("连续 3 次因配置问题未能发出，请检查发信账号、发件地址和服务器证书。"))
     if Verdict.UNKNOWN in happened and unknown >= MOST_UNKNOWN:
-        return str(_("已有 %(count)s 条结果不明,请先核对。", count=unknown))
+        return str(_("已有 %(count)s 条结果不明，请先核对。", count=unknown))
     is_failing = tried >= HARD_FAILURES_FROM and failed >= HARD_FAILURE_SHARE * tried
     if Verdict.REJECTED in happened and is_failing:
         return str(
             _(
-                "%(tried)s 条中有 %(failed)s 条被拒收,请检查地址和内容。",
+                "%(tried)s 条中有 %(failed)s 条被拒收，请检查地址和内容。",
                 tried=tried,
                 failed=failed,
             )

@@ -89,7 +89,7 @@ class BulkForm(Form):
 
     def validate_action(self, field: StringField) -> None:
         if self.kind.data == BulkKind.PLAN and not field.data:
-            raise ValidationError(_("请填写下一步做什么,例如“电话确认联络员”。"))
+            raise ValidationError(_("请填写下一步做什么，例如“电话确认联络员”。"))
 
     def validate_on(self, field: DayField) -> None:
         if self.kind.data == BulkKind.PLAN and field.data is None:

@@ -27,8 +27,8 @@ MOST_FOUND = 20
 
 class DecisionKind(Term):
     APPROVE_WAVE = "approve_wave", _("提醒批次等待审批")
-    RELEASE_WAVE = "release_wave", _("提醒批次已停下,等待处理")
-    UNKNOWN_MESSAGE = "unknown_message", _("消息发送结果不明,需要核实")
+    RELEASE_WAVE = "release_wave", _("提醒批次已停下，等待处理")
+    UNKNOWN_MESSAGE = "unknown_message", _("消息发送结果不明，需要核实")
     CONFIRM_VISIT = "confirm_visit", _("建议的走访等待确认")
     OVERDUE_ACTION = "overdue_action", _("会议事项已超期")
     CALENDAR = "calendar", _("明年的节假日安排尚未确认")

@@ -105,7 +105,7 @@ def _visits(solicitation: Solicitation) -> Iterator[Entry]:
         yield Entry(
             at=visit.logged_at or clock.at(visit.planned_on, visit.planned_time or NOON),
             icon="walk",
-            title=_("走访:%(outcome)s", outcome=visit.outcome.label)
+            title=_("走访：%(outcome)s", outcome=visit.outcome.label)
             if visit.outcome
             else _("走访"),
             detail=visit.note or visit.reason,

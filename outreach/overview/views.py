@@ -221,7 +221,7 @@ def _chosen_solicitations() -> list[Solicitation]:
             raise Refused(_("所选单位无法识别。请返回劝募台重新勾选。"))
         versions[int(number)] = int(version)
     if not versions:
-        raise Refused(_("还没有勾选单位。请返回劝募台,先勾选要处理的单位。"))
+        raise Refused(_("还没有勾选单位。请返回劝募台，先勾选要处理的单位。"))
     rows = db.session.scalars(
         sa.select(Solicitation)
         .filter_by(campaign_id=g.campaign.id)

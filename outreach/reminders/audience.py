@@ -71,10 +71,10 @@ class AudienceFilter(BaseModel):
             solicitor = db.session.get_one(User, self.solicitor_id)
             parts.append(str(_("劝募人%(name)s", name=solicitor.name)))
         if self.gave_last_year:
-            parts.append(str(_("去年捐过")))
+            parts.append(str(_("上年度捐过")))
         if self.min_previous_fen:
             amount = money.format_yuan(self.min_previous_fen)
-            parts.append(str(_("去年捐款不少于 %(amount)s 元", amount=amount)))
+            parts.append(str(_("上年度捐款不少于 %(amount)s 元", amount=amount)))
         if self.min_days_silent:
             parts.append(str(_("%(days)s 天以上没有联系", days=self.min_days_silent)))
         return " · ".join(parts)

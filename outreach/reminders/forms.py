@@ -52,11 +52,11 @@ class AudienceForm(Form):
     solicitor_id = SelectField(
         _("劝募人"), coerce=lambda value: int(value) if value else None, default=None
     )
-    min_previous = YuanField(_("去年捐款不少于（元）"), [Optional()])
+    min_previous = YuanField(_("上年度捐款不少于（元）"), [Optional()])
     min_days_silent = IntegerField(
         _("多少天没有联系"), [Optional(), NumberRange(0, 366, _("请填写 0 到 366 之间的天数。"))]
     )
-    gave_last_year = BooleanField(_("只发给去年捐过、今年还没有捐的单位"))
+    gave_last_year = BooleanField(_("只发给上年度捐过、今年还没有捐的单位"))
 
     def offer(
         self, versions: list[TemplateVersion], sectors: list[Sector], solicitors: list[User]

@@ -123,7 +123,7 @@ class _Writer:
             "板块": "、".join(
                 dict.fromkeys(standing.solicitation.sector.name for standing in standings)
             ),
-            "去年捐款": describe_amount(sum(standing.previous_fen for standing in standings)),
+            "上年度捐款": describe_amount(sum(standing.previous_fen for standing in standings)),
             "截止日期": describe_day(self.campaign.ends_on),
             "劝募人": solicitor.name,
             "劝募人电话": solicitor.mobile.removeprefix("+86"),

@@ -27,11 +27,11 @@ class UserForm(Form):
 
     def validate_email(self, field: Any) -> None:
         if field.data and not normalise_address(Channel.EMAIL, field.data):
-            raise ValidationError(_("邮箱格式不正确,例如 name@example.com。"))
+            raise ValidationError(_("邮箱格式不正确，例如 name@example.com。"))
 
     def validate_sector_ids(self, field: Any) -> None:
         if self.role.data is Role.LIAISON and not field.data:
-            raise ValidationError(_("请至少选择一个板块,否则板块联络员看不到任何单位。"))
+            raise ValidationError(_("请至少选择一个板块，否则板块联络员看不到任何单位。"))
 
     def profile(self) -> Profile:
         return Profile(

@@ -45,7 +45,7 @@ def confirm_year(year: int, by: User) -> None:
         )
     )
     if missing := [day.isoformat() for day in always_off if day not in entered]:
-        raise Refused(_("节假日还不完整,缺少:%(days)s。", days="、".join(missing)))
+        raise Refused(_("节假日还不完整，缺少：%(days)s。", days="、".join(missing)))
     db.session.add(CalendarYear(year=year, confirmed_at=clock.now(), confirmed_by_id=by.id))
     audit.record("confirm.calendar", f"calendar_year:{year}")
 

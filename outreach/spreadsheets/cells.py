@@ -102,8 +102,9 @@ def parse_day(value: Value, first: date, last: date) -> date | None:
     text = folded(text_of(value))
     if text in NOTHING:
         return None
-    full = FULL_DATE.fullmatch(text) or COMPACT_DATE.fullmatch(text)
-    if full:
+    if text.isdecimal():  # in a .csv every number is text
+        return _day_of_number(Decimal(text))
+    if full := FULL_DATE.fullmatch(text):
         day = _make_day(*map(int, full.groups()))
         if day:
             return day

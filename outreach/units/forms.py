@@ -31,7 +31,7 @@ class ContactForm(Form):
 
     def validate_email(self, field: Any) -> None:
         if field.data and not normalise_address(Channel.EMAIL, field.data):
-            raise ValidationError(_("邮箱格式不正确,例如 name@example.com。"))
+            raise ValidationError(_("邮箱格式不正确，例如 name@example.com。"))
 
     def details(self, contact: Contact | None = None) -> Details:
         """What was typed, over what `contact` has."""

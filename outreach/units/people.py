@@ -17,7 +17,7 @@ TITLE = re.compile(
     r"主任|科长|局长|处长|部长|书记|主席|经理|会计|出纳|干事|秘书|校长|院长|主管|专员|同志$"
 )
 IN_BRACKETS = re.compile(r"\((.*?)\)")
-ONE_EACH = _("请每行只写一位联系人,或用顿号隔开姓名,并按同样顺序、同样个数写电话。")
+ONE_EACH = _("请每行只写一位联系人，或用顿号隔开姓名，并按同样顺序、同样个数写电话。")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _spread(values: list[str], count: int) -> list[str]:
     if len(values) != count:
         raise BadValue(
             _(
-                "%(count)s 位联系人对应 %(values)s 个号码或邮箱,分不清是谁的",
+                "%(count)s 位联系人对应 %(values)s 个号码或邮箱，分不清是谁的",
                 count=count,
                 values=len(values),
             ),

@@ -38,14 +38,16 @@ def print_plan(plan: Plan, *, is_dry_run: bool) -> None:
 
 def summarise(plan: Plan, *, is_dry_run: bool) -> LazyString:
     if plan.previous is not None:
-        return _("这个文件已经导入过,没有变化。")
+        return _("这个文件已经导入过，没有变化。")
     if plan.is_refused:
-        return _("%(refused)s 行有问题,什么都没有导入。请改正后重新导入。", **plan.counts)
+        return _("%(refused)s 行有问题，什么都没有导入。请改正后重新导入。", **plan.counts)
     if plan.is_empty:
-        return _("没有变化:%(unchanged)s 行都与系统一致。", **plan.counts)
+        return _("没有变化：%(unchanged)s 行都与系统一致。", **plan.counts)
     if is_dry_run:
-        return _("预览:新增 %(new)s,修改 %(changed)s,不变 %(unchanged)s。没有写入。", **plan.counts)
-    return _("已导入:新增 %(new)s,修改 %(changed)s,不变 %(unchanged)s。", **plan.counts)
+        return _(
+            "预览：新增 %(new)s，修改 %(changed)s，不变 %(unchanged)s。没有写入。", **plan.counts
+        )
+    return _("已导入：新增 %(new)s，修改 %(changed)s，不变 %(unchanged)s。", **plan.counts)
 
 
 def _told(problems: Sequence[Problem]) -> list[tuple[str, ...]]:

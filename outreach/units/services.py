@@ -30,7 +30,7 @@ def normalise_phone(text: str) -> str:
     if number is None or number.extension or not phonenumbers.is_valid_number(number):
         raise Refused(
             _(
-                "“%(text)s”不是有效的电话号码。手机请填 11 位,固定电话请带区号,如 0734-8866123。",
+                "“%(text)s”不是有效的电话号码。手机请填 11 位，固定电话请带区号，如 0734-8866123。",
                 text=text,
             )
         )
@@ -64,7 +64,7 @@ def normalise_credit_code(text: str) -> str | None:
     except (ValidationError, ValueError):
         pass
     raise Refused(
-        _("“%(code)s”不是有效的统一社会信用代码。应为 18 位,请与证书核对。", code=text.strip())
+        _("“%(code)s”不是有效的统一社会信用代码。应为 18 位，请与证书核对。", code=text.strip())
     )
 
 

@@ -19,7 +19,7 @@ from outreach.visits.models import VisitOutcome
 
 class LogVisitForm(Form):
     outcome = TermField(_("走访结果"), VisitOutcome)
-    pledge_fen = YuanField(_("认捐金额(元)"), [Optional(), positive])
+    pledge_fen = YuanField(_("认捐金额（元）"), [Optional(), positive])
     pledge_due_on = DayField(_("约定到账日期"))
     next_on = DayField(_("下次联系日期"))
     decline_reason = TermField(_("婉拒原因"), DeclineReason, blank=_("请选择"))

@@ -341,7 +341,7 @@ def _withdraw_settled(campaign: Campaign, outstanding: dict[int, Standing]) -> N
     for visit in proposed:
         if visit.solicitation_id not in outstanding:
             visit.status = VisitStatus.DROPPED
-            visit.note = str(_("单位已到账,或不再劝募"))
+            visit.note = str(_("单位已到账，或不再劝募"))
 
 
 def _enabled(user: User | None) -> User | None:

@@ -39,7 +39,7 @@ def select_visits(campaign: Campaign, viewer: User | None = None) -> sa.Select[V
 def get_visit(campaign: Campaign, visit_id: int, viewer: User) -> Visit:
     visit = db.session.scalar(select_visits(campaign, viewer).where(Visit.id == visit_id))
     if visit is None:
-        raise NotFound(_("没有这次走访,或不在您负责的范围内。"))
+        raise NotFound(_("没有这次走访，或不在您负责的范围内。"))
     return visit
 
 

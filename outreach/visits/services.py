@@ -69,7 +69,7 @@ def confirm_visit(visit: Visit, *, by: User) -> None:
     if visit.status is VisitStatus.PLANNED:
         return
     if visit.planned_on < clock.today():
-        raise Refused(_("建议的日期已过,请改期。"))
+        raise Refused(_("建议的日期已过，请改期。"))
     if visit.visitor_id is None:
         _check_place(visit.solicitation.campaign, by, visit.planned_on)
         visit.visitor_id = by.id
@@ -337,25 +337,27 @@ def _refuse_closed(visit: Visit) -> None:
     if visit.status is VisitStatus.LOGGED:
         raise Conflict(
             _(
-                "%(name)s已登记了这次走访(%(outcome)s)。",
+                "%(name)s已登记了这次走访（%(outcome)s）。",
                 name=visit.visitor.name if visit.visitor else _("他人"),
                 outcome=visit.outcome.label if visit.outcome else "",
             )
         )
     if visit.status is VisitStatus.DROPPED:
-        raise Conflict(_("这次走访已取消。如仍要走访,请重新安排。"))
+        raise Conflict(_("这次走访已取消。如仍要走访，请重新安排。"))
 
 
 def _check_place(campaign: Campaign, visitor: User, day: date) -> None:
     """Holds the visitor's plan and looks whether a visit on this day is possible."""
     if campaign.status is not CampaignStatus.RUNNING:
-        raise Refused(_("活动未在进行,不能安排走访。"))
+        raise Refused(_("活动未在进行，不能安排走访。"))
     if not (visitor.is_enabled and visitor.role in OFFICE):
         raise Refused(_("%(name)s不能担任走访人。请选择在用的工作人员账号。", name=visitor.name))
     if day < clock.today():
         raise Refused(_("走访日期不能早于今天。"))
     if day > campaign.ends_on:
-        raise Refused(_("活动于 %(day)s 结束,请选择之前的日期。", day=format_day(campaign.ends_on)))
+        raise Refused(
+            _("活动于 %(day)s 结束，请选择之前的日期。", day=format_day(campaign.ends_on))
+        )
     if not planning.DayPlan(campaign, [visitor.id]).has_room(visitor.id, day):
         raise Refused(
             _(

@@ -202,7 +202,7 @@ def _say_what_follows(form: LogVisitForm) -> None:
         flash(_("走访已登记。"), "success")
         return
     day = format_day(follow_up.planned_on)
-    flash(_("走访已登记。系统建议 %(day)s 再次走访,待确认。", day=day), "success")
+    flash(_("走访已登记。系统建议 %(day)s 再次走访，待确认。", day=day), "success")
 
 
 def _show_conflict(
