@@ -15,7 +15,7 @@ from outreach.gifts.importing import apply_gifts, plan_gifts
 from outreach.gifts.models import Gift, GiftBasis, GiftChannel, GiftKind
 from outreach.units.models import ImportBatch, Unit, UnitAlias
 from tests import factories
-from tests.office import make_csv, make_xlsx
+from tests.office import make_csv, make_xlsx, plain
 
 HEADER = ["单位名称", "到账金额(元)", "到账日期", "流水号", "性质"]
 OFFICE_FILE = [
@@ -56,11 +56,11 @@ def rows(*lines, header=HEADER):
 
 
 def told(plan):
-    return [(problem.row, problem.column, str(problem.message)) for problem in plan.problems]
+    return [(problem.row, problem.column, plain(problem.message)) for problem in plan.problems]
 
 
 def warned(plan):
-    return [str(warning.message) for warning in plan.warnings]
+    return [plain(warning.message) for warning in plan.warnings]
 
 
 def ledger():

@@ -69,7 +69,7 @@ def plan_register(campaign: Campaign, file: SourceFile) -> RegisterPlan:
         check_head_counts(table, parsed, plan)
         entries += parsed
     _Planner(campaign, plan, entries).run()
-    plan.new_sectors = plan.new_sectors if not plan.is_refused else {}
+    plan.sort()
     return plan
 
 

@@ -94,6 +94,7 @@ def plan_gifts(campaign: Campaign, file: SourceFile) -> GiftPlan:
     targets = _Targets(campaign, lines)
     found = [(line, target) for line in lines if (target := targets.find(line, plan))]
     _compare(plan, found, _load_ledger(campaign))
+    plan.sort()
     plan.file_fen = sum(line.amount_fen for line in lines)
     plan.new_fen = sum(line.amount_fen for line, _target, _entry in plan.lines)
     return plan

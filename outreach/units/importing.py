@@ -105,6 +105,12 @@ class Plan:
             "changed": [change.as_dict() for change in self.changed],
         }
 
+    def sort(self) -> None:
+        """Problems and warnings in the order in which the file has their rows."""
+        sheets = {table.sheet: number for number, table in enumerate(self.tables)}
+        for problems in (self.problems, self.warnings):
+            problems.sort(key=lambda told: (sheets.get(told.sheet, -1), told.row or 0))
+
     def take_reading(self, reading: Reading) -> None:
         self.tables = reading.tables
         self.problems += reading.problems
