@@ -23,17 +23,15 @@ def main() -> None:
     alive = app.extensions["outreach.settings"].data_dir / ALIVE
     alive.touch()
     scheduler.add_job(alive.touch, "interval", seconds=30)
-    signal.signal(signal.SIGTERM, _stop)
-    log.info("clock started")
-    try:
-        scheduler.start()
-    except (KeyboardInterrupt, SystemExit):
+
+    def stop(_number: int, _frame: object) -> None:
         scheduler.shutdown(wait=False)
-        log.info("clock stopped")
 
-
-def _stop(_number: int, _frame: object) -> None:
-    raise SystemExit
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    log.info("clock started")
+    scheduler.start()
+    log.info("clock stopped")
 
 
 if __name__ == "__main__":
