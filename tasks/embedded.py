@@ -121,9 +121,9 @@ def _greet(address: str) -> None:
     )
     db.session.remove()  # an open transaction would keep every writer out
     if present:
-        click.echo(f"演示账号（密码均为 {PASSWORD}）:")
+        click.echo(f"演示账号（密码均为 {PASSWORD}）：")
         for username, role, name in ACCOUNTS:
             if username in present:
-                click.echo(f"  {username:<12}{name}({role.label})")
+                click.echo(f"  {username:<12}{name}（{role.label}）")
         click.echo()
     click.echo("按 Ctrl-C 停止。")

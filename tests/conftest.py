@@ -11,6 +11,8 @@ import pytest
 import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2 import FileSystemBytecodeCache
+from sqlalchemy import event
 
 import config
 from app import create_app
@@ -96,6 +98,10 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path, worker: str) ->
     server.drop(name)
 
 
+# Templates are compiled once for the whole run and not for each test.
+TEMPLATES = FileSystemBytecodeCache(tempfile.mkdtemp(prefix="outreach-templates-"))
+
+
 class Client(FlaskClient):
     """Gives each request a context of its own, as in life: its own user, campaign and session.
 
@@ -116,12 +122,20 @@ def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
     app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
     app.config["PASSWORD_COST"] = {"time_cost": 1, "memory_cost": 8, "parallelism": 1}
     app.test_client_class = Client
+    app.jinja_env.bytecode_cache = TEMPLATES
     app.extensions["woken"] = []
     app.extensions["outreach.wake"] = app.extensions["woken"].append
     with app.app_context():
+        if db.engine.dialect.name == "sqlite":
+            event.listen(db.engine, "connect", _hurry)
         yield app
         db.session.remove()
         db.engine.dispose()
+
+
+def _hurry(connection: sqlite3.Connection, _record: object) -> None:
+    """A test need not survive a power cut; processes of their own keep the real setting."""
+    connection.execute("PRAGMA synchronous=OFF")
 
 
 @pytest.fixture

@@ -205,7 +205,9 @@ def test_a_message_about_several_units_is_withheld_for_one_of_them(app: Flask, a
     candidate = case.candidate(solicitation_ids=(case.solicitation.id, other.id))
     assert ask(candidate) == {1: R.ALREADY_GIVEN}
     withheld = app.extensions["outreach.gate"].ask([candidate], clock.now())[1]
-    assert gate.describe(withheld.reason, withheld.facts) == ("衡阳市教育局：已到账 3.00 万元，10-20")
+    assert gate.describe(withheld.reason, withheld.facts) == (
+        "衡阳市教育局：已到账 3.00 万元，10-20"
+    )
 
 
 @pytest.mark.parametrize(

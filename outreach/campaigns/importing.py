@@ -90,7 +90,7 @@ def apply_register(
         record_batch(plan, by, sectors=len(plan.new_sectors))
         db.session.flush()
     except (StaleDataError, IntegrityError) as error:
-        raise Conflict(_("数据刚被他人修改,没有导入。请重新预览后再导入。")) from error
+        raise Conflict(_("数据刚被他人修改，没有导入。请重新预览后再导入。")) from error
     return plan
 
 
@@ -175,14 +175,14 @@ class _Planner:
                         name=entry.name,
                         units="、".join(unit.name for unit in others),
                     ),
-                    _("请改用单位全称,或填写统一社会信用代码。"),
+                    _("请改用单位全称，或填写统一社会信用代码。"),
                 )
                 return None
             by_name = others[0] if len(others) == 1 else None
         if by_code and by_name and by_code is not by_name:
             entry.cells.refuse(
                 "credit_code",
-                _("信用代码属于“%(unit)s”,名称却是另一个单位", unit=by_code.name),
+                _("信用代码属于“%(unit)s”，名称却是另一个单位", unit=by_code.name),
                 _("请核对这一行的名称和统一社会信用代码。"),
             )
         return by_code or by_name
@@ -199,7 +199,7 @@ class _Planner:
         entry.cells.refuse(
             "name",
             _("与工作表“%(sheet)s”第 %(row)s 行是同一个单位", sheet=first.sheet, row=first.row),
-            _("请合并为一行;几位联系人可写在同一格,用顿号隔开。"),
+            _("请合并为一行；几位联系人可写在同一格，用顿号隔开。"),
         )
         return True
 
@@ -218,7 +218,7 @@ class _Planner:
                     entry.cells.problem(
                         name,
                         _("信用代码将由 %(old)s 改为 %(new)s", old=old, new=new),
-                        _("请与证书核对,确认是同一个单位。"),
+                        _("请与证书核对，确认是同一个单位。"),
                     )
                 )
         known = {alias.name_key for alias in unit.aliases} if unit else set()
@@ -292,7 +292,7 @@ class _Planner:
                 entry.cells.problem(
                     "sector",
                     _("将由“%(old)s”移到“%(new)s”", old=old.name, new=entry.sector),
-                    _("只影响本次活动;已登记的到账仍记在原板块。"),
+                    _("只影响本次活动；已登记的到账仍记在原板块。"),
                 )
             )
         work.solicitor = self._find_solicitor(entry)
@@ -312,10 +312,10 @@ class _Planner:
         self.plan.warnings.append(
             entry.cells.problem(
                 "sector",
-                _("本次活动还没有板块“%(name)s”,将新建", name=entry.sector),
-                _("如其实是“%(other)s”,请在文件中改名后重新上传。", other=alike[0])
+                _("本次活动还没有板块“%(name)s”，将新建", name=entry.sector),
+                _("如其实是“%(other)s”，请在文件中改名后重新上传。", other=alike[0])
                 if alike
-                else _("如是笔误,请在文件中改正后重新上传。"),
+                else _("如是笔误，请在文件中改正后重新上传。"),
             )
         )
 
@@ -336,7 +336,7 @@ class _Planner:
                 "solicitor",
                 _("没有名为“%(name)s”的工作人员", name=entry.solicitor),
                 _(
-                    "请管理员先添加这位用户,或改为:%(names)s。",
+                    "请管理员先添加这位用户，或改为：%(names)s。",
                     names="、".join(list(self.users)[:8]),
                 ),
             )

@@ -153,15 +153,15 @@ def parse_row(table: Table, row: Row, plan: Plan, sector_keys: Collection[str]) 
         plan.warnings.append(
             cells_.problem(
                 "note",
-                _("备注里写有金额“%(amount)s”,没有导入", amount=amount),
-                _("如是到账捐款,请放进到账明细另行导入。"),
+                _("备注里写有金额“%(amount)s”，没有导入", amount=amount),
+                _("如是到账捐款，请放进到账明细另行导入。"),
             )
         )
     if not entry.name:
         cells_.refuse(
             "name",
             _("没有单位名称"),
-            _("请补上名称;如名称是合并单元格,请取消合并,每行写一个单位。"),
+            _("请补上名称；如名称是合并单元格，请取消合并，每行写一个单位。"),
         )
     return entry
 
@@ -178,7 +178,7 @@ def _parse_kind(value: reading.Value) -> UnitKind | None:
     if text not in KIND_BY_WORD:
         known = "、".join(str(kind.label) for kind in UnitKind)
         raise BadValue(
-            _("不认识的单位性质“%(text)s”", text=text), _("可填:%(known)s。", known=known)
+            _("不认识的单位性质“%(text)s”", text=text), _("可填：%(known)s。", known=known)
         )
     return KIND_BY_WORD[text]
 
@@ -197,7 +197,7 @@ def _parse_people(row: Cells, role: ContactRole, plan: Plan) -> list[Person]:
         plan.warnings.append(
             row.problem(
                 phone_field if phones else "email",
-                _("有电话或邮箱,但没有姓名,没有导入"),
+                _("有电话或邮箱，但没有姓名，没有导入"),
                 _("请补上联系人姓名。"),
             )
         )
@@ -208,8 +208,8 @@ def _parse_people(row: Cells, role: ContactRole, plan: Plan) -> list[Person]:
             plan.warnings.append(
                 row.problem(
                     phone_field,
-                    _("%(name)s的号码是固定电话,不能收短信", name=person.name),
-                    _("如有手机号码,请补上。"),
+                    _("%(name)s的号码是固定电话，不能收短信", name=person.name),
+                    _("如有手机号码，请补上。"),
                 )
             )
     return people
@@ -228,12 +228,12 @@ def check_head_counts(table: Table, entries: list[Entry], plan: Plan) -> None:
                     total.number,
                     table.title("head_count"),
                     _(
-                        "“%(label)s”写的是 %(written)s 人,各行相加是 %(counted)s 人",
+                        "“%(label)s”写的是 %(written)s 人，各行相加是 %(counted)s 人",
                         label=total.label,
                         written=written,
                         counted=counted,
                     ),
-                    _("请核对各行人数,或改正这一行的合计。"),
+                    _("请核对各行人数，或改正这一行的合计。"),
                 )
             )
     except BadValue:

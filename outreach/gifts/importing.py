@@ -117,13 +117,13 @@ def apply_gifts(
     try:
         _write(campaign, plan, batch, by)
     except IntegrityError as error:
-        raise Conflict(_("数据刚被他人修改,没有导入。请重新预览后再导入。")) from error
+        raise Conflict(_("数据刚被他人修改，没有导入。请重新预览后再导入。")) from error
     plan.ledger_after_fen = _sum_ledger(Gift.campaign_id == campaign.id)
     gained = plan.ledger_after_fen - plan.ledger_before_fen
     if not gained == plan.new_fen == _sum_ledger(Gift.import_batch_id == batch.id):
         raise Conflict(
             _(
-                "文件合计 %(file)s 元,账上增加 %(gained)s 元,两者不符,没有导入。请重新预览。",
+                "文件合计 %(file)s 元，账上增加 %(gained)s 元，两者不符，没有导入。请重新预览。",
                 file=money.format_yuan(plan.new_fen),
                 gained=money.format_yuan(gained),
             )
@@ -160,7 +160,7 @@ class _Targets:
             line.cells.refuse(
                 "name",
                 _("单位捐款没有写单位名称"),
-                _("请补上单位名称;暂时分不清的,单位名称一栏写“未分配”。"),
+                _("请补上单位名称；暂时分不清的，单位名称一栏写“未分配”。"),
             )
         elif sector:
             return Target(sector.name, sector_id=sector.id)
@@ -169,8 +169,8 @@ class _Targets:
         else:
             line.cells.refuse(
                 "name",
-                _("既没有单位名称,也没有板块"),
-                _("请补上其中一项;暂时分不清的,单位名称一栏写“未分配”。"),
+                _("既没有单位名称，也没有板块"),
+                _("请补上其中一项；暂时分不清的，单位名称一栏写“未分配”。"),
             )
         return None
 
@@ -206,7 +206,7 @@ class _Targets:
             line.cells.refuse(
                 "name",
                 _("“%(name)s”可能是几个单位", name=line.name),
-                _("请改用全称:%(names)s。", names="、".join(sorted(t.name for t in by_name))),
+                _("请改用全称：%(names)s。", names="、".join(sorted(t.name for t in by_name))),
             )
             return None
         target = by_code or next(iter(by_name), None)
@@ -215,7 +215,7 @@ class _Targets:
         elif by_code and by_name and by_code not in by_name:
             line.cells.refuse(
                 "credit_code",
-                _("信用代码属于“%(unit)s”,名称却是另一个单位", unit=by_code.name),
+                _("信用代码属于“%(unit)s”，名称却是另一个单位", unit=by_code.name),
                 _("请核对这一行的名称和统一社会信用代码。"),
             )
             return None
@@ -230,7 +230,7 @@ class _Targets:
                 line.cells.problem(
                     "sector",
                     _(
-                        "文件写的板块是“%(written)s”,“%(unit)s”在本次活动中属于“%(own)s”",
+                        "文件写的板块是“%(written)s”，“%(unit)s”在本次活动中属于“%(own)s”",
                         written=line.sector,
                         unit=target.name,
                         own=self.sectors[own].name,
@@ -245,7 +245,7 @@ class _Targets:
         line.cells.refuse(
             "sector",
             _("本次活动没有板块“%(name)s”", name=line.sector),
-            _("可选:%(names)s。", names="、".join(alike)),
+            _("可选：%(names)s。", names="、".join(alike)),
         )
 
     def _refuse_unit(self, line: Line) -> None:
@@ -254,9 +254,9 @@ class _Targets:
         line.cells.refuse(
             "name" if line.name else "credit_code",
             _("本次活动没有单位“%(name)s”", name=line.name or line.credit_code),
-            _("是不是:%(names)s?如是新单位,请先导入名册。", names="、".join(alike))
+            _("是不是：%(names)s？如是新单位，请先导入名册。", names="、".join(alike))
             if alike
-            else _("请先在名册中导入这个单位;个人捐款请在名称一栏写“个人”并填写板块。"),
+            else _("请先在名册中导入这个单位；个人捐款请在名称一栏写“个人”并填写板块。"),
         )
 
     def _nearest(self, name: str) -> list[str]:
@@ -394,11 +394,11 @@ class _Keys:
 
 def _warn_of_known(plan: GiftPlan, line: Line, known: Entry) -> None:
     if known.is_reversed:
-        message = _("这一笔已经冲正,不再导入")
-        remedy = _("如确已重新到账,请在系统里登记一笔。")
+        message = _("这一笔已经冲正，不再导入")
+        remedy = _("如确已重新到账，请在系统里登记一笔。")
     elif known.line_key is None or known.reference != line.reference:
-        message = _("系统里已有同日、同额的一笔,视为同一笔,没有重复导入")
-        remedy = _("如确是另一笔,请在系统里登记。")
+        message = _("系统里已有同日、同额的一笔，视为同一笔，没有重复导入")
+        remedy = _("如确是另一笔，请在系统里登记。")
     else:
         return
     plan.warnings.append(line.cells.problem("amount", message, remedy))
@@ -407,8 +407,11 @@ def _warn_of_known(plan: GiftPlan, line: Line, known: Entry) -> None:
 def _refuse_contradiction(line: Line) -> None:
     line.cells.refuse(
         "reference",
-        _("流水号 %(reference)s 已经入账,但单位、金额或日期与文件不一致", reference=line.reference),
-        _("请核对文件;如账上记错,请先在系统里冲正那一笔。"),
+        _(
+            "流水号 %(reference)s 已经入账，但单位、金额或日期与文件不一致",
+            reference=line.reference,
+        ),
+        _("请核对文件；如账上记错，请先在系统里冲正那一笔。"),
     )
 
 

@@ -73,7 +73,7 @@ CHANNELS = {
 }
 CONSENTS = {True: "是 同意 可以 可 √ ✓", False: "否 不同意 不可以 不可 ×"}
 
-SAMPLE_HEADER = "板块 单位名称 到账金额(元) 到账日期 流水号 性质 捐款人数 捐款方式 备注".split()
+SAMPLE_HEADER = "板块 单位名称 到账金额（元） 到账日期 流水号 性质 捐款人数 捐款方式 备注".split()
 SAMPLE_ROWS = [
     ["公安系统", "衡阳市示例局", 35000, "2026-09-12", "SL20260912001", "单位", "", "转账", ""],
     ["个人板块", "个人", 500, "2026-09-13", "SL20260913001", "个人", 1, "网络平台", ""],
@@ -117,8 +117,8 @@ def parse_table(table: Table, campaign: Campaign, plan: Plan) -> list[Line]:
     unit = table.places["amount"].unit
     if not unit:
         unit = "元"
-        message = _("没有写明金额的单位,按“元”计")
-        remedy = _("请在列名里写明,如“金额(万元)”,并核对预览中的合计。")
+        message = _("没有写明金额的单位，按“元”计")
+        remedy = _("请在列名里写明，如“金额（万元）”，并核对预览中的合计。")
         plan.warnings.append(Problem(table.sheet, None, table.title("amount"), message, remedy))
     parse_amount = partial(cells.parse_amount, unit=unit)
     count = len(plan.problems)
@@ -174,7 +174,7 @@ def _parse_line(
 def _parse_received_on(value: Value, campaign: Campaign, today: date) -> date:
     day = cells.parse_day(value, campaign.starts_on, campaign.ends_on + BOOKED_LATE)
     if day is None:
-        raise BadValue(_("没有到账日期"), _("请填写到账日期,如 2023-09-12。"))
+        raise BadValue(_("没有到账日期"), _("请填写到账日期，如 2023-09-12。"))
     if day > today:
         raise BadValue(
             _("到账日期 %(day)s 在今天之后", day=day.isoformat()), _("请核对年份和月日。")
@@ -202,7 +202,7 @@ def _take_word(row_cells: Cells, name: str, words: Mapping[T, str]) -> T | None:
         found = _find_word(text, words)
         if found is None:
             known = "、".join(text.split()[0] for text in words.values())
-            raise BadValue(_("看不懂“%(text)s”", text=text), _("可填:%(known)s。", known=known))
+            raise BadValue(_("看不懂“%(text)s”", text=text), _("可填：%(known)s。", known=known))
         return found
 
     return row_cells.take(name, parse)
@@ -222,14 +222,14 @@ def _warn(row_cells: Cells, amount: int, line: Line | None, campaign: Campaign, 
     if hidden and not _is_same_amount(hidden, amount):
         warn(
             "note",
-            _("备注里写有金额“%(amount)s”,没有计入", amount=hidden),
-            _("如是另一笔到账,请单独写成一行。"),
+            _("备注里写有金额“%(amount)s”，没有计入", amount=hidden),
+            _("如是另一笔到账，请单独写成一行。"),
         )
     if not campaign.starts_on <= line.received_on <= campaign.ends_on:
         warn(
             "received_on",
             _("到账日期 %(day)s 不在活动期间", day=line.received_on.isoformat()),
-            _("如日期无误,可不理会。"),
+            _("如日期无误，可不理会。"),
         )
 
 
@@ -246,8 +246,8 @@ def _left_out(table: Table, numbers: list[int]) -> Problem:
         table.sheet,
         numbers[0],
         table.title("amount"),
-        _("%(count)s 行没有金额,没有导入(第 %(rows)s 行)", count=len(numbers), rows=shown),
-        _("如已到账,请补上金额。"),
+        _("%(count)s 行没有金额，没有导入（第 %(rows)s 行）", count=len(numbers), rows=shown),
+        _("如已到账，请补上金额。"),
     )
 
 
@@ -258,12 +258,12 @@ def _check_totals(
     try:
         for total, written, counted in tables.check_totals(table, "amount", amounts, parse_amount):
             message = _(
-                "“%(label)s”写的是 %(written)s 元,各行相加是 %(counted)s 元",
+                "“%(label)s”写的是 %(written)s 元，各行相加是 %(counted)s 元",
                 label=total.label,
                 written=money.format_yuan(written),
                 counted=money.format_yuan(counted),
             )
-            remedy = _("请核对各行金额,或改正这一行的合计。")
+            remedy = _("请核对各行金额，或改正这一行的合计。")
             plan.problems.append(
                 Problem(table.sheet, total.number, table.title("amount"), message, remedy)
             )

@@ -35,7 +35,7 @@ def take(sha256: str) -> SourceFile:
             file = SourceFile(path.name, path.read_bytes())
             if file.sha256 == sha256:
                 return file
-    raise NotFound(_("没有找到上传的文件,可能已经导入或过期。请重新上传。"))
+    raise NotFound(_("没有找到上传的文件，可能已经导入或过期。请重新上传。"))
 
 
 def remove(sha256: str) -> None:

@@ -89,7 +89,7 @@ class Plan:
     def check_previewed(self, fingerprint: str) -> None:
         """Conflict when what was previewed under this fingerprint is not what would be done."""
         if fingerprint and fingerprint != self.fingerprint:
-            raise Conflict(_("预览之后数据有变化,没有导入。请核对下面的新预览后再确认。"))
+            raise Conflict(_("预览之后数据有变化，没有导入。请核对下面的新预览后再确认。"))
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -163,7 +163,7 @@ def _missing_column(table: Table, layout: Layout, names: tuple[str, ...]) -> Pro
         columns[0].label,
         _("缺少“%(column)s”这一列", column="/".join(column.label for column in columns)),
         _(
-            "请补上这一列,列名可写作:%(titles)s。如这个工作表不是明细,请删除或隐藏它。",
+            "请补上这一列，列名可写作：%(titles)s。如这个工作表不是明细，请删除或隐藏它。",
             titles="、".join(title for column in columns for title in column.titles[:4]),
         ),
     )
