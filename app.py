@@ -3,7 +3,6 @@
 import threading
 
 from flask import Flask
-from werkzeug.middleware.proxy_fix import ProxyFix
 from whitenoise import WhiteNoise
 
 import config
@@ -88,14 +87,10 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     cli.install(app)
     install_tasks(app, settings)
     if not settings.is_embedded:
-        stand_behind_proxy(app)
+        app.wsgi_app = WhiteNoise(  # type: ignore[method-assign]
+            app.wsgi_app, root=app.static_folder, prefix="static", max_age=300
+        )
     return app
-
-
-def stand_behind_proxy(app: Flask) -> None:
-    """Production speaks HTTP to one reverse proxy, which ends TLS and says who calls."""
-    static = WhiteNoise(app.wsgi_app, root=app.static_folder, prefix="static", max_age=300)
-    app.wsgi_app = ProxyFix(static, x_for=1, x_proto=1)  # type: ignore[method-assign]
 
 
 def install_tasks(app: Flask, settings: config.Settings) -> None:

@@ -11,6 +11,7 @@ import pytest
 import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
+from flask_migrate import upgrade
 from jinja2 import FileSystemBytecodeCache
 from sqlalchemy import event
 
@@ -76,7 +77,7 @@ def prepare(url: str, directory: Path) -> None:
     """Brings an empty database to the newest schema."""
     app = create_app(make_settings(url, directory))
     with app.app_context():
-        db.create_all()
+        upgrade()
         db.session.remove()
         db.engine.dispose()
 
