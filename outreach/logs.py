@@ -49,7 +49,7 @@ def configure(*, level: str, as_json: bool) -> None:
         merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.TimeStamper(fmt="iso" if as_json else "%H:%M:%S", utc=as_json),
         structlog.stdlib.ExtraAdder(),
     ]
     renderers: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
