@@ -53,7 +53,7 @@ class Production:
             "OUTREACH_DATA_DIR": str(self.directory / service),
             **documented_settings(),
             **{
-                name: value.replace("/run/secrets", str(self.directory))
+                name: str(value).replace("/run/secrets", str(self.directory))
                 for name, value in described.items()
             },
             "REDIS_URL": self.broker_url,
