@@ -35,9 +35,9 @@ screenshots: setup  ## the pictures of the README
 	KEEP_SCREENSHOTS=1 $(BIN)/pytest -q tests/test_browser.py
 
 translations: setup  ## new texts into the English catalogue, then compiled
-	$(BIN)/pybabel extract -q --no-location -F translations/babel.cfg -o translations/messages.pot .
-	$(BIN)/pybabel update -q --no-fuzzy-matching --omit-header -i translations/messages.pot -d translations -l en
-	$(BIN)/pybabel compile -q -d translations -l en
+	$(BIN)/pybabel --quiet extract --no-location -F translations/babel.cfg -o translations/messages.pot .
+	$(BIN)/pybabel --quiet update --no-fuzzy-matching --ignore-obsolete -i translations/messages.pot -d translations -l en
+	$(BIN)/pybabel --quiet compile -d translations -l en
 
 lock: setup  ## resolve the versions in pyproject.toml anew (needs uv)
 	uv pip compile -q pyproject.toml --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.txt

@@ -86,7 +86,7 @@ def _messages(solicitation: Solicitation) -> Iterator[Entry]:
         yield Entry(
             at=message.sent_at or message.status_at,
             icon="mail" if message.channel == "email" else "device-mobile",
-            title=f"{message.purpose.label}{message.channel.label}",
+            title=f"{message.purpose.label} · {message.channel.label}",
             detail=reason or message.subject or message.body_text,
             who=message.recipient_name,
             badge=message.status,
