@@ -188,7 +188,7 @@ def make_template(channel: Channel = Channel.EMAIL, **values: Any) -> TemplateVe
                 "template_id": template.id,
                 "number": 1,
                 "subject": "关于((活动名称))的工作联系",
-                "body": "((联系人)),您好:((单位名称))如有意参加((活动名称)),请与我们联系。捐赠自愿。",
+                "body": "((联系人)):((单位名称))如有意参加((活动名称)),请与我们联系。捐赠自愿。",
                 "created_at": clock.now(),
             }
             | values

@@ -106,11 +106,14 @@ class Person:
         if not url.startswith((address, "data:", "blob:")):
             self.complaints.append(f"request to the outside: {url}")
 
-    def picture(self, name: str, *, is_whole_page: bool = False) -> None:
-        """Checks that the page fits its width; keeps the picture when asked to."""
+    def check_width(self) -> None:
         self.page.wait_for_load_state("networkidle")
         width = self.page.evaluate("document.documentElement.scrollWidth")
-        assert width <= self.size["width"], f"{name} is {width} wide"
+        assert width <= self.size["width"], f"{self.page.url} is {width} wide"
+
+    def picture(self, name: str, *, is_whole_page: bool = False) -> None:
+        """Checks that the page fits its width; keeps the picture when asked to."""
+        self.check_width()
         if KEEPS_SCREENSHOTS:
             kind = "phone" if self.size is PHONE else "desktop"
             self.page.screenshot(
@@ -140,9 +143,16 @@ def sit_down(browser, address: str):
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_the_main_job_from_the_outstanding_list_to_the_digest(sit_down, size):
     staff = sit_down("staff1", size)
-    page = staff.page
+    campaign = staff.page.url
+    see_what_is_outstanding(staff)
+    wave = submit_a_wave(staff, campaign)
+    approve_and_watch_it_arrive(sit_down("secretary", size), sit_down("admin", size), wave)
+    log_a_visit(staff, campaign)
+    read_the_digest(sit_down("secretary", size), campaign)
 
-    # Which units are outstanding, which sectors lag?
+
+def see_what_is_outstanding(staff: Person) -> None:
+    page = staff.page
     page.wait_for_selector("[data-chart] svg")
     assert "进度滞后的板块" in page.content()
     staff.picture("dashboard")
@@ -152,21 +162,24 @@ def test_the_main_job_from_the_outstanding_list_to_the_digest(sit_down, size):
     page.goto(page.url.replace("worklist", "sectors"))
     staff.picture("sectors")
 
-    # A reminder wave to the lagging ones.
-    page.goto(page.url.replace("sectors", ""))
+
+def submit_a_wave(staff: Person, campaign: str) -> str:
+    """A reminder to the lagging sectors, up to the point where somebody else must agree."""
+    page = staff.page
+    page.goto(campaign)
     page.get_by_role("link", name="提醒滞后板块").click()
     page.wait_for_selector("#audience .figure")
-    page.get_by_label("名称").fill(f"滞后板块提醒 {size['width']}")
+    page.get_by_label("名称").fill(f"滞后板块提醒 {staff.size['width']}")
     page.get_by_role("button", name="保存并预览").click()
     page.get_by_role("button", name="提交审批").wait_for()
     staff.picture("wave-preview")
     page.get_by_role("button", name="提交审批").click()
     page.get_by_text("已提交").wait_for()
-    wave = page.url
     assert page.get_by_role("button", name="批准", exact=True).count() == 0, "not by the author"
+    return page.url
 
-    # A second person approves, and it arrives.
-    secretary = sit_down("secretary", size)
+
+def approve_and_watch_it_arrive(secretary: Person, administrator: Person, wave: str) -> None:
     secretary.page.goto(wave)
     secretary.picture("wave-approval")
     secretary.page.get_by_role("button", name="批准", exact=True).click()
@@ -174,13 +187,15 @@ def test_the_main_job_from_the_outstanding_list_to_the_digest(sit_down, size):
     secretary.picture("wave-finished")
     sent = secretary.page.locator(".bar-legend", has_text="已发出").inner_text()
     assert int(re.search(r"已发出\s*(\d+)", sent).group(1)) > 20
-    administrator = sit_down("admin", size)
     administrator.page.goto("/messages/local-outbox")
     administrator.page.get_by_text("工作联系").first.wait_for()
     administrator.picture("local-outbox")
 
-    # A visit is logged, and the follow-up is there.
-    page.goto(wave.split("/waves")[0] + "/my-day")
+
+def log_a_visit(staff: Person, campaign: str) -> None:
+    """In three taps, and the follow-up is there."""
+    page = staff.page
+    page.goto(f"{campaign}my-day")
     staff.picture("my-day")
     page.get_by_role("link", name="登记走访").first.click()
     unit = page.locator(".page-pretitle a").inner_text()
@@ -189,14 +204,15 @@ def test_the_main_job_from_the_outstanding_list_to_the_digest(sit_down, size):
     staff.picture("visit-log")
     page.get_by_role("button", name="保存").click()
     page.get_by_role("alert").wait_for()
-    page.goto(wave.split("/waves")[0] + "/search?q=" + unit)
+    page.goto(f"{campaign}search?q={unit}")
     page.get_by_role("link", name=unit).first.click()
     page.get_by_text("走访：请再次走访").wait_for()
     assert page.locator(".timeline-ahead").count() >= 1, "the follow-up visit is planned"
     staff.picture("unit")
 
-    # The week's digest.
-    secretary.page.goto(wave.split("/waves")[0] + "/digests")
+
+def read_the_digest(secretary: Person, campaign: str) -> None:
+    secretary.page.goto(f"{campaign}digests")
     secretary.page.get_by_role("link", name=re.compile("第 .* 期")).first.click()
     secretary.page.get_by_text("总额").first.wait_for()
     secretary.picture("digest", is_whole_page=True)
@@ -227,7 +243,7 @@ def test_every_other_page_opens_and_fits(sit_down, size):
     for path in PAGES:
         answer = administrator.page.goto(path.format(code=code))
         assert answer.status == 200, path
-        administrator.picture(path.strip("/").replace("/", "-"))
+        administrator.check_width()
 
 
 def test_the_interface_speaks_english_too(sit_down):

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from outreach import money
 from outreach.campaigns.pace import PaceBasis
+from outreach.digests.decisions import DecisionKind
 from outreach.terms import Term
 
 
@@ -21,15 +22,6 @@ class Direction(Term):
     RISEN = "risen", _("上升")
     FALLEN = "fallen", _("下降")
     UNCHANGED = "unchanged", _("持平")
-
-
-class DecisionKind(Term):
-    APPROVE_WAVE = "approve_wave", _("提醒批次等待审批")
-    RELEASE_WAVE = "release_wave", _("提醒批次已停下，等待处理")
-    UNKNOWN_MESSAGE = "unknown_message", _("消息发送结果不明，需要核实")
-    FAILED_MESSAGE = "failed_message", _("上周发送失败的消息，需要更正联系方式")
-    CONFIRM_VISIT = "confirm_visit", _("建议的走访等待确认")
-    OVERDUE_ACTION = "overdue_action", _("会议事项已超期")
 
 
 class SectorLine(BaseModel):

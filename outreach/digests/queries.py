@@ -12,8 +12,8 @@ from outreach.access import Role
 from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, Solicitation
 from outreach.db import db
+from outreach.digests.decisions import count_decisions
 from outreach.digests.figures import (
-    DecisionKind,
     DecisionLine,
     Figures,
     MeetingLine,
@@ -26,9 +26,9 @@ from outreach.errors import NotFound
 from outreach.gifts.models import Gift
 from outreach.gifts.queries import or_zero
 from outreach.gifts.standings import SectorFigures, list_standings, read_figures
-from outreach.meetings.models import ActionItem, Meeting, MeetingStatus
+from outreach.meetings.models import MeetingStatus
 from outreach.meetings.queries import list_meetings
-from outreach.messages.models import Message, MessageStatus, Purpose, Wave, WaveStatus
+from outreach.messages.models import Message, Purpose
 from outreach.visits.models import Visit, VisitStatus
 from outreach.visits.queries import list_visits
 
@@ -103,7 +103,12 @@ def read_week(campaign: Campaign, monday: date, before: Digest | None) -> Figure
         sent_message_count=_count_sent_messages(campaign, first, last),
         visits=_list_visits(campaign, monday),
         meetings=_list_meetings(campaign, monday),
-        decisions=_list_decisions(campaign, first, last),
+        decisions=[
+            DecisionLine(kind=kind, count=count)
+            for kind, count in count_decisions(
+                campaign, clock.start_of(first), clock.start_of(monday)
+            ).items()
+        ],
     )
 
 
@@ -220,45 +225,6 @@ def _count_sent_messages(campaign: Campaign, first: date, last: date) -> int:
             Message.sent_at < clock.start_of(last + timedelta(days=1)),
         )
     )
-
-
-def _list_decisions(campaign: Campaign, first: date, last: date) -> list[DecisionLine]:
-    """What waits for a person, the most pressing first; kinds with nothing to do are left out."""
-    of_campaign = Message.campaign_id == campaign.id
-    waves = sa.select(Wave.id).where(Wave.campaign_id == campaign.id)
-    visits = (
-        sa.select(Visit.id)
-        .join(Visit.solicitation)
-        .where(Solicitation.campaign_id == campaign.id, Visit.status == VisitStatus.PROPOSED)
-    )
-    action_items = (
-        sa.select(ActionItem.id)
-        .join(ActionItem.meeting)
-        .where(
-            Meeting.campaign_id == campaign.id,
-            ActionItem.completed_at.is_(None),
-            ActionItem.due_on < clock.today(),
-        )
-    )
-    waiting: dict[DecisionKind, sa.Select[Any]] = {
-        DecisionKind.APPROVE_WAVE: waves.where(Wave.status == WaveStatus.IN_REVIEW),
-        DecisionKind.RELEASE_WAVE: waves.where(
-            Wave.status.in_((WaveStatus.HELD, WaveStatus.PAUSED))
-        ),
-        DecisionKind.UNKNOWN_MESSAGE: sa.select(Message.id).where(
-            of_campaign, Message.status == MessageStatus.UNKNOWN
-        ),
-        DecisionKind.FAILED_MESSAGE: sa.select(Message.id).where(
-            of_campaign,
-            Message.status == MessageStatus.FAILED,
-            Message.status_at >= clock.start_of(first),
-            Message.status_at < clock.start_of(last + timedelta(days=1)),
-        ),
-        DecisionKind.CONFIRM_VISIT: visits,
-        DecisionKind.OVERDUE_ACTION: action_items,
-    }
-    counts = {kind: _count(query) for kind, query in waiting.items()}
-    return [DecisionLine(kind=kind, count=count) for kind, count in counts.items() if count]
 
 
 def _count(query: sa.Select[Any]) -> int:

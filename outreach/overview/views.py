@@ -24,6 +24,7 @@ from outreach.campaigns.queries import (
 )
 from outreach.campaigns.services import assign_solicitor, plan_next_action
 from outreach.db import db
+from outreach.digests.decisions import count_decisions
 from outreach.errors import Conflict, NotFound, Refused
 from outreach.gifts.forms import pledge_form
 from outreach.gifts.standings import (
@@ -37,7 +38,7 @@ from outreach.gifts.standings import (
 from outreach.meetings.queries import list_meetings
 from outreach.overview import charts
 from outreach.overview.forms import BulkForm, BulkKind, Order, WorklistFilter
-from outreach.overview.queries import compare, list_decisions, search_units
+from outreach.overview.queries import compare, search_units
 from outreach.overview.timeline import unit_timeline
 from outreach.visits.models import OPEN
 from outreach.visits.queries import list_visits
@@ -45,6 +46,7 @@ from outreach.web import is_htmx
 
 bp = Blueprint("overview", __name__)
 PAGE_SIZE = 50
+FAILED_WITHIN = timedelta(days=7)
 AHEAD = timedelta(days=6)
 """How far the dashboard looks ahead at visits and meetings."""
 
@@ -68,7 +70,7 @@ def dashboard() -> ResponseReturnValue:
         "overview/dashboard.html",
         figures=figures.campaign,
         sectors=sorted(figures.sectors, key=lambda sector: -sector.lag),
-        decisions=list_decisions(g.campaign),
+        decisions=count_decisions(g.campaign, clock.now() - FAILED_WITHIN, clock.now()),
         visits=list_visits(g.campaign, first=today, last=last, status=OPEN) if is_running else [],
         meetings=list_meetings(g.campaign, first=today, last=last) if is_running else [],
         chart=charts.pace_chart(g.campaign, cumulative(g.campaign), figures.campaign),
