@@ -127,6 +127,7 @@ RULES: dict[str, frozenset[Role | None]] = {
     "settings.create_user": ADMINISTRATORS,
     "settings.edit_user": ADMINISTRATORS,
     "settings.invite_user": ADMINISTRATORS,
+    "settings.create_campaign": DECIDERS,
     "settings.timetable": READERS,
     "settings.audit_trail": DECIDERS | {Role.AUDITOR},
     "settings.check_audit_trail": DECIDERS | {Role.AUDITOR},

@@ -1,8 +1,8 @@
 """Forms about one unit's place in the campaign, and about the campaign itself."""
 
 from flask_babel import lazy_gettext as _
-from wtforms import IntegerField, StringField
-from wtforms.validators import InputRequired, Length, NumberRange, ValidationError
+from wtforms import IntegerField, SelectField, StringField
+from wtforms.validators import InputRequired, Length, NumberRange, Regexp, ValidationError
 
 from outreach.campaigns.models import CampaignStatus, DeclineReason, Solicitation, Stage
 from outreach.campaigns.services import PATH, TRANSITIONS
@@ -33,11 +33,30 @@ class NextActionForm(Form):
             raise ValidationError(_("请填写下一步要做什么。"))
 
 
-class CampaignForm(Form):
+class PeriodForm(Form):
     name = StringField(_("名称"), [InputRequired(_("请填写名称。")), Length(max=120)])
-    status = TermField(_("状态"), CampaignStatus)
     starts_on = DayField(_("开始日期"), [InputRequired(_("请填写开始日期。"))])
     ends_on = DayField(_("结束日期"), [InputRequired(_("请填写结束日期。"))])
+
+    def validate_ends_on(self, field: DayField) -> None:
+        if field.data and self.starts_on.data and field.data < self.starts_on.data:
+            raise ValidationError(_("结束日期不能早于开始日期。"))
+
+
+class NewCampaignForm(PeriodForm):
+    code = StringField(
+        _("代号"),
+        [
+            Regexp(
+                r"[0-9A-Za-z-]{2,20}$", message=_("请用 2 到 20 个字母、数字或短横线，例如“2027”。")
+            )
+        ],
+    )
+    previous_id = SelectField(_("上年度活动"), coerce=int)
+
+
+class CampaignForm(PeriodForm):
+    status = TermField(_("状态"), CampaignStatus)
     goal_fen = YuanField(_("目标（元）"), [InputRequired(_("请填写目标金额，没有目标填 0。"))])
     lag_margin_percent = IntegerField(
         _("进度落后几个百分点算滞后"), [NumberRange(0, 100, _("请填写 0 到 100 的整数。"))]
@@ -48,10 +67,6 @@ class CampaignForm(Form):
     visits_per_day = IntegerField(
         _("每人每天最多安排几次走访"), [NumberRange(1, 20, _("请填写 1 到 20 的整数。"))]
     )
-
-    def validate_ends_on(self, field: DayField) -> None:
-        if field.data and self.starts_on.data and field.data < self.starts_on.data:
-            raise ValidationError(_("结束日期不能早于开始日期。"))
 
     def validate_goal_fen(self, field: YuanField) -> None:
         if field.data is not None and field.data < 0:

@@ -18,6 +18,7 @@ ACTIONS: dict[str, LazyString] = {
     "create.unit": _("新建单位"),
     "import.units": _("导入单位名册"),
     "import.gifts": _("导入到账明细"),
+    "create.campaign": _("新建活动"),
     "edit.campaign": _("修改活动设置"),
     "change.stage": _("修改进展"),
     "plan.next_action": _("安排下一步"),
