@@ -59,7 +59,8 @@ TRUTH = {
     """,
     AUDITORS: "settings.audit_trail settings.check_audit_trail",
     DECIDERS: """
-        campaigns.edit_campaign settings.create_campaign reminders.return_wave reminders.approve_wave
+        campaigns.edit_campaign settings.create_campaign
+        reminders.return_wave reminders.approve_wave
         messages.sending messages.switch_sending digests.build_now
         settings.edit_day settings.remove_day settings.confirm_year
     """,

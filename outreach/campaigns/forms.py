@@ -46,11 +46,7 @@ class PeriodForm(Form):
 class NewCampaignForm(PeriodForm):
     code = StringField(
         _("代号"),
-        [
-            Regexp(
-                r"[0-9A-Za-z-]{2,20}$", message=_("请用 2 到 20 个字母、数字或短横线，例如“2027”。")
-            )
-        ],
+        [Regexp(r"[0-9A-Za-z-]{2,20}$", message=_("请用 2 到 20 个字母、数字或短横线。"))],
     )
     previous_id = SelectField(_("上年度活动"), coerce=int)
 
