@@ -65,10 +65,10 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(
+def postgres_database(
     postgres: Postgres, worker: str, tmp_path_factory: pytest.TempPathFactory
 ) -> str:
-    name = f"template_{worker}"
+    name = f"test_{worker}"
     prepare(postgres.create(name), tmp_path_factory.mktemp("postgres"))
     return name
 
@@ -87,16 +87,16 @@ def make_settings(url: str, directory: Path, **overrides: object) -> config.Sett
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path, worker: str) -> Iterator[str]:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         path = tmp_path / "test.db"
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
         yield f"sqlite:///{path}"
         return
     server: Postgres = request.getfixturevalue("postgres")
-    name = f"test_{worker}"
-    yield server.create(name, request.getfixturevalue("postgres_template"))
-    server.drop(name)
+    name = request.getfixturevalue("postgres_database")
+    server.empty(name)
+    yield server.url(name)
 
 
 # Templates are compiled once for the whole run and not for each test.

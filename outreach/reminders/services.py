@@ -26,6 +26,7 @@ from outreach.reminders.rendering import Letter, Preview, preview
 
 LATE = timedelta(hours=2)
 """A wave that comes due later than this waits for a person: its text may be out of date."""
+LONGEST_REASON = 200
 
 TRANSITIONS: dict[WaveStatus, frozenset[WaveStatus]] = {
     WaveStatus.DRAFT: frozenset({WaveStatus.DRAFT, WaveStatus.IN_REVIEW, WaveStatus.CANCELLED}),
@@ -132,9 +133,17 @@ def start_due_waves() -> int:
     late, that fall on a day the calendar does not know, or that are not as approved. Any number
     of processes may call it at once."""
     now = clock.now()
-    due = sa.select(Wave).where(Wave.status == WaveStatus.APPROVED, Wave.starts_at <= now)
+    # All are locked before the first is audited: a person locks a wave and then audits, too. One
+    # that somebody has in hand is for the next run.
+    due = (
+        sa.select(Wave)
+        .where(Wave.status == WaveStatus.APPROVED, Wave.starts_at <= now)
+        .order_by(Wave.starts_at, Wave.id)
+        .with_for_update(key_share=True, skip_locked=True)
+        .execution_options(populate_existing=True)
+    )
     started = 0
-    for wave in db.session.scalars(due.order_by(Wave.starts_at, Wave.id)).all():
+    for wave in db.session.scalars(due).all():
         try:
             _start_or_hold(wave, now)
             started += wave.status is WaveStatus.RUNNING
@@ -260,8 +269,14 @@ def _start_or_hold(wave: Wave, now: datetime) -> None:
         _check_punctual(wave, now)
         _start(wave, now)
     except Refused as refusal:
-        _move(wave, WaveStatus.HELD, paused_because=str(refusal.message))
-        audit.record("hold.wave", f"wave:{wave.id}", reason=str(refusal.message))
+        reason = _shorten(str(refusal.message))
+        _move(wave, WaveStatus.HELD, paused_because=reason)
+        audit.record("hold.wave", f"wave:{wave.id}", reason=reason)
+
+
+def _shorten(reason: str) -> str:
+    """A refusal may name units; the column of the wave takes so much of it."""
+    return reason if len(reason) <= LONGEST_REASON else reason[: LONGEST_REASON - 1] + "…"
 
 
 def _check_punctual(wave: Wave, now: datetime) -> None:

@@ -149,7 +149,7 @@ class SmtpSender:
         try:
             if self._smtp is None:
                 self._smtp = self._connection.configure_host()
-        except (OSError, smtplib.SMTPException) as error:
+        except (OSError, smtplib.SMTPException, UnicodeError) as error:
             outcome = _classify_opening(error)
             if outcome.verdict is Verdict.MISCONFIGURED:
                 self._refused = outcome
@@ -251,6 +251,8 @@ def _classify_opening(error: Exception) -> Outcome:
         return misconfigured(answer) if error.smtp_code // 100 == 5 else retry(answer)
     if isinstance(error, ssl.SSLCertVerificationError):
         return misconfigured(f"certificate of the server not trusted: {error.verify_message}")
+    if isinstance(error, UnicodeError):
+        return misconfigured("name of the server, user or password cannot be sent")
     if isinstance(error, smtplib.SMTPNotSupportedError):
         return misconfigured(f"the server lacks what the settings ask for: {error}")
     if isinstance(error, smtplib.SMTPResponseException):
