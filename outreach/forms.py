@@ -1,6 +1,6 @@
 """Shapes of input, shared by the capabilities' forms; rules of the domain are not here."""
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from flask import request
@@ -12,6 +12,9 @@ from wtforms.validators import Optional, ValidationError
 from outreach import money
 from outreach.errors import Conflict
 from outreach.terms import Term
+
+
+YEARS = range(1900, 2200)
 
 
 class Form(FlaskForm):
@@ -36,7 +39,7 @@ class YuanField(StringField):
             return
         try:
             self.data = money.parse_yuan(text)
-        except (ValueError, InvalidOperation):
+        except (ValueError, ArithmeticError):
             self.data = None
             raise ValueError(
                 _("“%(text)s”不是金额。请填写数字，单位为元，最多两位小数。", text=text)
@@ -53,6 +56,12 @@ class DayField(DateField):
 
     def __init__(self, label: Any = None, validators: Any = None, **options: Any) -> None:
         super().__init__(label, validators if validators is not None else [Optional()], **options)
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        super().process_formdata(valuelist)
+        if self.data and self.data.year not in YEARS:  # «0026» is a year half typed
+            self.data = None
+            raise ValueError(self.gettext("Not a valid date value."))
 
 
 class TermField(SelectField):
@@ -101,4 +110,5 @@ def _member(terms: type[Term], value: str) -> Term:
 
 
 def _strip(value: Any) -> Any:
-    return value.strip() if isinstance(value, str) else value
+    # PostgreSQL has no NUL in texts.
+    return value.replace("\x00", "").strip() if isinstance(value, str) else value

@@ -33,6 +33,7 @@ from flask_wtf import CSRFProtect
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import IntegerConverter, Map
 
 from outreach import access, clock, money
 from outreach.db import SAFE_METHODS, db
@@ -43,6 +44,7 @@ bp = Blueprint("web", __name__)
 babel = Babel()
 csrf = CSRFProtect()
 
+LARGEST_ID = 2**31 - 1
 LANGUAGES = {"zh_Hans_CN": "中文", "en": "English"}
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none';"
@@ -52,12 +54,20 @@ ReadyCheck = Callable[[], object]
 """Raises when something that the service needs cannot be reached."""
 
 
+class RowId(IntegerConverter):
+    """A number in an address that can be the id of a row; a larger one is not found."""
+
+    def __init__(self, url_map: Map, *args: Any, **options: Any) -> None:
+        super().__init__(url_map, *args, **{"max": LARGEST_ID} | options)
+
+
 def install(app: Flask) -> None:
     babel.init_app(app, locale_selector=_choose_locale)
     csrf.init_app(app)
     _believe_proxies(app)
     app.register_blueprint(bp)
     app.after_request(_set_headers)
+    app.url_map.converters["int"] = RowId
     app.register_error_handler(OutreachError, _show_refusal)
     app.register_error_handler(HTTPException, _show_http_error)
     app.register_error_handler(Exception, _show_failure)

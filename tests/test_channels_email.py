@@ -112,6 +112,12 @@ def test_a_refused_sign_in_is_a_matter_of_configuration_and_is_tried_once():
     assert server.connections == 1
 
 
+def test_a_password_that_cannot_be_sent_is_a_matter_of_configuration():
+    with RecordingServer() as server:
+        outcomes = deliver(server, username="u", password="密码")
+    assert [outcome.verdict for outcome in outcomes] == [V.MISCONFIGURED]
+
+
 def test_a_sign_in_that_is_put_off_is_tried_again():
     with RecordingServer({"AUTH": "454 later"}) as server:
         outcomes = deliver(server, username="u", password="p")

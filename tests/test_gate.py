@@ -293,9 +293,21 @@ def test_two_waves_at_once_keep_the_cap(app: Flask):
     assert len(channel.taken) == 1
 
 
+def test_one_address_of_several_contacts_keeps_the_cap(app: Flask):
+    open_sending()
+    campaign = make_campaign()
+    channel = fake_channel.install(app)
+    for _ in range(3):
+        solicitation = make_solicitation(campaign)
+        solicitation.unit.contacts[0].email = "one@unit.example"
+        make_running_wave(solicitations=[solicitation])
+    outbox.drain()
+    assert len(channel.taken) == 2
+
+
 def test_the_description_is_what_people_read():
     facts = {"amount_fen": 3_000_000, "received_on": "2026-10-12"}
-    assert gate.describe(R.ALREADY_GIVEN, facts) == "已到账 3.00 万元,10-12"
+    assert gate.describe(R.ALREADY_GIVEN, facts) == "已到账 3.00 万元，10-12"
 
 
 @pytest.mark.parametrize("reason", list(R))

@@ -1,4 +1,5 @@
 import ast
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -191,6 +192,29 @@ def test_switching_off_stops_between_two_windows(app: Flask):
     assert outbox.claim(clock.now()) is None
 
 
+def test_switching_off_is_seen_by_a_worker_that_waited_for_its_turn(app: Flask):
+    open_sending()
+    make_running_wave(3)
+    channel = fake_channel.install(app)
+    claimed = outbox.claim(clock.now())
+    db.session.commit()
+
+    def deliver() -> None:
+        with app.app_context():
+            outbox.deliver_batch(claimed, {outbox.Channel.EMAIL: channel})
+
+    outbox._take_send_lock()
+    db.session.get(SendPolicy, 1).is_on = False
+    db.session.flush()
+    with ThreadPoolExecutor(1) as workers:
+        delivery = workers.submit(deliver)
+        with pytest.raises(TimeoutError):
+            delivery.result(timeout=0.5)
+        db.session.commit()
+        delivery.result()
+    assert not channel.taken
+
+
 def test_the_canary_goes_first_and_alone(app: Flask):
     open_sending()
     make_running_wave(25)
@@ -377,6 +401,18 @@ def test_cancelling_leaves_what_is_being_sent(app: Flask):
     assert outbox.cancel_queued(wave.id) == 3
     assert statuses(wave) == {S.SENDING: 2, S.CANCELLED: 3}
     assert outbox.begin(claimed.token, claimed.ids, clock.now()) == {}
+
+
+def test_what_comes_back_into_a_cancelled_wave_is_cancelled(app: Flask):
+    open_sending()
+    wave = make_running_wave(5)
+    claimed = outbox.claim(clock.now())
+    outbox.begin(claimed.token, claimed.ids, clock.now())
+    wave.status = WaveStatus.CANCELLED
+    outbox.record_outcomes(claimed.token, dict.fromkeys(claimed.ids, retry("451")), clock.now())
+    assert statuses(wave) == {S.QUEUED: 5}
+    assert outbox.reap(clock.now()) == 5
+    assert statuses(wave) == {S.CANCELLED: 5}
 
 
 @pytest.mark.parametrize(

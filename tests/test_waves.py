@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.exc import IntegrityError
 
-from outreach import clock
+from outreach import audit, clock
 from outreach.access import Role
 from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, CampaignStatus, SectorLineage, Stage
@@ -215,6 +215,15 @@ def test_the_author_cannot_approve(campaign: Campaign):
         services.approve_wave(wave, by=author)
 
 
+def test_the_author_cannot_approve_what_another_person_submitted(campaign: Campaign):
+    make_solicitation(campaign)
+    author = make_user(Role.SECRETARY_GENERAL)
+    wave = make_wave(campaign, author)
+    services.submit_wave(wave, by=make_user(Role.STAFF))
+    with pytest.raises(Refused, match="另一人"):
+        services.approve_wave(wave, by=author)
+
+
 def test_staff_cannot_approve(campaign: Campaign):
     make_solicitation(campaign)
     wave = make_wave(campaign)
@@ -306,6 +315,55 @@ def test_two_clocks_at_once_start_a_wave_once(app: Flask, campaign: Campaign):
         assert sum(clocks.map(start, range(2))) == 1
     assert db.session.scalar(sa.select(sa.func.count()).select_from(Message)) == 3
     assert db.session.scalars(sa.select(Wave.status)).one() is WaveStatus.RUNNING
+
+
+def test_a_person_who_cancels_a_wave_and_the_clock_do_not_wait_for_each_other(
+    app: Flask, campaign: Campaign
+):
+    make_solicitation(campaign)
+    first, second = make_approved(campaign), make_approved(campaign)
+    second_id = second.id
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("has one writer at a time")
+    services._move(second, WaveStatus.CANCELLED)  # the person is about to write the audit event
+
+    def start() -> int:
+        with app.app_context():
+            started = services.start_due_waves()
+            db.session.commit()
+            return started
+
+    with ThreadPoolExecutor(1) as clocks:
+        assert clocks.submit(start).result(timeout=10) == 1
+    audit.record("cancel.wave", f"wave:{second_id}")
+    db.session.commit()
+    db.session.refresh(first)
+    assert (first.status, second.status) == (WaveStatus.RUNNING, WaveStatus.CANCELLED)
+
+
+def test_a_contact_of_many_units_gets_a_subject_that_is_cut(campaign: Campaign):
+    for number in range(9):
+        unit = make_unit(name=f"某某市人民政府国有资产监督管理委员会第{number}直属企业集团公司")
+        make_contact(make_solicitation(campaign, unit=unit).unit, email="one@unit.example")
+    wave = make_approved(campaign, version=make_template(subject="((单位名称))慈善一日捐"))
+    assert services.start_due_waves() == 1
+    message = db.session.scalars(sa.select(Message).filter_by(wave_id=wave.id)).one()
+    assert len(message.subject) == 200
+    assert message.subject.endswith("…")
+
+
+def test_a_wave_is_held_however_long_the_reason(campaign: Campaign):
+    staff = make_user(Role.STAFF, mobile="+8613800009999")
+    for number in range(3):
+        unit = make_unit(name=f"第{number}" + "某" * 100)
+        make_contact(make_solicitation(campaign, unit=unit, solicitor_id=staff.id).unit)
+    body = "((联系人))，您好。捐赠自愿，请致电((劝募人电话))。"
+    wave = make_approved(campaign, version=make_template(body=body))
+    staff.mobile = ""
+    db.session.commit()
+    assert services.start_due_waves() == 0
+    assert wave.status is WaveStatus.HELD
+    assert wave.paused_because.endswith("…")
 
 
 def test_nothing_starts_before_its_time(campaign: Campaign, tuesday_morning):

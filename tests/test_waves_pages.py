@@ -167,7 +167,10 @@ def test_editing_an_approved_wave_warns_and_voids(campaign: Campaign, sign_in):
         ({"sectors": "chosen"}, "请至少选择一个板块"),
         ({"start": "later"}, "请填写发送的日期和时间"),
         ({"min_previous": "很多"}, "不是金额"),
+        ({"min_previous": "1e9999999"}, "不是金额"),
         ({"min_days_silent": "-3"}, "0 到 366"),
+        ({"start": "later", "starts_on": "0001-01-01", "starts_time": "09:00"}, "date"),
+        ({"last_on": "9999-12-31"}, "date"),
     ],
 )
 def test_a_form_that_is_not_right_says_why_and_keeps_the_rest(
@@ -183,6 +186,16 @@ def test_a_form_that_is_not_right_says_why_and_keeps_the_rest(
     assert answer.status_code == 422
     assert says in answer.text
     assert db.session.scalars(sa.select(Wave)).all() == []
+
+
+def test_a_number_too_large_for_a_row_is_not_found(campaign: Campaign, sign_in):
+    assert sign_in().get("/c/2026/waves/99999999999").status_code == 404
+
+
+def test_a_character_that_the_database_does_not_take_is_left_out(campaign: Campaign, sign_in):
+    data = {"name": "十月\x00提醒", "sectors": "all", "start": "now"}
+    sign_in().post("/c/2026/waves/new", data=data | {"template_version_id": make_template().id})
+    assert db.session.scalars(sa.select(Wave)).one().name == "十月提醒"
 
 
 def test_the_count_follows_the_form(campaign: Campaign, sign_in):

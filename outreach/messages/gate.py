@@ -4,7 +4,7 @@ It is asked when a wave is previewed, when a worker claims a row, and once more 
 sent. Each check looks at a batch with one query; what it rests on is stored with the message.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -152,29 +152,36 @@ def check_contact_cap(candidates: Sequence[Candidate], now: datetime) -> dict[in
     since = now - timedelta(days=policy.contact_cap_days)
     contact_ids = {candidate.contact_id for candidate in candidates if candidate.contact_id}
     rows = db.session.execute(
-        sa.select(Message.contact_id, sa.func.count())
-        .where(
+        sa.select(Message.id, Message.contact_id, Message.address_hash).where(
             Message.purpose == Purpose.REMINDER,
-            Message.contact_id.in_(contact_ids),
+            sa.or_(
+                Message.contact_id.in_(contact_ids),
+                Message.address_hash.in_({candidate.address_hash for candidate in candidates}),
+            ),
             sa.or_(
                 Message.status.in_(_GONE) & (Message.sent_at > since),
                 Message.status.in_(_MAYBE_GONE) & (Message.status_at > since),
             ),
         )
-        .group_by(Message.contact_id)
     )
-    counts: Counter[int] = Counter({contact_id: count for contact_id, count in rows if contact_id})
+    # One person at two units is two contacts with one address.
+    reached: dict[int | str | None, set[int]] = defaultdict(set)
+    for message_id, contact_id, address_hash in rows:
+        reached[contact_id].add(message_id)
+        reached[address_hash].add(message_id)
     withheld = {}
     for candidate in candidates:
         if candidate.contact_id is None:
             continue
-        if counts[candidate.contact_id] >= policy.contact_cap:
+        count = len(reached[candidate.contact_id] | reached[candidate.address_hash])
+        if count >= policy.contact_cap:
             withheld[candidate.key] = Withheld(
-                WithheldReason.CONTACT_CAP,
-                {"count": counts[candidate.contact_id], "days": policy.contact_cap_days},
+                WithheldReason.CONTACT_CAP, {"count": count, "days": policy.contact_cap_days}
             )
-        else:
-            counts[candidate.contact_id] += 1
+            continue
+        reached[candidate.contact_id].add(-candidate.key)
+        if candidate.wave_id is not None:  # a preview asks about units that share one message
+            reached[candidate.address_hash].add(-candidate.key)
     return withheld
 
 

@@ -404,9 +404,6 @@ def reap(now: datetime) -> int:
     keeps its token, so that its worker, if it lives, can still say that it was accepted.
     """
     has_run_out = Message.lease_until < now
-    released = _move(
-        {MessageStatus.QUEUED}, MessageStatus.QUEUED, has_run_out, attempts=Message.attempts - 1
-    )
     lost = _move(
         {MessageStatus.SENDING},
         MessageStatus.UNKNOWN,
@@ -415,17 +412,29 @@ def reap(now: datetime) -> int:
         lease_until=Message.lease_until,
         facts={"verdict": Verdict.UNKNOWN.value, "answer": ""},
     )
-    # What was being sent while its wave was cancelled, and proved not to have been accepted.
-    cancelled = _move({MessageStatus.QUEUED}, MessageStatus.CANCELLED, waves.is_of_cancelled())
-    expired = _move(
-        {MessageStatus.QUEUED},
-        MessageStatus.EXPIRED,
-        Message.token.is_(None),
-        Message.not_after < now,
-    )
     if lost:
         waves.watch(dict.fromkeys(lost, Verdict.UNKNOWN))
-    return len(released) + len(lost) + len(cancelled) + len(expired)
+    queued = {MessageStatus.QUEUED}
+    # What was being sent while its wave was cancelled, and proved not to have been accepted.
+    cancelled = _move(queued, MessageStatus.CANCELLED, _is_free(waves.is_of_cancelled()))
+    released = _move(
+        queued, MessageStatus.QUEUED, _is_free(has_run_out), attempts=Message.attempts - 1
+    )
+    is_too_late = (Message.token.is_(None), Message.not_after < now)
+    expired = _move(queued, MessageStatus.EXPIRED, _is_free(*is_too_late))
+    return len(lost) + len(cancelled) + len(released) + len(expired)
+
+
+def _is_free(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Condition: a queued row of this kind that nobody holds. A sweep that has paused a wave must
+    not wait for rows: a person who cancels a wave holds them and waits for what it holds."""
+    free = (
+        sa.select(Message.id)
+        .where(Message.status == MessageStatus.QUEUED, *conditions)
+        .with_for_update(skip_locked=True)
+        .cte("free")
+    )
+    return Message.id.in_(sa.select(free.c.id))
 
 
 # Out of the house

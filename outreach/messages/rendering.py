@@ -36,6 +36,7 @@ SMS_BANNED_PLACEHOLDERS = ("上年度捐款", "劝募人电话")
 SIGNATURE = "【慈善总会】"
 """What a text message is counted with when the caller does not say how it is signed."""
 LONGEST_SUBJECT = 60
+ROOM_FOR_SUBJECT = 200
 LONGEST_EMAIL = 2000
 SMS_SINGLE, SMS_PART = 70, 67
 """Characters in a text message that is sent as one, and in each part of a longer one."""
@@ -78,6 +79,8 @@ def render(version: TemplateVersion, fields: dict[str, str]) -> Rendered:
     if channel is Channel.SMS:
         return Rendered(subject="", text=text, html="")
     subject = _ENCODED_WORD.sub("", _fill(version.subject, fields)).strip()
+    if len(subject) > ROOM_FOR_SUBJECT:  # a contact who serves many units
+        subject = subject[: ROOM_FOR_SUBJECT - 1] + "…"
     return Rendered(subject=subject, text=text, html=render_html(text))
 
 

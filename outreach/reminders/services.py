@@ -82,8 +82,11 @@ def submit_wave(wave: Wave, *, by: User) -> None:
     """Freezes the audience: the approval is for exactly these contacts and addresses."""
     campaign = _campaign(wave)
     members = find_members(campaign, read_audience(wave), _channel(wave))
-    _check_ready(preview(campaign, wave.template_version, members, by))
-    _move(wave, WaveStatus.IN_REVIEW, author_id=by.id, paused_because="")
+    # Who might approve stays the author of their own words, whoever submits them.
+    author = db.session.get_one(User, wave.author_id)
+    author = author if author.role in DECIDERS else by
+    _check_ready(preview(campaign, wave.template_version, members, author))
+    _move(wave, WaveStatus.IN_REVIEW, author_id=author.id, paused_because="")
     _forget_members(wave)
     _freeze(wave, members)
     audit.record("submit.wave", f"wave:{wave.id}", units=len(members))
