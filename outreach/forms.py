@@ -13,7 +13,6 @@ from outreach import money
 from outreach.errors import Conflict
 from outreach.terms import Term
 
-
 YEARS = range(1900, 2200)
 
 
@@ -53,6 +52,8 @@ class YuanField(StringField):
 
 class DayField(DateField):
     """A day; an empty field is None."""
+
+    data: Any
 
     def __init__(self, label: Any = None, validators: Any = None, **options: Any) -> None:
         super().__init__(label, validators if validators is not None else [Optional()], **options)
