@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-XDIST ?= $(shell nproc 2>/dev/null || echo 2)
+# One more than there are processors: some tests mostly wait.
+WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 1) + 1)))
 export FLASK_APP := app
 
 .PHONY: setup run test check screenshots lock translations clean
@@ -23,7 +24,7 @@ run: setup  ## embedded mode with demonstration data on http://127.0.0.1:8000
 test: setup  ## checks and every test; real PostgreSQL, Valkey and browser
 	@tests/install-browser
 	$(MAKE) --no-print-directory check
-	$(BIN)/pytest -n $(XDIST) --dist loadgroup -q
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -q
 
 check: setup
 	$(BIN)/ruff format --check --quiet .

@@ -62,7 +62,7 @@ class DayField(DateField):
         super().process_formdata(valuelist)
         if self.data and self.data.year not in YEARS:  # «0026» is a year half typed
             self.data = None
-            raise ValueError(self.gettext("Not a valid date value."))
+            raise ValueError(_("年份不对。请填写四位数的年份，例如 2026-10-12。"))
 
 
 class TermField(SelectField):

@@ -50,6 +50,7 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none';"
     " form-action 'self'; frame-ancestors 'none'"
 )
+MOST_PAGES = 100_000
 ReadyCheck = Callable[[], object]
 """Raises when something that the service needs cannot be reached."""
 
@@ -101,6 +102,12 @@ def _believe_proxies(app: Flask) -> None:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=count, x_proto=count
         )
+
+
+def page_number() -> int:
+    """The page of a list that the address asks for; nonsense asks for the first."""
+    page = request.args.get("page", 1, type=int)
+    return page if 1 <= page <= MOST_PAGES else 1
 
 
 def is_htmx() -> bool:

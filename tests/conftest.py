@@ -35,6 +35,13 @@ def pytest_configure(config: pytest.Config) -> None:
             del os.environ[name]
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What mostly waits goes first, so that the others fill the time."""
+    items.sort(key=lambda item: item.get_closest_marker("processes") is None)
+    items.sort(key=lambda item: item.get_closest_marker("browser") is None)
+
+
 @pytest.fixture(autouse=True)
 def tuesday_morning(request: pytest.FixtureRequest) -> Iterator[time_machine.Traveller | None]:
     if request.node.get_closest_marker("processes") or request.node.get_closest_marker("browser"):

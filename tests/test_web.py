@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from outreach import access, web
 from outreach.access import Role
 from outreach.errors import Conflict, Forbidden, NotFound, OutreachError, Refused
+from tests import factories
 from tests.conftest import SignIn
 
 JSON = {"Accept": "application/json"}
@@ -161,3 +162,11 @@ def test_pages_that_are_refused_still_have_their_navigation(sign_in: SignIn):
     assert answer.status_code == 403
     assert "没有这项权限" in answer.text
     assert "/logout" in answer.text
+
+
+@pytest.mark.parametrize("page", ["0", "-1", "x", "99999999999999999999"])
+@pytest.mark.parametrize("path", ["/messages", "/settings/audit", "/c/{}/gifts", "/c/{}/worklist"])
+def test_a_page_number_that_makes_no_sense_shows_the_first_page(app: Flask, sign_in, path, page):
+    campaign = factories.make_campaign()
+    client = sign_in(Role.SECRETARY_GENERAL)
+    assert client.get(path.format(campaign.code), query_string={"page": page}).status_code == 200

@@ -18,6 +18,7 @@ from outreach.forms import Form, check_version
 from outreach.gifts import forms, queries, services
 from outreach.gifts.models import GiftKind
 from outreach.gifts.standings import find_standing, list_standings
+from outreach.web import page_number
 
 bp = campaign_blueprint("gifts", __name__)
 GIFTS_ON_A_PAGE = 50
@@ -29,7 +30,10 @@ CARRIED_OVER = ("received_on", "kind", "channel", "basis")
 def list_gifts() -> ResponseReturnValue:
     wanted = queries.GiftFilter.read(request.args)
     page = db.paginate(
-        queries.select_gifts(g.campaign, wanted), per_page=GIFTS_ON_A_PAGE, error_out=False
+        queries.select_gifts(g.campaign, wanted),
+        page=page_number(),
+        per_page=GIFTS_ON_A_PAGE,
+        error_out=False,
     )
     return render_template(
         "gifts/list.html",

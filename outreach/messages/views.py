@@ -18,6 +18,7 @@ from outreach.messages import queries, services
 from outreach.messages.forms import CapsForm, ResolveForm, SwitchForm, WindowForm
 from outreach.messages.models import Channel, MessageStatus, Purpose
 from outreach.messages.outbox import Decision
+from outreach.web import page_number
 
 bp = Blueprint("messages", __name__)
 PER_PAGE = 50
@@ -33,7 +34,9 @@ def offer_sending_state() -> dict[str, Any]:
 @bp.get("/messages")
 def list_messages() -> ResponseReturnValue:
     wanted = queries.read_filter(request.args)
-    found = db.paginate(queries.select_messages(**wanted), per_page=PER_PAGE, max_per_page=PER_PAGE)
+    found = db.paginate(
+        queries.select_messages(**wanted), page=page_number(), per_page=PER_PAGE, error_out=False
+    )
     return render_template(
         "messages/list.html",
         found=found,

@@ -42,7 +42,7 @@ from outreach.overview.queries import compare, search_units
 from outreach.overview.timeline import unit_timeline
 from outreach.visits.models import OPEN
 from outreach.visits.queries import list_visits
-from outreach.web import is_htmx
+from outreach.web import is_htmx, page_number
 
 bp = Blueprint("overview", __name__)
 PAGE_SIZE = 50
@@ -119,7 +119,7 @@ def worklist() -> ResponseReturnValue:
             search=chosen.search,
         )
     )
-    page = max(request.args.get("page", 1, type=int), 1)
+    page = page_number()
     template = "overview/_worklist.html" if is_htmx() else "overview/worklist.html"
     return render_template(
         template,

@@ -19,6 +19,7 @@ from outreach.reminders.audience import find_members
 from outreach.reminders.forms import AudienceForm, ReturnForm, WaveForm, suggest_name, wave_values
 from outreach.reminders.queries import PER_PAGE, Progress
 from outreach.reminders.rendering import foretell, preview
+from outreach.web import page_number
 
 bp = campaign_blueprint("reminders", __name__)
 
@@ -206,7 +207,7 @@ def _sent_with_version(wave_id: int) -> Wave:
 
 def _planned(wave: Wave) -> dict[str, Any]:
     letters = queries.preview_wave(wave)
-    page = max(request.args.get("page", 1, type=int), 1)
+    page = page_number()
     return {
         "letters": letters,
         "lead": foretell(wave, letters, _sending()),
@@ -220,7 +221,7 @@ def _planned(wave: Wave) -> dict[str, Any]:
 def _under_way(wave: Wave) -> dict[str, Any]:
     wanted = request.args.get("status", "")
     status = next((status for status in MessageStatus if status == wanted), None)
-    page = request.args.get("page", 1, type=int)
+    page = page_number()
     messages = queries.list_messages(wave, status=status, page=page)
     return {
         "letters": None,

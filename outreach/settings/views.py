@@ -17,7 +17,7 @@ from outreach.forms import check_version
 from outreach.settings import queries, services
 from outreach.settings.actions import ACTIONS, describe_action, describe_subject
 from outreach.settings.forms import NewUserForm, PeriodForm, SpecialDaysForm, UserForm
-from outreach.web import external_url
+from outreach.web import external_url, page_number
 
 bp = Blueprint("settings", __name__, url_prefix="/settings")
 bp.add_app_template_filter(describe_action, "audit_action")
@@ -150,7 +150,12 @@ def audit_trail() -> ResponseReturnValue:
     user_id, action = request.args.get("user", type=int), request.args.get("action", "")
     return render_template(
         "settings/audit_trail.html",
-        events=db.paginate(audit.select_events(user_id=user_id, action=action), per_page=50),
+        events=db.paginate(
+            audit.select_events(user_id=user_id, action=action),
+            page=page_number(),
+            per_page=50,
+            error_out=False,
+        ),
         users=accounts.list_users(),
         user_id=user_id,
         action=action,
