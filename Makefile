@@ -17,9 +17,7 @@ $(VENV)/.done: requirements-dev.txt
 	@touch $@
 
 run: setup  ## embedded mode with demonstration data on http://127.0.0.1:8000
-	@$(BIN)/flask db upgrade
-	@$(BIN)/flask demo load
-	@$(BIN)/flask serve
+	@$(BIN)/flask serve --demo
 
 test: setup  ## checks and every test; real PostgreSQL, Valkey and browser
 	@tests/install-browser

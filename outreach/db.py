@@ -3,6 +3,7 @@
 import enum
 import sqlite3
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -65,7 +66,7 @@ class Base(DeclarativeBase):
 
 
 db = SQLAlchemy(model_class=Base, disable_autonaming=True)
-migrate = Migrate(render_as_batch=True)
+migrate = Migrate(directory=Path(__file__).parents[1] / "migrations", render_as_batch=True)
 
 
 def install(app: Flask) -> None:

@@ -12,11 +12,13 @@ import waitress
 from apscheduler.schedulers.background import BackgroundScheduler
 from flask import Flask, current_app
 from flask.cli import with_appcontext
+from flask_migrate import upgrade
 
 from outreach import logs
 from outreach.accounts.models import User
 from outreach.db import db
 from outreach.demo.accounts import ACCOUNTS, PASSWORD
+from outreach.demo.services import load_demo
 from tasks.queue import PREFIX, celery
 from tasks.timetable import SCHEDULER_OPTIONS, schedule
 
@@ -78,13 +80,18 @@ class InProcessWorker:
 
 
 @click.command("serve", help="Run the web site, the tasks and the clock in one process.")
+@click.option("--demo", is_flag=True, help="Load the demonstration into an empty database first.")
 @with_appcontext
-def serve() -> None:
+def serve(demo: bool) -> None:
     settings = current_app.extensions["outreach.settings"]
     if not settings.is_embedded:
         raise click.ClickException(
             "flask serve 只用于单机模式。正式环境请用 docker compose 启动，见 docs/production.md。"
         )
+    upgrade()
+    if demo:
+        load_demo()
+        db.session.commit()
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     try:
         server = waitress.create_server(

@@ -1,7 +1,6 @@
 """The story of the main job, clicked through in a real browser, at desktop and at phone width.
 
-A new user's commands start the application: an empty directory, the newest schema, the
-demonstration, embedded mode. Pictures go to docs/screenshots with KEEP_SCREENSHOTS=1.
+The application is started as `make run` does it, in an empty directory. Pictures go to docs/screenshots with KEEP_SCREENSHOTS=1.
 """
 
 import os
@@ -47,10 +46,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "OUTREACH_PORT": str(port),
         "OUTREACH_PUBLIC_BASE_URL": f"http://127.0.0.1:{port}",
     }
-    flask = [sys.executable, "-m", "flask"]
-    for command in (["db", "upgrade"], ["demo", "load"]):
-        subprocess.run([*flask, *command], cwd=ROOT, env=environment, check=True)
-    server = subprocess.Popen([*flask, "serve"], cwd=ROOT, env=environment)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "flask", "serve", "--demo"], cwd=ROOT, env=environment
+    )
     url = f"http://127.0.0.1:{port}"
     try:
         wait_until(lambda: answers(f"{url}/readyz"), 60)
