@@ -1,6 +1,7 @@
 """The story of the main job, clicked through in a real browser, at desktop and at phone width.
 
-The application is started as `make run` does it, in an empty directory. Pictures go to docs/screenshots with KEEP_SCREENSHOTS=1.
+The application is started as `make run` does it, in an empty directory. Pictures go to
+docs/screenshots with KEEP_SCREENSHOTS=1.
 """
 
 import os
