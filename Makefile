@@ -1,4 +1,4 @@
-# make setup · make run · make test · make check · make bench
+# make setup · make run · make test · make check
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
