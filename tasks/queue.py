@@ -2,6 +2,7 @@
 never work, because every task reads what there is to do from the database."""
 
 import logging
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -40,15 +41,8 @@ class ContextTask(Task):
     def _sweep(self, job: Job) -> None:
         started_at = clock.now()
         scheduled_for = job.last_due(started_at) or started_at
-        result, detail = JobResult.FAILED, ""
-        try:
-            detail = self.run() or ""
-            result = JobResult.DONE
-        except Exception as error:
-            detail = type(error).__name__
-            raise
-        finally:
-            db.session.rollback()
+
+        def note(result: JobResult, detail: str) -> None:
             jobs.record_sweep(
                 job.name,
                 scheduled_for=scheduled_for,
@@ -56,7 +50,8 @@ class ContextTask(Task):
                 result=result,
                 detail=detail,
             )
-            db.session.commit()
+
+        self._run_and_note(note)
 
     def _run_once(self, job: Job) -> None:
         scheduled_for = job.last_due(clock.now())
@@ -68,6 +63,10 @@ class ContextTask(Task):
             return
         run_id = run.id
         db.session.commit()
+        self._run_and_note(lambda result, detail: jobs.finish_run(run_id, result, detail))
+
+    def _run_and_note(self, note: Callable[[JobResult, str], None]) -> None:
+        """Notes how the task went, also when it fails; what it left uncommitted is undone."""
         result, detail = JobResult.FAILED, ""
         try:
             detail = self.run() or ""
@@ -77,7 +76,7 @@ class ContextTask(Task):
             raise
         finally:
             db.session.rollback()
-            jobs.finish_run(run_id, result, detail)
+            note(result, detail)
             db.session.commit()
 
 
