@@ -57,7 +57,7 @@ def load_demonstration() -> None:
         click.echo("演示数据已经装入，没有改动。")
         return
     db.session.commit()
-    click.echo("演示数据已装入：2022年、2023年和本年度三次活动，593 个单位。")
+    click.echo("演示数据已装入。")
 
 
 @sectors.command("report")

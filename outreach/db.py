@@ -2,12 +2,14 @@
 
 import enum
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import sqlalchemy as sa
-from flask import Flask, has_request_context, request
+from flask import Flask, g, has_request_context, request
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import event
@@ -91,6 +93,20 @@ def insert_new(table: type[Base], rows: list[dict[str, Any]], key: list[str]) ->
     return len(db.session.execute(statement.returning(sa.literal(1)), rows).all())
 
 
+@contextmanager
+def writing() -> Iterator[None]:
+    """A transaction that writes, in a page that otherwise only reads: somebody was seen, or looked
+    at a number. What was read so far is let go; commits. SQLite refuses to write in a transaction
+    that has read when somebody else wrote in between, so this one takes the lock as it begins."""
+    db.session.rollback()
+    g.is_writing = True
+    try:
+        yield
+        db.session.commit()
+    finally:
+        g.is_writing = False
+
+
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None
     for pragma in (
@@ -106,5 +122,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 def _begin_sqlite(connection: sa.Connection) -> None:
     """Writers take the lock when they begin: with a deferred BEGIN two of them can read the same
     row and one then fails in spite of the busy timeout. Pages that only read do not wait."""
-    is_reading = has_request_context() and request.method in SAFE_METHODS
+    is_reading = (
+        has_request_context() and request.method in SAFE_METHODS and not g.get("is_writing")
+    )
     connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")

@@ -86,7 +86,6 @@ def install(app: Flask) -> None:
     app.context_processor(
         lambda: {
             "may": access.may,
-            "has_page": lambda endpoint: endpoint in app.view_functions,
             "languages": LANGUAGES,
             "language_code": language_code,
             "today": clock.today(),

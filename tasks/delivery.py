@@ -13,7 +13,7 @@ def deliver() -> str:
     tried = outbox.drain(current_app.extensions["outreach.stopping"].is_set)
     outbox.finish_waves()
     db.session.commit()
-    return f"{tried} tried" if tried else ""
+    return f"处理了 {tried} 条消息" if tried else ""
 
 
 @celery.task(name="outreach.reap")

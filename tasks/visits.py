@@ -14,5 +14,5 @@ def propose_visits() -> str:
     unknown = sorted(set().union(*(run.unknown_years for run in runs)))
     if unknown:
         years = "、".join(str(year) for year in unknown)
-        detail += f";{years} 年放假安排未确认，该年的走访暂未安排"
+        detail += f"；{years} 年放假安排未确认，该年的走访暂未安排"
     return detail

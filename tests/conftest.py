@@ -17,7 +17,6 @@ from sqlalchemy import event
 
 import config
 from app import create_app
-from outreach import clock
 from outreach.access import Role
 from outreach.accounts.models import User
 from outreach.db import db
@@ -167,8 +166,3 @@ def sign_in(app: Flask) -> SignIn:
         return client
 
     return sign_in
-
-
-@pytest.fixture
-def today():
-    return clock.today()

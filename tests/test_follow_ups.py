@@ -408,7 +408,7 @@ def test_beyond_the_years_that_are_known_nothing_is_proposed_and_the_result_says
         visitor=user,
     )
     remind(make_solicitation(campaign, sector))
-    assert propose_visits.run() == "新提出 1 次走访;2027 年放假安排未确认，该年的走访暂未安排"
+    assert propose_visits.run() == "新提出 1 次走访；2027 年放假安排未确认，该年的走访暂未安排"
     save(CalendarYear(year=2027, confirmed_at=clock.now()))
     assert propose_visits.run() == "新提出 1 次走访"
     follow_up = db.session.scalars(sa.select(Visit).filter_by(proposal_key=f"visit:{late.id}"))

@@ -11,7 +11,7 @@ from sqlalchemy.orm import contains_eager
 
 from outreach import clock
 from outreach.accounts.models import LoginSession, User
-from outreach.db import db
+from outreach.db import db, writing
 
 LONGEST = timedelta(hours=12)
 IDLE = timedelta(minutes=30)
@@ -91,16 +91,13 @@ def _is_alive(now: datetime) -> sa.ColumnElement[bool]:
 
 
 def _mark_seen(login_id: int) -> None:
-    """In a transaction of its own that begins with the write: SQLite refuses to write in one that
-    has already read when somebody else wrote in between."""
-    db.session.rollback()
-    db.session.execute(
-        sa.update(LoginSession)
-        .where(LoginSession.id == login_id)
-        .values(last_seen_at=clock.now())
-        .execution_options(synchronize_session=False)
-    )
-    db.session.commit()
+    with writing():
+        db.session.execute(
+            sa.update(LoginSession)
+            .where(LoginSession.id == login_id)
+            .values(last_seen_at=clock.now())
+            .execution_options(synchronize_session=False)
+        )
 
 
 def _hash(token: str) -> str:

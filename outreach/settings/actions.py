@@ -15,7 +15,6 @@ ACTIONS: dict[str, LazyString] = {
     "change.contact": _("修改联系人"),
     "end.contact": _("修改联系人截止日"),
     "reveal.contact": _("查看联系方式"),
-    "create.unit": _("新建单位"),
     "import.units": _("导入单位名册"),
     "import.gifts": _("导入到账明细"),
     "create.campaign": _("新建活动"),

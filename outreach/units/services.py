@@ -7,13 +7,11 @@ from flask_babel import lazy_gettext as _
 from stdnum.cn import uscc
 from stdnum.exceptions import ValidationError
 
-from outreach import audit, clock
-from outreach.db import db
 from outreach.errors import Refused
 from outreach.messages.addresses import normalise_address
 from outreach.messages.models import Channel
 from outreach.units import naming
-from outreach.units.models import Unit, UnitAlias, UnitKind
+from outreach.units.models import Unit, UnitAlias
 
 LONGEST_SMS_NAME = 20
 
@@ -71,33 +69,6 @@ def normalise_credit_code(text: str) -> str | None:
 def propose_sms_name(name: str, short_name: str) -> str:
     """What SMS providers take as one variable; empty when both names are too long."""
     return next((text for text in (short_name, name) if 0 < len(text) <= LONGEST_SMS_NAME), "")
-
-
-def create_unit(
-    name: str,
-    *,
-    credit_code: str = "",
-    kind: UnitKind | None = None,
-    short_name: str = "",
-    head_count: int | None = None,
-) -> Unit:
-    """A unit of the register; `kind` is proposed from the code and the name when not given."""
-    code = normalise_credit_code(credit_code)
-    unit = Unit(
-        name=name.strip(),
-        name_key=naming.name_key(name),
-        initials=naming.initials(name),
-        short_name=short_name,
-        sms_name=propose_sms_name(name.strip(), short_name),
-        credit_code=code,
-        kind=kind or naming.propose_kind(name, code),
-        head_count=head_count,
-        created_at=clock.now(),
-    )
-    db.session.add(unit)
-    db.session.flush()
-    audit.record("create.unit", f"unit:{unit.id}", name=unit.name)
-    return unit
 
 
 def rename_unit(unit: Unit, name: str) -> None:

@@ -61,18 +61,6 @@ def find_follow_up(visit: Visit) -> Visit | None:
     return db.session.scalar(sa.select(Visit).filter_by(proposal_key=f"visit:{visit.id}"))
 
 
-def unit_visits(solicitation_id: int) -> list[Visit]:
-    """All visits of a unit in a campaign, newest first, with the visitor loaded."""
-    return list(
-        db.session.scalars(
-            sa.select(Visit)
-            .where(Visit.solicitation_id == solicitation_id)
-            .order_by(Visit.planned_on.desc(), Visit.id.desc())
-            .options(joinedload(Visit.visitor))
-        )
-    )
-
-
 def list_visits(
     campaign: Campaign,
     *,

@@ -290,9 +290,8 @@ def propose_follow_ups(campaign: Campaign) -> int:
     return planning.propose_follow_ups(campaign).count
 
 
-def record_reveals(contacts: Iterable[Contact | None], *, by: User) -> None:
-    """Notes once a day that this person has seen these contacts' numbers. Commits by itself:
-    the page on which they are shown is otherwise only read."""
+def list_unnoted(contacts: Iterable[Contact | None], by: User) -> list[str]:
+    """Those of the contacts (as audit subjects) whose numbers this person has not seen today."""
     subjects = {f"contact:{contact.id}" for contact in contacts if contact and contact.mobile}
     seen = db.session.scalars(
         sa.select(AuditEvent.subject).where(
@@ -302,18 +301,13 @@ def record_reveals(contacts: Iterable[Contact | None], *, by: User) -> None:
             AuditEvent.subject.in_(subjects),
         )
     )
-    new = sorted(subjects - set(seen))
-    if not new:
-        return
-    db.session.commit()
-    # SQLite cannot always turn a transaction that has read into one that writes: write first.
-    db.session.execute(
-        sa.update(AuditEvent).where(sa.false()).values(action=""),
-        execution_options={"synchronize_session": False},
-    )
-    for subject in new:
+    return sorted(subjects - set(seen))
+
+
+def record_reveals(subjects: Iterable[str]) -> None:
+    """Notes that the person who is signed in has seen these contacts' numbers."""
+    for subject in subjects:
         audit.record("reveal.contact", subject, page="my_day")
-    db.session.commit()
 
 
 def lock_visit(visit: Visit) -> None:

@@ -12,7 +12,7 @@ from outreach import clock, workdays
 from outreach.campaigns.models import Solicitation
 from outreach.campaigns.queries import get_solicitation
 from outreach.campaigns.scope import campaign_blueprint
-from outreach.db import db
+from outreach.db import db, writing
 from outreach.errors import Conflict, Refused
 from outreach.forms import Form, check_version
 from outreach.gifts.standings import find_standing
@@ -36,7 +36,10 @@ def my_day() -> ResponseReturnValue:
     proposals = [visit for visit in mine if visit.status is VisitStatus.PROPOSED]
     due = [visit for visit in planned if visit.planned_on <= today]
     cards = queries.list_cards(g.campaign, due, current_user)
-    services.record_reveals([card.contact for card in cards if card.shows_phone], by=current_user)
+    shown = [card.contact for card in cards if card.shows_phone]
+    if unnoted := services.list_unnoted(shown, current_user):
+        with writing():
+            services.record_reveals(unnoted)
     return render_template(
         "visits/my_day.html",
         cards=cards,
