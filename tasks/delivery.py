@@ -4,13 +4,13 @@ from flask import current_app
 
 from outreach import clock, jobs
 from outreach.db import db
-from outreach.messages import outbox
+from outreach.messages import delivery, outbox
 from tasks.queue import celery
 
 
 @celery.task(name="outreach.deliver")
 def deliver() -> str:
-    tried = outbox.drain(current_app.extensions["outreach.stopping"].is_set)
+    tried = delivery.drain(current_app.extensions["outreach.stopping"].is_set)
     outbox.finish_waves()
     db.session.commit()
     return f"处理了 {tried} 条消息" if tried else ""

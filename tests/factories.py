@@ -17,6 +17,7 @@ from outreach.messages.models import (
     Channel,
     Message,
     Purpose,
+    SendingRate,
     SendingWindow,
     SendPolicy,
     Template,
@@ -202,10 +203,18 @@ def open_sending() -> None:
 
     save(
         SendPolicy(
-            id=1, is_on=True, contact_cap=2, contact_cap_days=7, unit_cap=3, changed_at=clock.now()
+            id=1,
+            is_on=True,
+            contact_cap=2,
+            contact_cap_days=7,
+            unit_cap=3,
+            sms_daily_budget=1000,
+            changed_at=clock.now(),
         )
     )
     save(SendingWindow(days=WindowDays.EVERY_DAY, opens_at=time(0, 0), closes_at=time(23, 59, 59)))
+    for channel in Channel:
+        save(SendingRate(channel=channel, per_minute=None))
 
 
 def make_visit(solicitation: Solicitation, visitor: User | None = None, **values: Any) -> Visit:

@@ -9,7 +9,7 @@ from flask import Flask
 from outreach import clock
 from outreach.campaigns.models import CampaignStatus, DeclineReason, Solicitation, Stage
 from outreach.db import db
-from outreach.messages import gate, outbox
+from outreach.messages import delivery, gate
 from outreach.messages.addresses import hash_address
 from outreach.messages.gate import Candidate, SendGate
 from outreach.messages.models import (
@@ -289,7 +289,7 @@ def test_two_waves_at_once_keep_the_cap(app: Flask):
     for _ in range(2):
         make_running_wave(solicitations=[solicitation])
     channel = fake_channel.install(app)
-    outbox.drain()
+    delivery.drain()
     assert len(channel.taken) == 1
 
 
@@ -301,7 +301,7 @@ def test_one_address_of_several_contacts_keeps_the_cap(app: Flask):
         solicitation = make_solicitation(campaign)
         solicitation.unit.contacts[0].email = "one@unit.example"
         make_running_wave(solicitations=[solicitation])
-    outbox.drain()
+    delivery.drain()
     assert len(channel.taken) == 2
 
 

@@ -11,7 +11,7 @@ from flask import Flask
 from outreach import clock
 from outreach.campaigns.models import Stage
 from outreach.db import db
-from outreach.messages import outbox
+from outreach.messages import delivery, outbox
 from outreach.messages.channels import accepted, misconfigured, rejected, retry, unknown
 from outreach.messages.models import (
     FailureKind,
@@ -42,7 +42,7 @@ def test_a_wave_reaches_each_recipient_once_and_is_finished(app: Flask):
     open_sending()
     wave = make_running_wave(25)
     channel = fake_channel.install(app)
-    assert outbox.drain() == 25
+    assert delivery.drain() == 25
     assert set(channel.taken.values()) == {1}
     assert outbox.finish_waves() == 1
     assert statuses(wave) == {S.SENT: 25}
@@ -53,8 +53,8 @@ def test_draining_twice_sends_nothing_more(app: Flask):
     open_sending()
     make_running_wave(5)
     channel = fake_channel.install(app)
-    outbox.drain()
-    assert outbox.drain() == 0
+    delivery.drain()
+    assert delivery.drain() == 0
     assert len(channel.taken) == 5
 
 
@@ -102,7 +102,7 @@ def test_a_sent_reminder_moves_the_unit_to_contacted(app: Flask):
     solicitation = factories.make_solicitation()
     make_running_wave(solicitations=[solicitation])
     fake_channel.install(app)
-    outbox.drain()
+    delivery.drain()
     solicitation = reload(solicitation)
     assert solicitation.stage is Stage.CONTACTED
     assert solicitation.last_contact_on == clock.today()
@@ -117,7 +117,7 @@ def test_an_effect_that_fails_does_not_lose_the_outcome(app: Flask):
         raise RuntimeError("effect")
 
     app.extensions["outreach.on_sent"] = [fail]
-    outbox.drain()
+    delivery.drain()
     assert reload(message).status is S.SENT
 
 
@@ -128,7 +128,7 @@ def test_only_a_running_wave_is_claimed(app: Flask, status: WaveStatus):
     wave.status = status
     db.session.commit()
     channel = fake_channel.install(app)
-    assert outbox.drain() == 0
+    assert delivery.drain() == 0
     assert not channel.taken
 
 
@@ -138,7 +138,7 @@ def test_a_gift_between_queueing_and_sending_withholds_the_message(app: Flask):
     wave = make_running_wave(solicitations=[solicitation, factories.make_solicitation()])
     factories.make_gift(solicitation, 3_000_000)
     channel = fake_channel.install(app)
-    outbox.drain()
+    delivery.drain()
     assert statuses(wave) == {S.SENT: 1, S.WITHHELD: 1}
     assert len(channel.taken) == 1
     message = db.session.scalars(sa.select(Message).filter_by(status=S.WITHHELD)).one()
@@ -154,7 +154,7 @@ def test_a_gift_between_claim_and_sending_withholds_the_message_too(app: Flask):
     claimed = outbox.claim(clock.now())
     db.session.commit()
     factories.make_gift(solicitation)
-    outbox.deliver_batch(claimed, {outbox.Channel.EMAIL: channel})
+    delivery.deliver_batch(claimed, {outbox.Channel.EMAIL: channel})
     assert statuses(wave) == {S.WITHHELD: 1}
     assert not channel.taken
 
@@ -166,7 +166,7 @@ def test_a_wave_paused_after_the_claim_sends_nothing_and_gives_its_rows_back(app
     claimed = outbox.claim(clock.now())
     wave.status = WaveStatus.PAUSED
     db.session.commit()
-    outbox.deliver_batch(claimed, {outbox.Channel.EMAIL: channel})
+    delivery.deliver_batch(claimed, {outbox.Channel.EMAIL: channel})
     assert not channel.taken
     assert {(m.status, m.token, m.attempts) for m in db.session.scalars(sa.select(Message))} == {
         (S.QUEUED, None, 0)
@@ -187,7 +187,7 @@ def test_switching_off_stops_between_two_windows(app: Flask):
         return accepted()
 
     channel = fake_channel.install(app, answer)
-    outbox.drain()
+    delivery.drain()
     assert len(channel.taken) == 30  # the window that had begun is finished
     assert outbox.claim(clock.now()) is None
 
@@ -201,17 +201,17 @@ def test_switching_off_is_seen_by_a_worker_that_waited_for_its_turn(app: Flask):
 
     def deliver() -> None:
         with app.app_context():
-            outbox.deliver_batch(claimed, {outbox.Channel.EMAIL: channel})
+            delivery.deliver_batch(claimed, {outbox.Channel.EMAIL: channel})
 
     outbox._take_send_lock()
     db.session.get(SendPolicy, 1).is_on = False
     db.session.flush()
     with ThreadPoolExecutor(1) as workers:
-        delivery = workers.submit(deliver)
+        begun = workers.submit(deliver)
         with pytest.raises(TimeoutError):
-            delivery.result(timeout=0.5)
+            begun.result(timeout=0.5)
         db.session.commit()
-        delivery.result()
+        begun.result()
     assert not channel.taken
 
 
@@ -235,8 +235,8 @@ def test_a_worker_that_sleeps_past_its_lease_sends_nothing(
     tuesday_morning.shift(timedelta(seconds=700))
     assert outbox.reap(clock.now()) == 10
     db.session.commit()
-    assert outbox.drain() == 10
-    assert outbox.deliver_batch(asleep, {outbox.Channel.EMAIL: channel}) == 0
+    assert delivery.drain() == 10
+    assert delivery.deliver_batch(asleep, {outbox.Channel.EMAIL: channel}) == 0
     assert set(channel.taken.values()) == {1}
     assert statuses(wave) == {S.SENT: 10}
 
@@ -254,8 +254,8 @@ def test_a_worker_that_sleeps_past_its_lease_leaves_rows_to_the_one_who_has_them
     outbox.reap(clock.now())
     awake = outbox.claim(clock.now())
     db.session.commit()
-    assert outbox.deliver_batch(asleep, senders) == 0
-    assert outbox.deliver_batch(awake, senders) == 10
+    assert delivery.deliver_batch(asleep, senders) == 0
+    assert delivery.deliver_batch(awake, senders) == 10
     assert set(channel.taken.values()) == {1}
 
 
@@ -290,7 +290,7 @@ def test_a_worker_that_oversleeps_while_sending_stops_and_leaves_the_rest_alone(
     channel = fake_channel.install(app, answer)
     claimed = outbox.claim(clock.now())
     db.session.commit()
-    assert outbox.deliver_batch(claimed, {outbox.Channel.EMAIL: channel}) == 1
+    assert delivery.deliver_batch(claimed, {outbox.Channel.EMAIL: channel}) == 1
     assert statuses(wave) == {S.SENT: 1, S.QUEUED: 9}
 
 
@@ -320,13 +320,13 @@ def test_temporary_refusals_are_tried_six_times_with_growing_pauses(
     message = make_message(not_after=clock.now() + timedelta(days=2))
     fake_channel.install(app, lambda _message: retry("451 later"))
     for minutes in outbox.BACKOFF_MINUTES:
-        assert outbox.drain() == 1
+        assert delivery.drain() == 1
         pause = (reload(message).next_at - clock.now()) / timedelta(minutes=1)
         assert 0.79 * minutes <= pause <= 1.2 * minutes
         assert message.status is S.QUEUED
-        assert outbox.drain() == 0
+        assert delivery.drain() == 0
         tuesday_morning.shift(timedelta(minutes=1.2 * minutes))
-    outbox.drain()
+    delivery.drain()
     assert (reload(message).status, message.failure) == (S.FAILED, FailureKind.EXHAUSTED)
     assert message.attempts == 6
     assert message.facts["answer"] == "451 later"
@@ -336,7 +336,7 @@ def test_a_refusal_for_good_is_not_tried_again(app: Flask):
     open_sending()
     message = make_message()
     fake_channel.install(app, lambda _message: rejected("550 no such user"))
-    outbox.drain()
+    delivery.drain()
     assert (reload(message).status, message.failure) == (S.FAILED, FailureKind.REJECTED)
 
 
@@ -344,10 +344,10 @@ def test_an_unknown_outcome_waits_for_a_person(app: Flask, tuesday_morning: time
     open_sending()
     message = make_message()
     fake_channel.install(app, lambda _message: unknown("connection lost"))
-    outbox.drain()
+    delivery.drain()
     tuesday_morning.shift(timedelta(days=1))
     outbox.reap(clock.now())
-    assert outbox.drain() == 0
+    assert delivery.drain() == 0
     assert reload(message).status is S.UNKNOWN
 
 
@@ -358,7 +358,7 @@ def test_a_message_past_its_last_moment_expires(
     message = make_message(not_after=clock.now() + timedelta(hours=1))
     fake_channel.install(app)
     tuesday_morning.shift(timedelta(hours=2))
-    assert outbox.drain() == 0
+    assert delivery.drain() == 0
     outbox.reap(clock.now())
     assert reload(message).status is S.EXPIRED
 
@@ -367,9 +367,9 @@ def test_a_drain_that_is_asked_to_stop_gives_back_what_it_has_not_begun(app: Fla
     open_sending()
     wave = make_running_wave(10)
     channel = fake_channel.install(app)
-    outbox.drain(lambda: len(channel.taken) >= 4)
+    delivery.drain(lambda: len(channel.taken) >= 4)
     assert statuses(wave) == {S.SENT: 4, S.QUEUED: 6}
-    assert outbox.drain() == 6
+    assert delivery.drain() == 6
 
 
 def test_a_crash_in_a_channel_leaves_one_message_unknown_and_keeps_the_others(
@@ -386,7 +386,7 @@ def test_a_crash_in_a_channel_leaves_one_message_unknown_and_keeps_the_others(
 
     channel.answer = answer
     with pytest.raises(ZeroDivisionError):
-        outbox.drain()
+        delivery.drain()
     assert statuses(wave) == {S.SENT: 3, S.SENDING: 1, S.QUEUED: 6}
     tuesday_morning.shift(timedelta(seconds=700))
     outbox.reap(clock.now())
@@ -427,11 +427,11 @@ def test_a_wave_pauses_when_something_is_wrong(app: Flask, outcome, because: str
     open_sending()
     wave = make_running_wave(60)
     fake_channel.install(app, lambda _message: outcome)
-    outbox.drain()
+    delivery.drain()
     wave = reload(wave)
     assert wave.status is WaveStatus.PAUSED
     assert because in wave.paused_because
-    assert outbox.drain() == 0
+    assert delivery.drain() == 0
     assert statuses(wave).get(S.QUEUED, 0) >= 20
 
 
@@ -443,7 +443,7 @@ def test_a_few_refusals_among_many_do_not_pause(app: Flask):
     fake_channel.install(
         app, lambda message: rejected("550") if message.id in refused else accepted()
     )
-    outbox.drain()
+    delivery.drain()
     assert reload(wave).status is WaveStatus.RUNNING
     assert statuses(wave) == {S.SENT: 58, S.FAILED: 2}
 

@@ -8,7 +8,7 @@ from outreach import clock
 from outreach.access import Role
 from outreach.audit import AuditEvent
 from outreach.db import db
-from outreach.messages import outbox, queries
+from outreach.messages import delivery, outbox, queries
 from outreach.messages.channels import accepted, unknown
 from outreach.messages.models import (
     Message,
@@ -36,7 +36,7 @@ def make_unknown(app: Flask) -> Message:
     open_sending()
     make_running_wave(1)
     fake_channel.install(app, lambda _message: unknown("connection lost"))
-    outbox.drain()
+    delivery.drain()
     outbox.finish_waves()
     db.session.commit()
     return db.session.scalars(sa.select(Message)).one()
@@ -59,7 +59,7 @@ def test_messages_are_listed_with_masked_addresses_and_the_reason_for_those_with
     make_running_wave(solicitations=[given])
     make_gift(given, 3_000_000)
     fake_channel.install(app)
-    outbox.drain()
+    delivery.drain()
     page = sign_in(Role.STAFF).get("/messages").text
     assert "w***@finance.example" in page
     assert "wang@finance.example" not in page
@@ -100,7 +100,7 @@ def test_sending_an_unknown_message_again_takes_a_reason_and_is_audited(app: Fla
     assert event.facts == {"reason": "电话问过"}
     assert app.extensions["woken"] == ["deliver"]
     channel = fake_channel.install(app, lambda _message: accepted())
-    outbox.drain()
+    delivery.drain()
     assert dict(channel.taken) == {(message.id, 1): 1}
 
 
@@ -115,13 +115,13 @@ def test_an_unknown_message_can_be_settled_without_sending(
     assert resolve(sign_in(Role.STAFF), message, decision).status_code == 302
     db.session.expire_all()
     assert message.status is status
-    assert outbox.drain() == 0
+    assert delivery.drain() == 0
 
 
 def test_two_people_cannot_both_have_it_sent_again(app: Flask, sign_in):
     message = make_unknown(app)
     resolve(sign_in(Role.STAFF), message, "resend")
-    outbox.drain()  # unknown once more
+    delivery.drain()  # unknown once more
     answer = resolve(sign_in(Role.STAFF), message, "resend", resend_no=0)
     assert answer.status_code == 409
     assert resolve(sign_in(Role.STAFF), message, "resend", resend_no=1).status_code == 302
@@ -211,7 +211,7 @@ def test_windows_are_added_changed_and_deleted_by_administrators(app: Flask, sig
 def test_the_local_outbox_shows_what_was_sent(app: Flask, sign_in):
     open_sending()
     make_message(subject="本周周报", body_text="各位领导:\n本周到账 3 万元。")
-    assert outbox.drain() == 1
+    assert delivery.drain() == 1
     client = sign_in(Role.ADMINISTRATOR)
     assert "本周周报" in client.get("/messages/local-outbox").text
     name = next((app.extensions["outreach.settings"].data_dir / "outbox").iterdir()).name
@@ -283,7 +283,7 @@ def test_outside_the_hours_only_accounts_and_tests_are_served(
     tuesday_morning.move_to(at("2026-10-24T10:00"))
     wanted = [make_message(purpose=purpose) for purpose in outbox.Purpose]
     channel = fake_channel.install(app)
-    outbox.drain()
+    delivery.drain()
     db.session.expire_all()
     assert {m.purpose for m in wanted if m.status is MessageStatus.SENT} == {
         outbox.Purpose.ACCOUNT,
@@ -295,5 +295,5 @@ def test_outside_the_hours_only_accounts_and_tests_are_served(
 def test_without_a_policy_nothing_is_sent(app: Flask):
     make_message(purpose=outbox.Purpose.ACCOUNT)
     channel = fake_channel.install(app)
-    assert outbox.drain() == 0
+    assert delivery.drain() == 0
     assert not channel.taken

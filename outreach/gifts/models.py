@@ -101,6 +101,56 @@ class Gift(Base):
         return target.name if target else str(_("未分配"))
 
 
+class LineStatus(Term):
+    OPEN = "open", _("待认领")
+    CLAIMED = "claimed", _("已认领")
+    SET_ASIDE = "set_aside", _("与本活动无关")
+
+
+class StatementLine(Base):
+    """A line of a statement of which nobody knows yet whose gift it is. While it is open, the
+    units whose gift it may be are not reminded."""
+
+    __tablename__ = "statement_line"
+    __table_args__ = (
+        sa.UniqueConstraint("campaign_id", "line_key"),
+        sa.CheckConstraint("amount_fen > 0", "amount_positive"),
+        sa.CheckConstraint("(status = 'open') = (settled_at IS NULL)", "settled_has_moment"),
+    )
+
+    id: Mapped[PrimaryKey]
+    campaign_id: Mapped[int] = mapped_column(sa.ForeignKey("campaign.id"))
+    line_key: Mapped[str] = mapped_column(sa.String(80))
+    """As that of `Gift`: a re-import adds nothing."""
+    payer: Mapped[str] = mapped_column(sa.String(120))
+    """As the bank printed it."""
+    amount_fen: Mapped[Fen]
+    received_on: Mapped[date]
+    reference: Mapped[str] = mapped_column(sa.String(80), default="")
+    note: Mapped[str] = mapped_column(sa.String(200), default="")
+    status: Mapped[LineStatus] = mapped_column(default=LineStatus.OPEN)
+    gift_id: Mapped[int | None] = mapped_column(sa.ForeignKey("gift.id"), unique=True)
+    settled_at: Mapped[datetime | None]
+    settled_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
+    import_batch_id: Mapped[int | None] = mapped_column(sa.ForeignKey("import_batch.id"))
+
+    candidates: Mapped[list["LineCandidate"]] = relationship(cascade="all, delete-orphan")
+
+
+class LineCandidate(Base):
+    """A unit whose gift an open line may be, and what speaks for it."""
+
+    __tablename__ = "line_candidate"
+
+    line_id: Mapped[int] = mapped_column(sa.ForeignKey("statement_line.id"), primary_key=True)
+    solicitation_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("solicitation.id"), primary_key=True, index=True
+    )
+    because: Mapped[str] = mapped_column(sa.String(120))
+
+    solicitation: Mapped[Solicitation] = relationship()
+
+
 @event.listens_for(Gift, "before_update")
 @event.listens_for(Gift, "before_delete")
 def _refuse_change(_mapper: Any, _connection: sa.Connection, gift: Gift) -> None:

@@ -4,14 +4,13 @@ Promises: the machine never sends one message twice; nothing is lost silently; w
 is left to a person. How: a row is claimed with a fencing token and a lease; it becomes `sending`,
 committed, before the network is touched; an outcome is written only where the token still matches.
 
-Functions do not commit, except `deliver_batch` and `drain`, whose commits are the mechanism.
+Nothing here commits; `delivery.py` does, between the steps.
 """
 
 import logging
 import random
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -25,7 +24,7 @@ from outreach import clock
 from outreach.db import db
 from outreach.messages import queries, waves
 from outreach.messages.addresses import hash_address, normalise_address
-from outreach.messages.channels import OpenChannel, Outcome, Outgoing, Sender, Verdict
+from outreach.messages.channels import OpenChannel, Outcome, Outgoing, Verdict
 from outreach.messages.gate import Candidate, SendGate
 from outreach.messages.models import (
     Channel,
@@ -260,7 +259,7 @@ def claim(now: datetime, *, limit: int = CLAIM_SIZE) -> Claim | None:
         Message.next_at <= now,
         Message.not_after >= now,
         Message.purpose.in_(purposes),
-        Message.channel.in_(_channels()),
+        Message.channel.in_(channels()),
     )
     due = (
         sa.select(Message.id)
@@ -437,74 +436,7 @@ def _is_free(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
     return Message.id.in_(sa.select(free.c.id))
 
 
-# Out of the house
-
-
-def drain(is_stopping: Callable[[], bool] = lambda: False) -> int:
-    """Sends what is due until nothing is, or until asked to stop; returns how many messages were
-    tried. Any number of drains may run side by side. Commits."""
-    tried = 0
-    with ExitStack() as lines:
-        senders = {
-            channel: lines.enter_context(open_channel())
-            for channel, open_channel in _channels().items()
-        }
-        while not is_stopping():
-            claimed = claim(clock.now())
-            db.session.commit()
-            if claimed is None:
-                break
-            tried += deliver_batch(claimed, senders, is_stopping)
-    return tried
-
-
-def deliver_batch(
-    claimed: Claim,
-    senders: Mapping[Channel, Sender],
-    is_stopping: Callable[[], bool] = lambda: False,
-) -> int:
-    """Sends claimed rows window by window; returns how many were tried. Commits."""
-    tried = 0
-    for start in range(0, len(claimed.ids), WINDOW):
-        if is_stopping():
-            break
-        now = clock.now()
-        window = begin(claimed.token, claimed.ids[start : start + WINDOW], now)
-        db.session.commit()
-        for channel, messages in window.items():
-            tried += _deliver(senders[channel], messages, claimed.token, now, is_stopping)
-    release(claimed.token, claimed.ids, of=MessageStatus.QUEUED)
-    db.session.commit()
-    return tried
-
-
-def _deliver(
-    sender: Sender,
-    messages: Sequence[Outgoing],
-    token: str,
-    began_at: datetime,
-    is_stopping: Callable[[], bool],
-) -> int:
-    """Sends one window over one line and writes its outcomes, whatever happens.
-
-    No message is begun so late that its answer could come after the lease. One that fails here
-    in a way that its channel does not know stays `sending`: whether it arrived is not known.
-    """
-    outcomes: dict[int, Outcome] = {}
-    untouched = [message.id for message in messages]
-    latest = began_at + _margin()
-    try:
-        answers = sender.deliver(messages)
-        for message in messages:
-            if is_stopping() or clock.now() > latest:
-                break
-            untouched.remove(message.id)
-            outcomes[message.id] = next(answers)
-    finally:
-        record_outcomes(token, outcomes, clock.now())
-        release(token, untouched, of=MessageStatus.SENDING)
-        db.session.commit()
-    return len(outcomes)
+# What a claim rests on
 
 
 def _ask_gate(token: str, ids: Sequence[int], now: datetime) -> set[int]:
@@ -588,16 +520,16 @@ def _take_send_lock() -> None:
         db.session.execute(sa.select(sa.func.pg_advisory_xact_lock(_SEND_LOCK)))
 
 
-def _channels() -> Mapping[Channel, OpenChannel]:
+def channels() -> Mapping[Channel, OpenChannel]:
     return current_app.extensions["outreach.channels"]
 
 
 def _lease() -> timedelta:
     """How long a row belongs to the worker that claimed it, or that began to send it."""
-    return timedelta(seconds=_settings().mail_final_timeout) + _margin()
+    return timedelta(seconds=_settings().mail_final_timeout) + margin()
 
 
-def _margin() -> timedelta:
+def margin() -> timedelta:
     return timedelta(seconds=_settings().delivery_lease_margin)
 
 

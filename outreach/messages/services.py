@@ -10,11 +10,20 @@ from outreach import audit, clock
 from outreach.db import db
 from outreach.errors import Conflict, Refused
 from outreach.messages import outbox, waves
-from outreach.messages.models import Message, SendingWindow, SendPolicy, WindowDays
+from outreach.messages.models import (
+    Channel,
+    Message,
+    SendingRate,
+    SendingWindow,
+    SendPolicy,
+    WindowDays,
+)
 from outreach.messages.outbox import Decision
 
-DEFAULT_CAPS = {"contact_cap": 2, "contact_cap_days": 7, "unit_cap": 3}
+DEFAULT_CAPS = {"contact_cap": 2, "contact_cap_days": 7, "unit_cap": 3, "sms_daily_budget": 500}
 """Caps that hold until somebody sets others."""
+DEFAULT_RATES = {Channel.EMAIL: 600, Channel.SMS: 60, Channel.WECOM: 20}
+"""Messages a minute until somebody sets another rate."""
 
 
 def switch_sending(*, is_on: bool) -> None:
@@ -97,6 +106,10 @@ def _policy() -> SendPolicy:
     if policy is None:
         policy = SendPolicy(id=1, is_on=False, changed_at=clock.now(), **DEFAULT_CAPS)
         db.session.add(policy)
+        db.session.add_all(
+            SendingRate(channel=channel, per_minute=per_minute)
+            for channel, per_minute in DEFAULT_RATES.items()
+        )
     return policy
 
 
