@@ -15,7 +15,7 @@ from outreach.campaigns.effects import note_reminders
 from outreach.campaigns.import_views import bp as campaigns
 from outreach.digests.views import bp as digests
 from outreach.gifts import gate as gifts_gate
-from outreach.gifts.import_views import bp as gifts
+from outreach.gifts.line_views import bp as gifts
 from outreach.meetings.views import bp as meetings
 from outreach.messages import gate as messages_gate
 from outreach.messages import template_views
@@ -38,6 +38,7 @@ from tasks.timetable import TIMETABLE
 GATE = (
     gifts_gate.check_already_given,
     gifts_gate.check_partly_given,
+    gifts_gate.check_unmatched_line,
     gifts_gate.check_pledge,
     campaigns_gate.check_declined,
     campaigns_gate.check_exempt,

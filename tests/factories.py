@@ -11,7 +11,8 @@ from outreach.access import Role
 from outreach.accounts.models import LoginSession, User, UserSector
 from outreach.campaigns.models import Campaign, CampaignStatus, Sector, Solicitation
 from outreach.db import Base, db
-from outreach.gifts.models import Gift, GiftKind, Pledge
+from outreach.gifts import lines
+from outreach.gifts.models import Gift, GiftKind, Pledge, StatementLine
 from outreach.messages import outbox
 from outreach.messages.models import (
     Channel,
@@ -179,6 +180,23 @@ def make_pledge(solicitation: Solicitation, amount_fen: int = 100_000_00, **valu
             | values
         )
     )
+
+
+def make_line(campaign: Campaign, **values: Any) -> StatementLine:
+    """A payment that nobody has claimed."""
+    key = f"line:{next(_numbers)}"
+    lines.open_line(
+        campaign,
+        **{
+            "payer": "某单位",
+            "amount_fen": 300_00,
+            "received_on": clock.today(),
+            "line_key": key,
+        }
+        | values,
+    )
+    db.session.commit()
+    return db.session.query(StatementLine).filter_by(line_key=values.get("line_key", key)).one()
 
 
 def make_template(channel: Channel = Channel.EMAIL, **values: Any) -> TemplateVersion:

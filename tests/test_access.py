@@ -31,7 +31,7 @@ TRUTH = {
         overview.search overview.unit
     """,
     READERS: """
-        overview.dashboard gifts.list_gifts visits.list_visits
+        overview.dashboard gifts.list_gifts gifts.list_lines visits.list_visits
         meetings.list_meetings meetings.meeting meetings.sign_in_list meetings.calendar_file
         reminders.list_waves reminders.wave reminders.progress
         messages.list_messages messages.message messages.list_templates
@@ -43,6 +43,7 @@ TRUTH = {
         campaigns.change_stage campaigns.plan_next_action campaigns.import_register
         units.create_contact units.edit_contact units.end_contact units.reveal_contact
         gifts.record_gift gifts.suggest_units gifts.reverse_gift gifts.record_pledge
+        gifts.open_line gifts.settle_line gifts.open_unmatched
         gifts.import_gifts gifts.preview_gifts gifts.apply_previewed_gifts gifts.gifts_sample
         campaigns.preview_register campaigns.apply_previewed_register campaigns.register_sample
         visits.my_day visits.plan_visit visits.log_visit visits.confirm_visit visits.move_visit

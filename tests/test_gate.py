@@ -25,6 +25,7 @@ from tests.factories import (
     make_campaign,
     make_contact,
     make_gift,
+    make_line,
     make_message,
     make_pledge,
     make_running_wave,
@@ -69,6 +70,10 @@ def give(case: Case) -> None:
 def give_partly(case: Case) -> None:
     make_gift(case.solicitation, 1_000_000)
     make_pledge(case.solicitation, 90_000_000, due_on=clock.today() - timedelta(days=1))
+
+
+def receive_from_nobody_knows_whom(case: Case) -> None:
+    make_line(case.campaign, payer=case.solicitation.unit.name, received_on=date(2026, 10, 12))
 
 
 def promise(case: Case) -> None:
@@ -129,6 +134,7 @@ def remind(case: Case, count: int, contact_ids: list[int], solicitation_ids: lis
 REASONS = {
     R.ALREADY_GIVEN: give,
     R.PARTLY_GIVEN: give_partly,
+    R.UNMATCHED_LINE: receive_from_nobody_knows_whom,
     R.PLEDGE_NOT_DUE: promise,
     R.DECLINED: decline,
     R.EXEMPT: exempt,
@@ -215,6 +221,10 @@ def test_a_message_about_several_units_is_withheld_for_one_of_them(app: Flask, a
     [
         (300, None, None, 30, R.ALREADY_GIVEN),
         (300, 300, -1, 30, R.ALREADY_GIVEN),
+        # Two reasons at once: the earlier is shown.
+        (300, None, None, 3, R.ALREADY_GIVEN),
+        (300, 300, 5, 30, R.ALREADY_GIVEN),
+        (100, 300, 5, 3, R.PARTLY_GIVEN),
         (100, 300, -1, 30, None),
         (100, 300, -1, 3, R.PARTLY_GIVEN),
         (100, 300, 0, 30, R.PLEDGE_NOT_DUE),

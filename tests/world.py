@@ -59,6 +59,7 @@ def make_story(
         solicitation, amount_fen, reference=f"{mark}流水", note=f"{mark}附言"
     )
     factories.make_pledge(solicitation, amount_fen * 2, note=f"{mark}承诺")
+    line = factories.make_line(campaign, payer=f"{mark}付款人", note=f"{mark}附言")
     visits = [
         save(
             Visit(
@@ -108,6 +109,7 @@ def make_story(
         "unit_id": unit.id,
         "contact_id": contact.id,
         "gift_id": gift.id,
+        "line_id": line.id,
         "visit_id": visits[-1].id,
         "meeting_id": meeting.id,
         "attendee_id": attendee.id,

@@ -9,6 +9,7 @@ from flask_babel import lazy_gettext as _
 from outreach import clock, workdays
 from outreach.campaigns.models import Campaign, Solicitation
 from outreach.db import db
+from outreach.gifts.models import LineStatus, StatementLine
 from outreach.meetings.models import ActionItem, Meeting
 from outreach.messages.models import Message, MessageStatus, Wave, WaveStatus
 from outreach.terms import Term
@@ -23,6 +24,7 @@ class DecisionKind(Term):
     RELEASE_WAVE = "release_wave", _("提醒批次已停下，等待处理")
     UNKNOWN_MESSAGE = "unknown_message", _("消息发送结果不明，需要核实")
     FAILED_MESSAGE = "failed_message", _("一周内发送失败的消息，需要更正联系方式")
+    OPEN_LINE = "open_line", _("到账款项等待认领")
     CONFIRM_VISIT = "confirm_visit", _("建议的走访等待确认")
     OVERDUE_ACTION = "overdue_action", _("会议事项已超期")
     CALENDAR = "calendar", _("明年的节假日安排尚未确认")
@@ -46,6 +48,11 @@ def count_decisions(
                 Message.status == MessageStatus.FAILED,
                 Message.status_at >= failed_from,
                 Message.status_at < failed_before,
+            ),
+            _count(
+                StatementLine,
+                StatementLine.campaign_id == campaign.id,
+                StatementLine.status == LineStatus.OPEN,
             ),
             _count(
                 Visit,

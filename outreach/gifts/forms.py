@@ -72,20 +72,7 @@ class GiftForm(Form):
     def validate_unit(self, field: StringField) -> None:
         if not field.data:
             return
-        found = find_by_name(self.campaign, field.data)
-        if not found:
-            raise ValidationError(
-                _("本次活动的名册中没有“%(name)s”。请从提示中选择。", name=field.data)
-            )
-        if len(found) > 1:
-            raise ValidationError(
-                _(
-                    "有 %(count)s 个单位与“%(name)s”相符。请从提示中选择。",
-                    count=len(found),
-                    name=field.data,
-                )
-            )
-        self.solicitation = found[0]
+        self.solicitation = _find_unit(self.campaign, field.data)
 
     def validate_sector_id(self, field: SelectField) -> None:
         if self.solicitation and field.data not in (0, self.solicitation.sector_id):
@@ -96,6 +83,55 @@ class GiftForm(Form):
     def validate_received_on(self, field: DayField) -> None:
         if field.data and field.data > clock.today():
             raise ValidationError(_("到账日期不能晚于今天。"))
+
+
+class LineForm(Form):
+    """A payment whose giver is not known."""
+
+    key = HiddenField(validators=[Length(max=40)])
+    payer = StringField(
+        _("付款人（按银行流水）"),
+        [InputRequired(_("请填写付款人。")), Length(max=120, message=_("不能超过 120 字。"))],
+    )
+    amount_fen = YuanField(_("金额（元）"), [InputRequired(_("请填写金额。")), positive])
+    received_on = DayField(_("到账日期"), [InputRequired(_("请填写到账日期。"))])
+    reference = StringField(
+        _("流水号"), [Length(max=80, message=_("不能超过 80 字。"))], default=""
+    )
+    note = StringField(_("附言"), [Length(max=200, message=_("不能超过 200 字。"))], default="")
+
+    def __init__(self, **defaults: Any) -> None:
+        super().__init__(data={"key": uuid4().hex} | defaults)
+
+    def facts(self) -> dict[str, Any]:
+        """What `lines.open_line` takes."""
+        names = ("payer", "amount_fen", "received_on", "reference", "note")
+        return {name: self[name].data for name in names} | {"line_key": f"line:{self.key.data}"}
+
+    def validate_received_on(self, field: DayField) -> None:
+        if field.data and field.data > clock.today():
+            raise ValidationError(_("到账日期不能晚于今天。"))
+
+
+class SettleForm(Form):
+    """Whose payment it is, or why it is nobody's."""
+
+    unit = StringField(_("属于哪个单位"), [Length(max=120)], default="")
+    kind = TermField(_("类型"), GiftKind)
+    reason = StringField(
+        _("与本活动无关的原因"), [Length(max=200, message=_("不能超过 200 字。"))], default=""
+    )
+
+    def __init__(self, campaign: Campaign) -> None:
+        super().__init__()
+        self.campaign = campaign
+        self.solicitation: Solicitation | None = None
+
+    def validate_unit(self, field: StringField) -> None:
+        if field.data:
+            self.solicitation = _find_unit(self.campaign, field.data)
+        elif not self.reason.data:
+            raise ValidationError(_("请选择单位；与本活动无关的，请写明原因。"))
 
 
 class ReversalForm(Form):
@@ -123,3 +159,19 @@ def pledge_form(standing: Standing) -> PledgeForm:
     """A form for `gifts/_pledge.html`, due at the end of the campaign unless it says otherwise."""
     due_on: date = standing.pledge_due_on or standing.solicitation.campaign.ends_on
     return PledgeForm(formdata=None, data={"due_on": max(due_on, clock.today())})
+
+
+def _find_unit(campaign: Campaign, name: str) -> Solicitation:
+    """The one unit of that name; ValidationError when there is none or there are several."""
+    found = find_by_name(campaign, name)
+    if not found:
+        raise ValidationError(_("本次活动的名册中没有“%(name)s”。请从提示中选择。", name=name))
+    if len(found) > 1:
+        raise ValidationError(
+            _(
+                "有 %(count)s 个单位与“%(name)s”相符。请从提示中选择。",
+                count=len(found),
+                name=name,
+            )
+        )
+    return found[0]

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from outreach import clock
 from outreach.campaigns.models import Solicitation
 from outreach.db import db
-from outreach.gifts.models import Gift, Pledge
+from outreach.gifts.models import Gift, LineCandidate, LineStatus, Pledge, StatementLine
 from outreach.messages.gate import (
     Candidate,
     Withheld,
@@ -54,6 +54,36 @@ def check_partly_given(candidates: Sequence[Candidate], now: datetime) -> dict[i
         return found.given_fen > 0 and last is not None and last > since
 
     return _withhold(candidates, WithheldReason.PARTLY_GIVEN, has_just_given, _tell_gift)
+
+
+@asked_of(Purpose.REMINDER)
+def check_unmatched_line(candidates: Sequence[Candidate], _now: datetime) -> dict[int, Withheld]:
+    """Money has come of which nobody knows yet whether it is this unit's: a person says first."""
+    rows = db.session.execute(
+        sa.select(
+            LineCandidate.solicitation_id,
+            Unit.name,
+            StatementLine.amount_fen,
+            StatementLine.received_on,
+        )
+        .join(StatementLine, StatementLine.id == LineCandidate.line_id)
+        .join(Solicitation, Solicitation.id == LineCandidate.solicitation_id)
+        .join(Unit, Unit.id == Solicitation.unit_id)
+        .where(
+            LineCandidate.solicitation_id.in_(all_solicitations(candidates)),
+            StatementLine.status == LineStatus.OPEN,
+        )
+        .order_by(StatementLine.received_on, StatementLine.id)
+    )
+    facts = {
+        solicitation_id: {
+            "unit": unit,
+            "amount_fen": amount_fen,
+            "received_on": received_on.isoformat(),
+        }
+        for solicitation_id, unit, amount_fen, received_on in rows
+    }
+    return about_units(candidates, WithheldReason.UNMATCHED_LINE, facts)
 
 
 @asked_of(Purpose.REMINDER)

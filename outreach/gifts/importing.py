@@ -60,6 +60,9 @@ class Entry:
 class GiftPlan(Plan):
     lines: list[tuple[Line, Target, Entry]] = field(default_factory=list)
     """The gifts that are new."""
+    unmatched: list[Line] = field(default_factory=list)
+    """Lines that were refused because nobody knows which unit they name: a person may keep them
+    open until it is found out (`gifts.lines`)."""
     file_fen: int = 0
     new_fen: int = 0
     ledger_before_fen: int = 0
@@ -149,7 +152,7 @@ class _Targets:
         self.advised = 0
         self._load(lines)
 
-    def find(self, line: Line, plan: Plan) -> Target | None:
+    def find(self, line: Line, plan: GiftPlan) -> Target | None:
         """None when the line was refused."""
         if line.is_unallocated:
             return Target("未分配")
@@ -199,10 +202,11 @@ class _Targets:
             if code:
                 self.by_code[code] = target
 
-    def _find_unit(self, line: Line, plan: Plan) -> Target | None:
+    def _find_unit(self, line: Line, plan: GiftPlan) -> Target | None:
         by_code = self.by_code.get(line.credit_code or "")
         by_name = self.by_name.get(naming.name_key(line.name), set())
         if len(by_name) > 1 and not by_code:
+            plan.unmatched.append(line)
             line.cells.refuse(
                 "name",
                 _("“%(name)s”可能是几个单位", name=line.name),
@@ -211,6 +215,7 @@ class _Targets:
             return None
         target = by_code or next(iter(by_name), None)
         if target is None:
+            plan.unmatched.append(line)
             self._refuse_unit(line)
         elif by_code and by_name and by_code not in by_name:
             line.cells.refuse(

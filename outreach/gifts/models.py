@@ -132,7 +132,6 @@ class StatementLine(Base):
     gift_id: Mapped[int | None] = mapped_column(sa.ForeignKey("gift.id"), unique=True)
     settled_at: Mapped[datetime | None]
     settled_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
-    import_batch_id: Mapped[int | None] = mapped_column(sa.ForeignKey("import_batch.id"))
 
     candidates: Mapped[list["LineCandidate"]] = relationship(cascade="all, delete-orphan")
 

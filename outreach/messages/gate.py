@@ -222,6 +222,9 @@ _DESCRIPTIONS = {
     WithheldReason.PARTLY_GIVEN: _(
         "本周已有部分到账：累计 %(amount_fen)s 万元，最近一笔 %(received_on)s"
     ),
+    WithheldReason.UNMATCHED_LINE: _(
+        "%(received_on)s 有一笔 %(amount_fen)s 万元待认领，可能是该单位的"
+    ),
     WithheldReason.PLEDGE_NOT_DUE: _("已认捐 %(amount_fen)s 万元，%(due_on)s 到期"),
     WithheldReason.SNOOZED: _("暂缓联系至 %(until)s"),
     WithheldReason.OPTED_OUT: _("对方已于 %(at)s 退订"),
