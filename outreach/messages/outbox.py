@@ -28,11 +28,13 @@ from outreach.messages.channels import OpenChannel, Outcome, Outgoing, Verdict
 from outreach.messages.gate import Candidate, SendGate
 from outreach.messages.models import (
     Channel,
+    DeliveryReceipt,
     FailureKind,
     Message,
     MessageSolicitation,
     MessageStatus,
     Purpose,
+    ReceiptKind,
     Wave,
 )
 from outreach.messages.waves import counts, finish_waves
@@ -58,8 +60,10 @@ TRANSITIONS: dict[MessageStatus, frozenset[MessageStatus]] = {
     S.QUEUED: frozenset({S.QUEUED, S.SENDING, S.WITHHELD, S.EXPIRED, S.CANCELLED}),
     S.SENDING: frozenset({S.SENT, S.QUEUED, S.FAILED, S.UNKNOWN}),
     S.UNKNOWN: frozenset({S.SENT, S.QUEUED, S.CANCELLED}),
+    S.SENT: frozenset({S.DELIVERED, S.FAILED}),
+    S.DELIVERED: frozenset({S.FAILED}),
 }
-"""No other exists. From `unknown`, all but a late acceptance is a person's decision."""
+"""No other exists. From `unknown`, all but a proof of acceptance is a person's decision."""
 
 OnSent = Callable[[Sequence[int], datetime], None]
 """Told of messages that were sent, in the transaction that records it."""
@@ -340,10 +344,12 @@ def record_outcomes(token: str, outcomes: Mapping[int, Outcome], now: datetime) 
             facts={},
         )
         _tell_sent(sent, now)
+        apply_receipts(sent, now)
     troubled = {id_: outcome for id_, outcome in outcomes.items() if id_ not in accepted}
     if troubled:
         _record_trouble(token, troubled, now)
         waves.watch({id_: outcome.verdict for id_, outcome in troubled.items()})
+        apply_receipts(troubled, now)
 
 
 def _record_trouble(token: str, outcomes: Mapping[int, Outcome], now: datetime) -> None:
@@ -365,6 +371,89 @@ def _record_trouble(token: str, outcomes: Mapping[int, Outcome], now: datetime) 
             _move(sending, MessageStatus.QUEUED, *mine, facts=facts, next_at=next_at)
         else:
             _move(sending, MessageStatus.FAILED, *mine, facts=facts, failure=FailureKind.EXHAUSTED)
+
+
+def apply_receipts(ids: Collection[int], now: datetime) -> None:
+    """Brings messages into the state that their receipts prove. Receipts may come in any order,
+    twice, and before the acceptance is written down: the end is the same. A bounce outweighs a
+    delivery, since a server that took a message may find later that it cannot pass it on."""
+    proofs = _read_receipts(ids)
+    if not proofs:
+        return
+    late = _move(
+        {MessageStatus.UNKNOWN},
+        MessageStatus.SENT,
+        Message.id.in_(proofs),
+        sent_at=Message.status_at,
+    )
+    _tell_sent(late, now)
+    delivered = {id_: proof.received_at for id_, proof in proofs.items() if not proof.is_bounced}
+    # What was put back into the queue, by its worker or by a person, had arrived after all.
+    _move(
+        {MessageStatus.QUEUED},
+        MessageStatus.CANCELLED,
+        Message.id.in_(delivered),
+        facts={"arrived": True},
+    )
+    if delivered:
+        _move(
+            {MessageStatus.SENT},
+            MessageStatus.DELIVERED,
+            Message.id.in_(delivered),
+            delivered_at=sa.case(
+                *((Message.id == id_, at) for id_, at in delivered.items()), else_=now
+            ),
+        )
+    bounced = [
+        id_
+        for id_, proof in proofs.items()
+        if proof.is_bounced
+        for _moved in _move(
+            {MessageStatus.SENT, MessageStatus.DELIVERED},
+            MessageStatus.FAILED,
+            Message.id == id_,
+            failure=FailureKind.BOUNCED,
+            facts={"answer": proof.detail, "bounced_at": proof.received_at.isoformat()},
+        )
+    ]
+    if bounced:
+        waves.watch(dict.fromkeys(bounced, Verdict.REJECTED))
+
+
+@dataclass(frozen=True)
+class _Proof:
+    is_bounced: bool
+    received_at: datetime
+    detail: str
+
+
+def _read_receipts(ids: Collection[int]) -> dict[int, _Proof]:
+    """What is proven of each message, by id. A bounce counts for the sending that it names; a
+    delivery counts for all later ones too."""
+    rows = db.session.execute(
+        sa.select(
+            DeliveryReceipt.message_id,
+            DeliveryReceipt.kind,
+            DeliveryReceipt.received_at,
+            DeliveryReceipt.detail,
+        )
+        .join(Message, Message.id == DeliveryReceipt.message_id)
+        .where(
+            Message.id.in_(ids),
+            sa.or_(
+                DeliveryReceipt.resend_no == Message.resend_no,
+                DeliveryReceipt.kind == ReceiptKind.DELIVERED,
+            ),
+        )
+        .order_by(DeliveryReceipt.received_at, DeliveryReceipt.id)
+    )
+    proofs: dict[int, _Proof] = {}
+    for message_id, kind, received_at, detail in rows:
+        is_bounced = kind is ReceiptKind.BOUNCED
+        known = proofs.get(message_id)
+        if known is None or (is_bounced and not known.is_bounced):
+            proofs[message_id] = _Proof(is_bounced, received_at, detail)
+    return proofs
 
 
 def settle_unknown(message: Message, decision: Decision, now: datetime) -> bool:
@@ -413,6 +502,7 @@ def reap(now: datetime) -> int:
     )
     if lost:
         waves.watch(dict.fromkeys(lost, Verdict.UNKNOWN))
+        apply_receipts(lost, now)
     queued = {MessageStatus.QUEUED}
     # What was being sent while its wave was cancelled, and proved not to have been accepted.
     cancelled = _move(queued, MessageStatus.CANCELLED, _is_free(waves.is_of_cancelled()))

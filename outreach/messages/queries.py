@@ -188,8 +188,8 @@ def explain(message: Message) -> str:
             return f"{message.failure.label}：{answer}" if answer else str(message.failure.label)
         case MessageStatus.UNKNOWN:
             return str(_("对方可能已收到，也可能没有。系统不会自动重发，请核实。"))
-        case MessageStatus.EXPIRED:
-            return str(_("过了有效期，没有发出。"))
+        case MessageStatus.CANCELLED | MessageStatus.EXPIRED:
+            return _explain_unsent(message)
         case MessageStatus.QUEUED if message.facts.get("verdict"):
             return str(
                 _(
@@ -200,6 +200,13 @@ def explain(message: Message) -> str:
                 )
             )
     return ""
+
+
+def _explain_unsent(message: Message) -> str:
+    if message.facts.get("arrived"):
+        return str(_("回执表明前一次已经送达，没有再发。"))
+    is_expired = message.status is MessageStatus.EXPIRED
+    return str(_("过了有效期，没有发出。")) if is_expired else ""
 
 
 def find_user_name(user_id: int | None) -> str:
