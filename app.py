@@ -22,7 +22,7 @@ from outreach.messages import template_views
 from outreach.messages.channels import OpenChannel, email, sms
 from outreach.messages.gate import SendGate
 from outreach.messages.models import Channel
-from outreach.messages.views import bp as messages
+from outreach.messages.public_views import bp as messages
 from outreach.overview.views import bp as overview
 from outreach.reminders import gate as reminders_gate
 from outreach.reminders.queries import sample_letters

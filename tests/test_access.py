@@ -24,6 +24,7 @@ TRUTH = {
     ANYONE: """
         static web.healthz web.readyz web.version web.language
         accounts.login accounts.accept_invitation
+        messages.opt_out messages.confirm_opt_out messages.undo_opt_out
     """,
     SIGNED_IN: """
         accounts.logout accounts.change_password
@@ -42,6 +43,7 @@ TRUTH = {
         overview.preview_bulk overview.apply_bulk
         campaigns.change_stage campaigns.plan_next_action campaigns.import_register
         units.create_contact units.edit_contact units.end_contact units.reveal_contact
+        units.opt_out_contact
         gifts.record_gift gifts.suggest_units gifts.reverse_gift gifts.record_pledge
         gifts.open_line gifts.settle_line gifts.open_unmatched
         gifts.import_gifts gifts.preview_gifts gifts.apply_previewed_gifts gifts.gifts_sample
@@ -62,7 +64,7 @@ TRUTH = {
     DECIDERS: """
         campaigns.edit_campaign settings.create_campaign
         reminders.return_wave reminders.approve_wave
-        messages.sending messages.switch_sending digests.build_now
+        messages.sending messages.switch_sending digests.build_now units.allow_contact
         settings.edit_day settings.remove_day settings.confirm_year
     """,
     ADMINISTRATORS: """

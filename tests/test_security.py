@@ -147,6 +147,10 @@ def test_numbers_and_addresses_get_into_no_log_no_task_and_no_audit_row(
     assert not re.search("3873419|canary-7391", kept)
 
 
+SIGNED = {"messages.confirm_opt_out", "messages.undo_opt_out"}
+"""The address itself is the signature (RFC 8058): a wrong one is no page at all."""
+
+
 def test_every_form_is_refused_without_a_token(app: Flask, sign_in: SignIn):
     app.config["WTF_CSRF_ENABLED"] = True
     campaign = factories.make_campaign()
@@ -156,6 +160,8 @@ def test_every_form_is_refused_without_a_token(app: Flask, sign_in: SignIn):
         ids = dict.fromkeys(rule.arguments, 1) | {"campaign_code": campaign.code}
         for method in rule.methods - {"GET", "HEAD", "OPTIONS"}:
             answer = client.open(address_of(app, rule, ids), method=method)
+            if rule.endpoint in SIGNED and answer.status_code == 404:
+                continue
             if answer.status_code != 400 or "过期" not in answer.text:
                 accepted.append(f"{method} {rule.endpoint}: {answer.status_code}")
     assert accepted == []

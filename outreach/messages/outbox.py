@@ -22,10 +22,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from outreach import clock
 from outreach.db import db
-from outreach.messages import queries, waves
+from outreach.messages import opt_outs, queries, waves
 from outreach.messages.addresses import hash_address, normalise_address
 from outreach.messages.channels import OpenChannel, Outcome, Outgoing, Verdict
-from outreach.messages.gate import Candidate, SendGate
+from outreach.messages.gate import TO_UNITS, Candidate, SendGate
 from outreach.messages.models import (
     Channel,
     DeliveryReceipt,
@@ -574,6 +574,8 @@ def _load(ids: Sequence[int], now: datetime) -> dict[Channel, list[Outgoing]]:
     rows = db.session.execute(
         sa.select(
             Message.channel,
+            Message.purpose,
+            Message.address_hash,
             Message.id,
             Message.resend_no,
             Message.address,
@@ -590,7 +592,10 @@ def _load(ids: Sequence[int], now: datetime) -> dict[Channel, list[Outgoing]]:
     outgoing: dict[Channel, list[Outgoing]] = {}
     for row in rows:
         fields = row._asdict()
-        outgoing.setdefault(fields.pop("channel"), []).append(Outgoing(**fields, at=now))
+        channel, address_hash = fields.pop("channel"), fields.pop("address_hash")
+        if fields.pop("purpose") in TO_UNITS and channel is Channel.EMAIL:
+            fields["unsubscribe_url"] = opt_outs.link(channel, address_hash)
+        outgoing.setdefault(channel, []).append(Outgoing(**fields, at=now))
     return outgoing
 
 

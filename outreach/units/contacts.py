@@ -1,13 +1,16 @@
 """Changes to the people at a unit who answer for the campaign."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from flask_babel import lazy_gettext as _
 
 from outreach import audit
 from outreach.db import db
 from outreach.errors import NotFound, Refused
+from outreach.messages import opt_outs
+from outreach.messages.addresses import hash_address
+from outreach.messages.models import Channel
 from outreach.terms import Term
 from outreach.units.models import Contact, ContactRole, Unit
 
@@ -73,6 +76,31 @@ def end_contact(contact: Contact, valid_to: date | None) -> None:
 
 def reveal_contact(contact: Contact, reason: RevealReason) -> None:
     audit.record("reveal.contact", f"contact:{contact.id}", reason=reason)
+
+
+def list_channels(contact: Contact) -> dict[Channel, datetime | None]:
+    """The channels over which the contact has an address, each with the moment since when the
+    person has been opted out of it."""
+    return {
+        channel: opt_outs.find(channel, address_hash)
+        for channel in (Channel.EMAIL, Channel.SMS)
+        if (address_hash := _hash(contact, channel))
+    }
+
+
+def opt_out_contact(contact: Contact, channel: Channel) -> None:
+    if not opt_outs.add(channel, _hash(contact, channel), source="request"):
+        raise Refused(_("该联系人已经退订，或没有这种联系方式。"))
+
+
+def allow_contact(contact: Contact, channel: Channel, *, reason: str) -> None:
+    """Takes an opt-out back; only on the person's own wish, which `reason` tells."""
+    if not opt_outs.withdraw(channel, _hash(contact, channel), reason=reason):
+        raise Refused(_("该联系人没有退订。"))
+
+
+def _hash(contact: Contact, channel: Channel) -> str:
+    return hash_address(channel, contact.email if channel is Channel.EMAIL else contact.mobile)
 
 
 def _check_period(valid_from: date, valid_to: date | None) -> None:

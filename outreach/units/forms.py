@@ -54,5 +54,16 @@ class EndContactForm(Form):
     valid_to = DayField(_("任职截止日"))
 
 
+class OptOutForm(Form):
+    channel = TermField(_("方式"), Channel)
+    reason = StringField(_("依据"), [Length(max=200, message=_("最多 200 个字。"))])
+
+
+class AllowForm(OptOutForm):
+    def validate_reason(self, field: Any) -> None:
+        if not (field.data or "").strip():
+            raise ValidationError(_("请写明恢复的依据，例如“本人来电要求恢复”。"))
+
+
 class RevealForm(Form):
     reason = TermField(_("用途"), RevealReason)

@@ -6,8 +6,15 @@ from outreach import clock
 from outreach.db import db
 from outreach.errors import Refused
 from outreach.forms import check_version
+from outreach.messages.models import Channel
 from outreach.units import contacts
-from outreach.units.forms import ContactForm, EndContactForm, RevealForm
+from outreach.units.forms import (
+    AllowForm,
+    ContactForm,
+    EndContactForm,
+    OptOutForm,
+    RevealForm,
+)
 from outreach.web import is_htmx, local_path
 
 bp = Blueprint("units", __name__, url_prefix="/units")
@@ -38,7 +45,13 @@ def edit_contact(contact_id: int) -> ResponseReturnValue:
         db.session.commit()
         flash(_("联系人已修改。"), "success")
         return _return()
-    return render_template("units/contact.html", form=form, unit=contact.unit, contact=contact)
+    return render_template(
+        "units/contact.html",
+        form=form,
+        unit=contact.unit,
+        contact=contact,
+        reachable=contacts.list_channels(contact),
+    )
 
 
 @bp.post("/contacts/<int:contact_id>/end")
@@ -64,6 +77,33 @@ def reveal_contact(contact_id: int) -> ResponseReturnValue:
     db.session.commit()
     page = "units/_revealed.html" if is_htmx() else "units/revealed.html"
     return render_template(page, contact=contact)
+
+
+@bp.post("/contacts/<int:contact_id>/opt-out")
+def opt_out_contact(contact_id: int) -> ResponseReturnValue:
+    """The person said so on the telephone."""
+    contact = contacts.get_contact(contact_id)
+    channel, _reason = _opt_out(OptOutForm())
+    contacts.opt_out_contact(contact, channel)
+    db.session.commit()
+    flash(_("已登记。今后不再用这种方式给该联系人发提醒和会议通知。"), "success")
+    return _return()
+
+
+@bp.post("/contacts/<int:contact_id>/allow")
+def allow_contact(contact_id: int) -> ResponseReturnValue:
+    contact = contacts.get_contact(contact_id)
+    channel, reason = _opt_out(AllowForm())
+    contacts.allow_contact(contact, channel, reason=reason)
+    db.session.commit()
+    flash(_("已恢复。"), "success")
+    return _return()
+
+
+def _opt_out(form: OptOutForm) -> tuple[Channel, str]:
+    if not form.validate():
+        raise Refused(next(iter(form.errors.values()))[0])
+    return form.channel.data, form.reason.data or ""
 
 
 def _return() -> ResponseReturnValue:

@@ -22,6 +22,8 @@ class Outgoing:
     calendar: str
     reply_to: str
     at: datetime
+    unsubscribe_url: str = ""
+    """Where the recipient can say that there should be no more such letters."""
 
 
 class Verdict(Enum):

@@ -5,6 +5,7 @@ import base64
 import re
 from email.header import Header
 from email.utils import format_datetime, quote
+from html import escape
 
 from outreach import clock
 from outreach.messages.channels import Outgoing
@@ -15,6 +16,9 @@ LONGEST_LINE = 998
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]|=\\?.*\\?=")
 _METHOD = re.compile(r"^METHOD:([A-Z]+)\s*$", re.MULTILINE)
 _NEWLINE = re.compile(r"\r\n|\r|\n")
+
+
+OPT_OUT = "如不希望再收到此类邮件，可在此退订"
 
 
 class UnsafeHeader(ValueError):
@@ -41,16 +45,32 @@ def build(message: Outgoing, *, sender_name: str, sender: str) -> bytes:
     ]
     if message.reply_to:
         headers.insert(2, ("Reply-To", _mailbox("", message.reply_to)))
-    parts = [("text/plain; charset=utf-8", message.body_text)]
-    if message.body_html:
-        parts.append(("text/html; charset=utf-8", message.body_html))
+    text, html = message.body_text, message.body_html
+    if message.unsubscribe_url:
+        headers += [
+            ("List-Unsubscribe", f"<{message.unsubscribe_url}>"),
+            ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+        ]
+        text = f"{text}\n\n{OPT_OUT}：{message.unsubscribe_url}\n"
+        html = html.replace("</body>", _opt_out_line(message.unsubscribe_url) + "</body>", 1)
+    parts = [("text/plain; charset=utf-8", text)]
+    if html:
+        parts.append(("text/html; charset=utf-8", html))
     if message.calendar:
         parts.append((_calendar_type(message.calendar), message.calendar))
-    text = _single(headers, *parts[0]) if len(parts) == 1 else _multipart(headers, parts, message)
-    data = text.encode("ascii")
+    mail = _single(headers, *parts[0]) if len(parts) == 1 else _multipart(headers, parts, message)
+    data = mail.encode("ascii")
     if any(len(line) > LONGEST_LINE for line in data.split(b"\r\n")):
         raise UnsafeHeader("line too long")
     return data
+
+
+def _opt_out_line(url: str) -> str:
+    return (
+        '<p style="margin:0;padding:0 12px 24px 12px;text-align:center;font-family:sans-serif;'
+        f'font-size:13px;line-height:20px;color:#5b6b7d">{OPT_OUT}：'
+        f'<a href="{escape(url)}" style="color:#5b6b7d">退订</a></p>'
+    )
 
 
 def _single(headers: list[tuple[str, str]], content_type: str, body: str) -> str:

@@ -1,0 +1,84 @@
+"""Addresses that must not be written to, and how they become so: a click, a reply, a request.
+
+Only a hash is kept, so that an opt-out outlives the person's erasure and a new import."""
+
+import unicodedata
+from datetime import datetime
+
+import sqlalchemy as sa
+from flask import current_app
+from itsdangerous import BadSignature, URLSafeSerializer
+
+from outreach import audit, clock, web
+from outreach.db import db, insert_new
+from outreach.messages.addresses import hash_address
+from outreach.messages.models import Channel, OptOut
+
+REPLIES = frozenset({"r", "t", "td", "n", "退订", "退訂", "拒收"})
+"""What providers tell people to reply with."""
+
+
+def add(channel: Channel, address_hash: str, *, source: str) -> bool:
+    """Keeps the address from being written to; False when it was so already."""
+    row = {
+        "channel": channel,
+        "address_hash": address_hash,
+        "source": source,
+        "at": clock.now(),
+    }
+    if not address_hash or not insert_new(OptOut, [row], ["channel", "address_hash"]):
+        return False
+    audit.record("add.opt_out", f"opt_out:{address_hash[:12]}", channel=channel.value, by=source)
+    return True
+
+
+def withdraw(channel: Channel, address_hash: str, *, reason: str) -> bool:
+    """Lets the address be written to again; False when nothing stood against it."""
+    gone = db.session.scalar(
+        sa.delete(OptOut)
+        .where(OptOut.channel == channel, OptOut.address_hash == address_hash)
+        .returning(OptOut.id)
+    )
+    if gone is None:
+        return False
+    audit.record(
+        "withdraw.opt_out", f"opt_out:{address_hash[:12]}", channel=channel.value, reason=reason
+    )
+    return True
+
+
+def take_reply(channel: Channel, address: str, text: str) -> bool:
+    """Reads a reply to a text message; True when it says that there should be no more."""
+    word = "".join(
+        letter for letter in unicodedata.normalize("NFKC", text).casefold() if letter.isalnum()
+    )
+    if word.removeprefix("回复") not in REPLIES:
+        return False
+    add(channel, hash_address(channel, address), source="reply")
+    return True
+
+
+def find(channel: Channel, address_hash: str) -> datetime | None:
+    """Since when the address has been opted out; None when it is not."""
+    return db.session.scalar(
+        sa.select(OptOut.at).where(OptOut.channel == channel, OptOut.address_hash == address_hash)
+    )
+
+
+def link(channel: Channel, address_hash: str) -> str:
+    """Where the holder of the address can opt out. It names nobody and never expires."""
+    token = _serializer().dumps([channel.value, address_hash])
+    return web.external_url("messages.opt_out", token=token)
+
+
+def read_token(token: str) -> tuple[Channel, str] | None:
+    """Channel and address hash; None when the token is not one that we signed."""
+    try:
+        channel, address_hash = _serializer().loads(token)
+    except BadSignature:
+        return None
+    return next(member for member in Channel if member.value == channel), address_hash
+
+
+def _serializer() -> URLSafeSerializer:
+    return URLSafeSerializer(current_app.config["SECRET_KEY"], salt="opt-out")
