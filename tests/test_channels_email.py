@@ -1,4 +1,5 @@
 import shlex
+import smtplib
 import socket
 import ssl
 import subprocess
@@ -72,6 +73,10 @@ def deliver(server: RecordingServer, *messages: Outgoing, **values) -> list[Outc
         ({"RCPT": "450 mailbox busy"}, V.RETRY, 0),
         ({"RCPT": "550 no such user"}, V.REJECTED, 0),
         ({"RCPT": "550 no such user", "RSET": DROP}, V.REJECTED, 0),
+        ({"RCPT": "550 no such user", "DATA": "554 no recipient"}, V.REJECTED, 0),
+        ({"RCPT": "550 no such user", "DATA": DROP}, V.REJECTED, 0),
+        ({"RCPT": "421 closing"}, V.RETRY, 0),
+        ({"MAIL": "550 not your domain", "RCPT": DROP}, V.MISCONFIGURED, 0),
         ({"DATA": DROP}, V.RETRY, 0),
         ({"DATA": "451 later"}, V.RETRY, 0),
         ({"DATA": "554 no"}, V.RETRY, 0),
@@ -87,8 +92,11 @@ def deliver(server: RecordingServer, *messages: Outgoing, **values) -> list[Outc
     ],
     ids=str,
 )
-def test_what_the_server_does_decides_the_outcome(script, verdict: Verdict, arrived: int):
-    with RecordingServer(script) as server:
+@pytest.mark.parametrize("capabilities", ["8BITMIME", "PIPELINING"])
+def test_what_the_server_does_decides_the_outcome(
+    script, verdict: Verdict, arrived: int, capabilities: str
+):
+    with RecordingServer(script, capabilities=capabilities) as server:
         # A body larger than the buffers of a socket: a drop in the middle of it is noticed.
         message = make_outgoing(body_text="您好。\n" * (300_000 if "BODY" in script else 1))
         outcomes = deliver(server, message)
@@ -169,6 +177,43 @@ def test_one_connection_serves_all_messages():
     with RecordingServer() as server:
         deliver(server, *(make_outgoing(id=number) for number in range(30)))
     assert (server.connections, len(server.messages)) == (1, 30)
+
+
+@pytest.mark.parametrize(("capabilities", "writes"), [("8BITMIME", 3), ("PIPELINING", 1)])
+def test_the_envelope_goes_out_in_one_write_where_the_server_offers_it(
+    capabilities: str, writes: int, monkeypatch: pytest.MonkeyPatch
+):
+    written: list[str] = []
+    send = smtplib.SMTP.send
+
+    def record(smtp: smtplib.SMTP, data: str | bytes) -> None:
+        written.append(data if isinstance(data, str) else data.decode("ascii"))
+        send(smtp, data)
+
+    monkeypatch.setattr(smtplib.SMTP, "send", record)
+    with RecordingServer(capabilities=capabilities) as server:
+        deliver(server, *(make_outgoing(id=number) for number in range(30)))
+    verbs = ("MAIL FROM", "RCPT TO", "DATA")
+    assert sum(text.upper().startswith(verbs) for text in written) == writes * 30
+    assert (server.connections, len(server.messages)) == (1, 30)
+
+
+def test_a_server_that_asks_for_content_in_spite_of_a_refusal_gets_none():
+    with RecordingServer({"RCPT": "550 no"}, times=1, capabilities="PIPELINING") as server:
+        outcomes = deliver(server, make_outgoing(id=1), make_outgoing(id=2))
+    assert [outcome.verdict for outcome in outcomes] == [V.REJECTED, V.ACCEPTED]
+    assert [received.message["Message-ID"] for received in server.messages] == [
+        "<outreach-2.0@charity.example>"
+    ]
+    assert server.connections == 2
+
+
+def test_a_refused_envelope_leaves_the_line_open_when_the_server_refuses_the_rest_too():
+    script = {"RCPT": "550 no such user", "DATA": "554 no valid recipients"}
+    with RecordingServer(script, times=1, capabilities="PIPELINING") as server:
+        outcomes = deliver(server, make_outgoing(id=1), make_outgoing(id=2))
+    assert [outcome.verdict for outcome in outcomes] == [V.REJECTED, V.ACCEPTED]
+    assert server.connections == 1
 
 
 def test_a_line_that_the_server_closed_is_opened_again():

@@ -2,6 +2,9 @@
 
 smtplib raises the same exception for «never sent» and «accepted, answer lost». What tells them
 apart is whether the final dot had been written: `_Delivery.is_past_return`.
+
+Where the server offers PIPELINING (RFC 2920), the envelope goes out in one write. Content and dot
+wait for the answers to it, so what may have been accepted is told apart in the same way.
 """
 
 import os
@@ -191,6 +194,8 @@ class _Delivery:
 
     def _envelope(self, sender: str, recipient: str) -> Outcome | None:
         set_timeout(self.smtp, self.timeouts.command)
+        if self.smtp.has_extn("pipelining"):
+            return self._envelope_in_one(sender, recipient)
         self.is_stale = True
         code, answer = self.smtp.docmd("MAIL", f"FROM:<{sender}>")
         self.is_stale = code == 421
@@ -204,10 +209,40 @@ class _Delivery:
             return self._refuse("DATA", code, answer, permanent=retry)
         return None
 
+    def _envelope_in_one(self, sender: str, recipient: str) -> Outcome | None:
+        """The three commands in one write (RFC 2920), each with its own answer."""
+        self.is_stale = True
+        self.smtp.send(_in_one(sender, recipient))
+        code, answer = self.smtp.getreply()
+        self.is_stale = code == 421
+        if code // 100 != 2:
+            self._skip_answers(code, 2)
+            return self._refuse("MAIL", code, answer, permanent=misconfigured)
+        code, answer = self.smtp.getreply()
+        if code // 100 != 2:
+            self._skip_answers(code, 1)
+            return self._refuse("RCPT", code, answer, permanent=rejected)
+        code, answer = self.smtp.getreply()
+        if code != 354:
+            return self._refuse("DATA", code, answer, permanent=retry)
+        return None
+
+    def _skip_answers(self, code: int, count: int) -> None:
+        """Reads what the server says to the commands that came after a refused one. Whatever that
+        is, the refusal stands. A server that asks for content all the same gets none: the line is
+        closed, since even a lone dot could be taken for an empty message."""
+        try:
+            while code != 421 and count:
+                code, _answer = self.smtp.getreply()
+                self.is_broken = self.is_broken or code == 354
+                count -= 1
+        except (OSError, smtplib.SMTPException):
+            self.is_broken = True
+
     def _content(self, data: bytes) -> Outcome:
-        self.smtp.send(_LEADING_DOT.sub(b"..", data))
         if not data.endswith(b"\r\n"):
-            self.smtp.send(b"\r\n")
+            data += b"\r\n"
+        self.smtp.send(_LEADING_DOT.sub(b"..", data) if b"\n." in data else data)
         set_timeout(self.smtp, self.timeouts.final)
         self.is_past_return = True
         self.smtp.send(b".\r\n")
@@ -226,7 +261,7 @@ class _Delivery:
         is_permanent = code // 100 == 5
         if command == "DATA" or code == 421 or code // 100 not in (4, 5):
             self.is_broken = True
-        else:
+        elif not self.is_broken:
             self._reset()
         verdict = permanent if is_permanent else retry
         return verdict(f"{command}: {code} {_text(answer)}")
@@ -237,6 +272,14 @@ class _Delivery:
             self.smtp.rset()
         except (OSError, smtplib.SMTPException):
             self.is_broken = True
+
+
+def _in_one(sender: str, recipient: str) -> bytes:
+    """ValueError when an address holds what would be read as another command."""
+    commands = f"MAIL FROM:<{sender}>\r\nRCPT TO:<{recipient}>\r\nDATA\r\n".encode("ascii")
+    if commands.count(b"\n") != 3 or commands.count(b"\r") != 3:
+        raise ValueError("line break in an address")
+    return commands
 
 
 def set_timeout(smtp: smtplib.SMTP, seconds: float) -> None:
