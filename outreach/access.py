@@ -126,6 +126,7 @@ RULES: dict[str, frozenset[Role | None]] = {
     "messages.preview_template": OFFICE,
     "messages.sending": DECIDERS,
     "messages.switch_sending": DECIDERS,
+    "messages.edit_rate": ADMINISTRATORS,
     "messages.edit_window": ADMINISTRATORS,
     "messages.local_outbox": ADMINISTRATORS,
     "digests.list_digests": READERS,

@@ -8,6 +8,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
+from outreach import clock
 from outreach.access import Role
 from outreach.accounts import services as accounts
 from outreach.accounts.services import Profile
@@ -19,6 +20,8 @@ from outreach.demo.services import load_demo
 from outreach.errors import NotFound, OutreachError, Refused
 from outreach.gifts.importing import apply_gifts, plan_gifts
 from outreach.gifts.rendering import print_sectors, sectors_json
+from outreach.messages.queries import sending_state
+from outreach.messages.services import switch_sending
 from outreach.spreadsheets.reading import SourceFile
 from outreach.units.importing import Plan
 from outreach.units.rendering import plan_json, print_plan
@@ -28,11 +31,12 @@ demo = AppGroup("demo", help="Demonstration data.")
 units = AppGroup("units", help="The register of units.")
 gifts = AppGroup("gifts", help="Money received.")
 sectors = AppGroup("sectors", help="Sectors and their figures.")
+sending = AppGroup("sending", help="The switch of all sending.")
 users = AppGroup("users", help="People who sign in.")
 
 
 def install(app: Flask) -> None:
-    for group in (demo, units, gifts, sectors, users):
+    for group in (demo, units, gifts, sectors, sending, users):
         app.cli.add_command(group)
 
 
@@ -58,6 +62,36 @@ def load_demonstration() -> None:
         return
     db.session.commit()
     click.echo("演示数据已装入。")
+
+
+@sending.command("status")
+@click.option("--json", "is_json", is_flag=True, help="Print JSON.")
+def show_sending(*, is_json: bool) -> None:
+    """Whether messages go out now; exits with 1 when they do not."""
+    state = sending_state(clock.now())
+    if is_json:
+        facts = {"is_on": state.is_on, "is_open": state.is_open, "reason": str(state.reason)}
+        click.echo(json.dumps(facts, ensure_ascii=False))
+    else:
+        click.echo(str(state.reason) or "正在发送。")
+    if not (state.is_on and state.is_open):
+        raise SystemExit(1)
+
+
+@sending.command("off")
+def stop_sending() -> None:
+    """Stops all sending at once; needs the database only, neither the web nor the broker."""
+    switch_sending(is_on=False)
+    db.session.commit()
+    click.echo("发送已关闭。")
+
+
+@sending.command("on")
+def allow_sending() -> None:
+    """Turns sending on again. After a restore every open message is left to a person."""
+    switch_sending(is_on=True)
+    db.session.commit()
+    click.echo("发送已打开。")
 
 
 @sectors.command("report")

@@ -13,7 +13,7 @@ from outreach.campaigns.models import Campaign, CampaignStatus, Sector, Solicita
 from outreach.db import Base, db
 from outreach.gifts import lines
 from outreach.gifts.models import Gift, GiftKind, Pledge, StatementLine
-from outreach.messages import outbox
+from outreach.messages import instance, outbox
 from outreach.messages.models import (
     Channel,
     Message,
@@ -219,17 +219,18 @@ def open_sending() -> None:
     """Sending on, every day and all day: what a test needs that is not about windows."""
     from datetime import time
 
-    save(
-        SendPolicy(
-            id=1,
-            is_on=True,
-            contact_cap=2,
-            contact_cap_days=7,
-            unit_cap=3,
-            sms_daily_budget=1000,
-            changed_at=clock.now(),
-        )
+    policy = SendPolicy(
+        id=1,
+        is_on=True,
+        contact_cap=2,
+        contact_cap_days=7,
+        unit_cap=3,
+        sms_daily_budget=1000,
+        changed_at=clock.now(),
+        epoch=0,
     )
+    instance.adopt(policy)
+    save(policy)
     save(SendingWindow(days=WindowDays.EVERY_DAY, opens_at=time(0, 0), closes_at=time(23, 59, 59)))
     for channel in Channel:
         save(SendingRate(channel=channel, per_minute=None))

@@ -68,7 +68,7 @@ TRUTH = {
         settings.edit_day settings.remove_day settings.confirm_year
     """,
     ADMINISTRATORS: """
-        messages.edit_window messages.local_outbox
+        messages.edit_window messages.edit_rate messages.local_outbox
         settings.list_users settings.create_user settings.edit_user settings.invite_user
     """,
 }

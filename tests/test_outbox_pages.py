@@ -8,11 +8,12 @@ from outreach import clock
 from outreach.access import Role
 from outreach.audit import AuditEvent
 from outreach.db import db
-from outreach.messages import delivery, outbox, queries
+from outreach.messages import delivery, instance, outbox, queries
 from outreach.messages.channels import accepted, unknown
 from outreach.messages.models import (
     Message,
     MessageStatus,
+    SendingRate,
     SendingWindow,
     SendPolicy,
     Wave,
@@ -174,11 +175,12 @@ def test_the_switch_starts_off_and_says_who_changed_it(app: Flask, sign_in):
 
 def test_caps_are_kept_within_reason(app: Flask, sign_in):
     client = sign_in(Role.SECRETARY_GENERAL)
-    caps = {"contact_cap": 1, "contact_cap_days": 14, "unit_cap": 2}
+    caps = {"contact_cap": 1, "contact_cap_days": 14, "unit_cap": 2, "sms_daily_budget": 90}
     assert client.post("/messages/sending", data=caps | {"unit_cap": -1}).status_code == 422
     assert client.post("/messages/sending", data=caps).status_code == 302
     policy = db.session.get(SendPolicy, 1)
     assert (policy.contact_cap, policy.contact_cap_days, policy.unit_cap) == (1, 14, 2)
+    assert policy.sms_daily_budget == 90
     assert not policy.is_on
 
 
@@ -228,11 +230,18 @@ def at(text: str) -> datetime:
 
 @pytest.fixture
 def office_hours(app: Flask) -> None:
-    save(
-        SendPolicy(
-            id=1, is_on=True, contact_cap=2, contact_cap_days=7, unit_cap=3, changed_at=clock.now()
-        )
+    policy = SendPolicy(
+        id=1,
+        is_on=True,
+        contact_cap=2,
+        contact_cap_days=7,
+        unit_cap=3,
+        epoch=0,
+        changed_at=clock.now(),
     )
+    instance.adopt(policy)
+    save(policy)
+    save(SendingRate(channel=outbox.Channel.EMAIL, per_minute=None))
     save(SendingWindow(days=WindowDays.WORKDAYS, opens_at=time(9), closes_at=time(17)))
 
 

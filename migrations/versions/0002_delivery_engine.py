@@ -134,6 +134,8 @@ def upgrade():
 
     with op.batch_alter_table('message', schema=None) as batch_op:
         batch_op.add_column(sa.Column('domain', sa.String(length=190), nullable=False, server_default=sa.text("''")))
+        batch_op.add_column(sa.Column('segments', sa.Integer(), nullable=False, server_default=sa.text("'1'")))
+        batch_op.create_index('ix_message_channel_sent_at', ['channel', 'sent_at'], unique=False)
         batch_op.add_column(sa.Column('provider_template', sa.String(length=40), nullable=False, server_default=sa.text("''")))
         batch_op.add_column(sa.Column('variables', sa.JSON(), nullable=False, server_default=sa.text("'[]'")))
         batch_op.add_column(sa.Column('inquiries', sa.Integer(), nullable=False, server_default=sa.text("'0'")))
@@ -205,6 +207,8 @@ def downgrade():
         batch_op.drop_index(batch_op.f('ix_message_provider_id'))
         batch_op.drop_column('fallback_of_id')
         batch_op.drop_column('inquiries')
+        batch_op.drop_index('ix_message_channel_sent_at')
+        batch_op.drop_column('segments')
         batch_op.drop_column('variables')
         batch_op.drop_column('provider_template')
         batch_op.drop_column('domain')

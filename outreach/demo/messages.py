@@ -9,7 +9,7 @@ from outreach import clock
 from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, Solicitation, Stage
 from outreach.db import db
-from outreach.messages import services
+from outreach.messages import instance, services
 from outreach.messages.models import (
     Channel,
     FailureKind,
@@ -38,17 +38,18 @@ SILENT_SHARE = 0.35
 def open_sending() -> None:
     """Sending is on at all hours: in the demonstration mail goes to the local outbox only."""
     now = clock.now()
-    db.session.add(
-        SendPolicy(
-            id=1,
-            is_on=True,
-            contact_cap=2,
-            contact_cap_days=7,
-            unit_cap=3,
-            sms_daily_budget=2000,
-            changed_at=now,
-        )
+    policy = SendPolicy(
+        id=1,
+        is_on=True,
+        contact_cap=2,
+        contact_cap_days=7,
+        unit_cap=3,
+        sms_daily_budget=2000,
+        epoch=0,
+        changed_at=now,
     )
+    instance.adopt(policy)
+    db.session.add(policy)
     db.session.add(
         SendingWindow(days=WindowDays.EVERY_DAY, opens_at=time(0), closes_at=time(23, 59, 59))
     )

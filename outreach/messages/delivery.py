@@ -9,7 +9,7 @@ from datetime import datetime
 
 from outreach import clock
 from outreach.db import db
-from outreach.messages import outbox
+from outreach.messages import instance, outbox
 from outreach.messages.channels import Outcome, Outgoing, Sender
 from outreach.messages.models import Channel, MessageStatus
 from outreach.messages.outbox import Claim
@@ -45,12 +45,27 @@ def deliver_batch(
             break
         now = clock.now()
         window = outbox.begin(claimed.token, claimed.ids[start : start + outbox.WINDOW], now)
+        epoch = instance.advance() if window else 0
         db.session.commit()
+        _note(epoch, claimed, window)
         for channel, messages in window.items():
             tried += _deliver(senders[channel], messages, claimed.token, now, is_stopping)
     outbox.release(claimed.token, claimed.ids, of=MessageStatus.QUEUED)
     db.session.commit()
     return tried
+
+
+def _note(epoch: int, claimed: Claim, window: Mapping[Channel, Sequence[Outgoing]]) -> None:
+    """Notes the window outside the database. Where that fails, nothing was sent and nothing is."""
+    if not epoch:
+        return
+    try:
+        instance.note(epoch)
+    except OSError:
+        ids = [message.id for messages in window.values() for message in messages]
+        outbox.release(claimed.token, ids, of=MessageStatus.SENDING)
+        db.session.commit()
+        raise
 
 
 def _deliver(

@@ -12,10 +12,18 @@ from wtforms import (
     TextAreaField,
     TimeField,
 )
-from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, ValidationError
+from wtforms.validators import (
+    DataRequired,
+    InputRequired,
+    Length,
+    NumberRange,
+    Optional,
+    Regexp,
+    ValidationError,
+)
 
 from outreach.forms import Form, TermField
-from outreach.messages.models import WindowDays
+from outreach.messages.models import Channel, WindowDays
 from outreach.messages.outbox import Decision
 
 LEAP_YEAR = 2024
@@ -55,6 +63,31 @@ class CapsForm(Form):
     unit_cap = IntegerField(
         _("同一单位每个活动最多（次）"), [InputRequired(_("请填写次数。")), NumberRange(0, 20)]
     )
+    sms_daily_budget = IntegerField(
+        _("短信每天最多（计费条数）"),
+        [InputRequired(_("请填写条数，0 表示不发短信。")), NumberRange(0, 100_000)],
+    )
+
+
+class RateForm(Form):
+    channel = TermField(_("渠道"), Channel)
+    domain = StringField(
+        _("收件域名"),
+        [
+            Optional(),
+            Length(max=190),
+            Regexp(r"^[a-zA-Z0-9.-]+\.[a-zA-Z-]+$", message=_("请填写域名，例如 qq.com。")),
+        ],
+    )
+    per_minute = IntegerField(
+        _("每分钟最多（条）"),
+        [Optional(), NumberRange(1, 100_000, message=_("请填写 1 到 100000，留空表示不限。"))],
+    )
+
+    def validate_domain(self, field: Field) -> None:
+        field.data = (field.data or "").strip().lower()
+        if field.data and self.channel.data is not Channel.EMAIL:
+            raise ValidationError(_("只有邮件可以按域名设置。"))
 
 
 class WindowForm(Form):

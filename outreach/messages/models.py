@@ -183,6 +183,7 @@ class Message(Base):
         sa.Index("ix_message_status_next_at", "status", "next_at"),
         sa.Index("ix_message_wave_id_status", "wave_id", "status"),
         sa.Index("ix_message_address_hash_sent_at", "address_hash", "sent_at"),
+        sa.Index("ix_message_channel_sent_at", "channel", "sent_at"),
     )
 
     id: Mapped[PrimaryKey]
@@ -206,6 +207,8 @@ class Message(Base):
     calendar: Mapped[str] = mapped_column(sa.Text, default="")
     """An iCalendar object with its METHOD, sent as a part of the e-mail."""
     reply_to: Mapped[str] = mapped_column(sa.String(254), default="")
+    segments: Mapped[int] = mapped_column(default=1)
+    """Text messages that the provider counts; 1 for any other message."""
     provider_template: Mapped[str] = mapped_column(sa.String(40), default="")
     variables: Mapped[list[Any]] = mapped_column(default=list)
     """Of a text message: [placeholder, value] in the order of the text, since providers are given

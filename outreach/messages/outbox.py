@@ -22,7 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from outreach import clock
 from outreach.db import db
-from outreach.messages import opt_outs, queries, waves
+from outreach.messages import opt_outs, queries, rates, rendering, waves
 from outreach.messages.addresses import hash_address, normalise_address
 from outreach.messages.channels import OpenChannel, Outcome, Outgoing, Verdict
 from outreach.messages.gate import TO_UNITS, Candidate, SendGate
@@ -37,6 +37,7 @@ from outreach.messages.models import (
     ReceiptKind,
     Wave,
 )
+from outreach.messages.rates import Allowance
 from outreach.messages.waves import counts, finish_waves
 
 __all__ = ["counts", "finish_waves", "hash_address", "normalise_address"]
@@ -57,7 +58,7 @@ _SEND_LOCK = 7_205_002
 
 S = MessageStatus
 TRANSITIONS: dict[MessageStatus, frozenset[MessageStatus]] = {
-    S.QUEUED: frozenset({S.QUEUED, S.SENDING, S.WITHHELD, S.EXPIRED, S.CANCELLED}),
+    S.QUEUED: frozenset({S.QUEUED, S.SENDING, S.UNKNOWN, S.WITHHELD, S.EXPIRED, S.CANCELLED}),
     S.SENDING: frozenset({S.SENT, S.QUEUED, S.FAILED, S.UNKNOWN}),
     S.UNKNOWN: frozenset({S.SENT, S.QUEUED, S.CANCELLED}),
     S.SENT: frozenset({S.DELIVERED, S.FAILED}),
@@ -182,9 +183,11 @@ def materialise(wave: Wave, drafts: Sequence[Draft]) -> int:
 
 
 def _row(channel: Channel, address: str, now: datetime) -> dict[str, Any]:
+    normalised = normalise_address(channel, address)
     return {
         "channel": channel,
-        "address": normalise_address(channel, address) or address[:254],
+        "address": normalised or address[:254],
+        "domain": normalised.partition("@")[2][:190],
         "address_hash": hash_address(channel, address),
         "facts": {},
         "queued_at": now,
@@ -203,11 +206,19 @@ def _insert(rows: list[dict[str, Any]]) -> dict[tuple[Channel, str], int]:
         .on_conflict_do_nothing()
         .returning(Message.id, Message.channel, Message.address_hash)
     )
-    queued = [row | {"status": MessageStatus.QUEUED} for row in rows]
+    queued = [
+        row | {"status": MessageStatus.QUEUED, "segments": _count_segments(row)} for row in rows
+    ]
     return {
         (channel, address_hash): message_id
         for message_id, channel, address_hash in db.session.execute(statement, queued)
     }
+
+
+def _count_segments(row: dict[str, Any]) -> int:
+    if row["channel"] is not Channel.SMS:
+        return 1
+    return rendering.segments(row["body_text"], f"【{_settings().sms_signature}】")
 
 
 def _link(solicitations: Mapping[int, Sequence[int]]) -> None:
@@ -257,7 +268,9 @@ def claim(now: datetime, *, limit: int = CLAIM_SIZE) -> Claim | None:
     purposes = queries.sending_state(now).allowed_purposes()
     if not purposes:
         return None
+    allowance = rates.fill(now)
     is_due = (
+        *allowance.conditions(),
         Message.status == MessageStatus.QUEUED,
         Message.token.is_(None),
         Message.next_at <= now,
@@ -286,7 +299,18 @@ def claim(now: datetime, *, limit: int = CLAIM_SIZE) -> Claim | None:
     if not ids:
         return None
     withheld = _ask_gate(token, ids, now)
-    return Claim(token, tuple(id_ for id_ in ids if id_ not in withheld))
+    over = _take_allowance(allowance, [id_ for id_ in ids if id_ not in withheld])
+    release(token, list(over), of=MessageStatus.QUEUED)
+    return Claim(token, tuple(id_ for id_ in ids if id_ not in withheld | over))
+
+
+def _take_allowance(allowance: Allowance, ids: Sequence[int]) -> set[int]:
+    rows = db.session.execute(
+        sa.select(Message.id, Message.channel, Message.domain, Message.segments)
+        .where(Message.id.in_(ids))
+        .order_by(Message.next_at, Message.id)
+    )
+    return allowance.take([(row.id, row.channel, row.domain, row.segments) for row in rows])
 
 
 def begin(token: str, ids: Sequence[int], now: datetime) -> dict[Channel, list[Outgoing]]:
@@ -483,6 +507,18 @@ def settle_unknown(message: Message, decision: Decision, now: datetime) -> bool:
 def cancel_queued(wave_id: int) -> int:
     """Cancels what has not begun to be sent; returns how many messages that were."""
     return len(_move({MessageStatus.QUEUED}, MessageStatus.CANCELLED, Message.wave_id == wave_id))
+
+
+def distrust_open_rows() -> int:
+    """Leaves every open row to a person: the database was restored from a copy and does not know
+    which of them were sent since; returns how many they are."""
+    return len(
+        _move(
+            {MessageStatus.QUEUED, MessageStatus.SENDING},
+            MessageStatus.UNKNOWN,
+            facts={"verdict": Verdict.UNKNOWN.value, "answer": "", "restored": True},
+        )
+    )
 
 
 def reap(now: datetime) -> int:

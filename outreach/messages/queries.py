@@ -12,6 +12,7 @@ from sqlalchemy.orm import joinedload
 from outreach import clock, web, workdays
 from outreach.db import db
 from outreach.errors import NotFound
+from outreach.messages import instance
 from outreach.messages.gate import describe
 from outreach.messages.models import (
     Channel,
@@ -19,6 +20,7 @@ from outreach.messages.models import (
     MessageSolicitation,
     MessageStatus,
     Purpose,
+    SendingRate,
     SendingWindow,
     SendPolicy,
     WindowDays,
@@ -30,6 +32,12 @@ AT_ANY_HOUR = frozenset({Purpose.ACCOUNT, Purpose.TEST})
 
 FURTHEST = 60
 """Days that are looked ahead for the next opening."""
+
+
+NOT_TRUSTED = _(
+    "这个数据库是恢复或复制来的，不知道其后发过什么，所以不会自动发送。"
+    "请在“发送设置”中重新打开发送，再逐条核实结果不明的消息。"
+)
 
 
 @dataclass(frozen=True)
@@ -49,11 +57,13 @@ class SendingState:
 
 def sending_state(now: datetime) -> SendingState:
     """Whether messages may go out now. Without a policy or a window nothing does."""
-    is_on = db.session.scalar(sa.select(SendPolicy.is_on))
-    if is_on is None:
+    policy = db.session.scalar(sa.select(SendPolicy).execution_options(populate_existing=True))
+    if policy is None:
         return SendingState(False, False, _("发送尚未开通。请在“发送设置”中打开发送开关。"))
-    if not is_on:
+    if not policy.is_on:
         return SendingState(False, False, _("发送总开关已关闭，所有消息都不会发出。"))
+    if not instance.is_trusted(policy):
+        return SendingState(False, False, NOT_TRUSTED)
     windows = list_windows()
     if any(_is_open_every_day(window, now) for window in windows):
         return SendingState(True, True, "")
@@ -94,6 +104,12 @@ def list_windows() -> list[SendingWindow]:
             )
         )
     )
+
+
+def list_rates() -> list[SendingRate]:
+    rows = db.session.scalars(sa.select(SendingRate).order_by(SendingRate.domain))
+    order = list(Channel)
+    return sorted(rows, key=lambda rate: order.index(rate.channel))
 
 
 def find_policy() -> SendPolicy | None:
@@ -178,6 +194,10 @@ def read_filter(args: Mapping[str, str]) -> dict[str, Any]:
     return wanted
 
 
+UNKNOWN = _("对方可能已收到，也可能没有。系统不会自动重发，请核实。")
+RESTORED = _("数据库恢复之前可能已发出，也可能没有。系统不会自动重发，请核实。")
+
+
 def explain(message: Message) -> str:
     """Why the message is in its state, for people; empty when the state says it all."""
     answer = message.facts.get("answer", "")
@@ -187,7 +207,7 @@ def explain(message: Message) -> str:
         case MessageStatus.FAILED if message.failure:
             return f"{message.failure.label}：{answer}" if answer else str(message.failure.label)
         case MessageStatus.UNKNOWN:
-            return str(_("对方可能已收到，也可能没有。系统不会自动重发，请核实。"))
+            return str(RESTORED if message.facts.get("restored") else UNKNOWN)
         case MessageStatus.CANCELLED | MessageStatus.EXPIRED:
             return _explain_unsent(message)
         case MessageStatus.QUEUED if message.facts.get("verdict"):

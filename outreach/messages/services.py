@@ -8,8 +8,8 @@ from flask_login import current_user
 
 from outreach import audit, clock
 from outreach.db import db
-from outreach.errors import Conflict, Refused
-from outreach.messages import outbox, waves
+from outreach.errors import Conflict, NotFound, Refused
+from outreach.messages import instance, outbox, waves
 from outreach.messages.models import (
     Channel,
     Message,
@@ -27,19 +27,27 @@ DEFAULT_RATES = {Channel.EMAIL: 600, Channel.SMS: 60, Channel.WECOM: 20}
 
 
 def switch_sending(*, is_on: bool) -> None:
-    """Turns all sending on or off; workers see it before their next window."""
+    """Turns all sending on or off; workers see it before their next window. After a restore it is
+    turned on by leaving every message that is still open to a person."""
     policy = _policy()
+    if is_on and not instance.is_trusted(policy):
+        if not instance.is_unused(policy):
+            audit.record("distrust.messages", "send_policy:1", count=outbox.distrust_open_rows())
+        instance.adopt(policy)
     policy.is_on = is_on
     _sign(policy)
     audit.record("switch.sending", "send_policy:1", is_on=is_on)
 
 
-def set_caps(*, contact_cap: int, contact_cap_days: int, unit_cap: int) -> None:
+def set_caps(
+    *, contact_cap: int, contact_cap_days: int, unit_cap: int, sms_daily_budget: int
+) -> None:
     policy = _policy()
     caps = {
         "contact_cap": contact_cap,
         "contact_cap_days": contact_cap_days,
         "unit_cap": unit_cap,
+        "sms_daily_budget": sms_daily_budget,
     }
     for name, value in caps.items():
         setattr(policy, name, value)
@@ -78,6 +86,32 @@ def save_window(
     return window
 
 
+def save_rate(channel: Channel, domain: str, per_minute: int | None) -> None:
+    """Sets how fast a channel, or a domain of e-mail addresses, may be written to."""
+    rate = _find_rate(channel, domain)
+    if rate is None:
+        rate = SendingRate(channel=channel, domain=domain, tokens=0.0)
+        db.session.add(rate)
+    rate.per_minute = per_minute
+    rate.tokens = min(rate.tokens, float(per_minute or 0))
+    audit.record(
+        "edit.rate", "send_policy:1", channel=channel.value, domain=domain, per_minute=per_minute
+    )
+
+
+def delete_rate(channel: Channel, domain: str) -> None:
+    """Takes a rate away. Of a whole channel that means that it sends nothing any more."""
+    rate = _find_rate(channel, domain)
+    if rate is None:
+        raise NotFound(_("没有这条速率，可能已被删除。"))
+    db.session.delete(rate)
+    audit.record("delete.rate", "send_policy:1", channel=channel.value, domain=domain)
+
+
+def _find_rate(channel: Channel, domain: str) -> SendingRate | None:
+    return db.session.scalar(sa.select(SendingRate).filter_by(channel=channel, domain=domain))
+
+
 def delete_window(window: SendingWindow) -> None:
     audit.record("delete.window", f"sending_window:{window.id}")
     db.session.delete(window)
@@ -104,7 +138,9 @@ def _policy() -> SendPolicy:
     """The one row, made when it is first needed: switched off."""
     policy = db.session.scalar(sa.select(SendPolicy).with_for_update())
     if policy is None:
-        policy = SendPolicy(id=1, is_on=False, changed_at=clock.now(), **DEFAULT_CAPS)
+        policy = SendPolicy(
+            id=1, is_on=False, instance_id="", epoch=0, changed_at=clock.now(), **DEFAULT_CAPS
+        )
         db.session.add(policy)
         db.session.add_all(
             SendingRate(channel=channel, per_minute=per_minute)

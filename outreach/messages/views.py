@@ -13,9 +13,9 @@ from flask_babel import lazy_gettext as _
 
 from outreach import clock, jobs
 from outreach.db import db
-from outreach.errors import Conflict, NotFound
-from outreach.messages import queries, services
-from outreach.messages.forms import CapsForm, ResolveForm, SwitchForm, WindowForm
+from outreach.errors import Conflict, NotFound, Refused
+from outreach.messages import queries, rates, services
+from outreach.messages.forms import CapsForm, RateForm, ResolveForm, SwitchForm, WindowForm
 from outreach.messages.models import Channel, MessageStatus, Purpose
 from outreach.messages.outbox import Decision
 from outreach.web import page_number
@@ -80,6 +80,7 @@ def sending() -> ResponseReturnValue:
             contact_cap=form.contact_cap.data,
             contact_cap_days=form.contact_cap_days.data,
             unit_cap=form.unit_cap.data,
+            sms_daily_budget=form.sms_daily_budget.data,
         )
         db.session.commit()
         flash(_("上限已保存。"), "success")
@@ -89,9 +90,28 @@ def sending() -> ResponseReturnValue:
         policy=policy,
         changed_by=queries.find_user_name(policy.changed_by_id) if policy else "",
         windows=queries.list_windows(),
+        rates=queries.list_rates(),
+        sms_used=rates.sms_used(clock.now()),
         form=form,
+        rate_form=RateForm(formdata=None),
     )
     return page, _status(form)
+
+
+@bp.post("/messages/sending/rates")
+def edit_rate() -> ResponseReturnValue:
+    form = RateForm()
+    if not form.validate():
+        raise Refused(next(iter(form.errors.values()))[0])
+    target = form.channel.data, form.domain.data
+    if "delete" in request.form:
+        services.delete_rate(*target)
+    else:
+        services.save_rate(*target, form.per_minute.data)
+    db.session.commit()
+    jobs.wake("deliver")
+    flash(_("速率已更新。"), "success")
+    return redirect(url_for(".sending"))
 
 
 @bp.post("/messages/sending/switch")

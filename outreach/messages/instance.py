@@ -1,0 +1,89 @@
+"""Whether this database is the one that this installation sent from last.
+
+A database that was restored from a copy, or cloned, does not know what was sent since the copy was
+made, and would send it again. So the count of windows that were begun is kept twice: in the
+database (`SendPolicy.epoch`) and in a file beside it. A database that belongs to another
+installation, or is behind the file, sends nothing until a person has looked (I14).
+
+All workers of an installation share the data directory.
+"""
+
+import fcntl
+import json
+import os
+import uuid
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+from flask import current_app
+
+from outreach.db import db
+from outreach.messages.models import SendPolicy
+
+FILE = "instance.json"
+
+
+@dataclass(frozen=True)
+class Mark:
+    id: str
+    epoch: int
+    """The highest count of which this machine knows that it was committed."""
+
+
+def is_trusted(policy: SendPolicy) -> bool:
+    """Whether what this database says of sent messages can be relied on."""
+    mark = read_mark()
+    return mark is not None and policy.instance_id == mark.id and policy.epoch >= mark.epoch
+
+
+def is_unused(policy: SendPolicy) -> bool:
+    """Nothing was ever sent from this database, nor by this installation."""
+    mark = read_mark()
+    return not policy.instance_id and not policy.epoch and (mark is None or not mark.epoch)
+
+
+def adopt(policy: SendPolicy) -> None:
+    """Makes this the database that the installation sends from."""
+    mark = read_mark() or Mark(str(uuid.uuid4()), 0)
+    policy.instance_id = mark.id
+    policy.epoch = max(policy.epoch, mark.epoch)
+    _write(mark)
+
+
+def advance() -> int:
+    """Counts a window, in the transaction that begins it; to be noted once that is committed."""
+    return db.session.scalars(
+        sa.update(SendPolicy)
+        .values(epoch=SendPolicy.epoch + 1)
+        .returning(SendPolicy.epoch)
+        .execution_options(synchronize_session=False)
+    ).one()
+
+
+def note(epoch: int) -> None:
+    """Keeps the count outside the database; before the network is touched."""
+    with _path().with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        mark = read_mark()
+        if mark is not None and mark.epoch < epoch:
+            _write(Mark(mark.id, epoch))
+
+
+def read_mark() -> Mark | None:
+    """None when there is no file, or none that can be read: then nothing is sent."""
+    try:
+        return Mark(**json.loads(_path().read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def _write(mark: Mark) -> None:
+    path = _path()
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.write_text(json.dumps(asdict(mark)))
+    part.replace(path)
+
+
+def _path() -> Path:
+    return current_app.extensions["outreach.settings"].data_dir / FILE

@@ -1,0 +1,118 @@
+"""How fast a provider may be written to. Each rate is a bucket that holds a minute's worth of
+messages and fills up again; a channel without a rate of its own sends nothing."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from outreach import clock
+from outreach.db import db
+from outreach.messages.models import (
+    Channel,
+    Message,
+    MessageStatus,
+    SendingRate,
+    SendPolicy,
+)
+
+_MAYBE_GONE = (MessageStatus.SENDING, MessageStatus.UNKNOWN)
+
+
+@dataclass
+class Allowance:
+    """What may be taken at this moment; to be used under the send lock."""
+
+    rates: dict[tuple[Channel, str], SendingRate]
+    sms_left: int
+    """Segments of text messages that the day's budget still has."""
+
+    def conditions(self) -> list[sa.ColumnElement[bool]]:
+        """Conditions on messages: of a channel and a domain that have something left."""
+        channels = [channel for channel in Channel if self._has_room(channel, "")]
+        if self.sms_left <= 0 and Channel.SMS in channels:
+            channels.remove(Channel.SMS)
+        exhausted = [
+            domain
+            for (_channel, domain) in self.rates
+            if domain and not self._has_room(Channel.EMAIL, domain)
+        ]
+        conditions: list[sa.ColumnElement[bool]] = [Message.channel.in_(channels)]
+        if exhausted:
+            conditions.append(Message.domain.not_in(exhausted))
+        if Channel.SMS in channels:
+            is_affordable = Message.segments <= self.sms_left
+            conditions.append(sa.or_(Message.channel != Channel.SMS, is_affordable))
+        return conditions
+
+    def take(self, messages: Sequence[tuple[int, Channel, str, int]]) -> set[int]:
+        """Takes each message (id, channel, domain, segments) out of its buckets, in order; returns
+        the ids of those for which nothing is left."""
+        over = set()
+        taken: Counter[tuple[Channel, str]] = Counter()
+        for id_, channel, domain, segments in messages:
+            keys = {(channel, ""), (channel, domain)} & self.rates.keys()
+            is_dear = channel is Channel.SMS and segments > self.sms_left
+            if is_dear or any(self._left(key) - taken[key] < 1 for key in keys):
+                over.add(id_)
+                continue
+            taken.update(keys)
+            if channel is Channel.SMS:
+                self.sms_left -= segments
+        for key, count in taken.items():
+            if self.rates[key].per_minute is not None:
+                self.rates[key].tokens -= count
+        return over
+
+    def _has_room(self, channel: Channel, domain: str) -> bool:
+        return (channel, domain) in self.rates and self._left((channel, domain)) >= 1
+
+    def _left(self, key: tuple[Channel, str]) -> float:
+        rate = self.rates[key]
+        return float("inf") if rate.per_minute is None else rate.tokens
+
+
+def fill(now: datetime) -> Allowance:
+    """Fills the buckets up to `now`."""
+    rates = {}
+    for rate in db.session.scalars(
+        sa.select(SendingRate).execution_options(populate_existing=True)
+    ):
+        rates[rate.channel, rate.domain] = rate
+        if rate.per_minute is not None:
+            _fill(rate, rate.per_minute, now)
+    return Allowance(rates, _sms_left(now) if (Channel.SMS, "") in rates else 0)
+
+
+def _fill(rate: SendingRate, per_minute: int, now: datetime) -> None:
+    if rate.tokens_at is None:
+        rate.tokens = float(per_minute)
+    else:
+        # A clock that was set back takes nothing away.
+        elapsed = max((now - rate.tokens_at).total_seconds(), 0.0)
+        rate.tokens = min(rate.tokens + elapsed * per_minute / 60, float(per_minute))
+    rate.tokens_at = now
+
+
+def sms_used(now: datetime) -> int:
+    """Segments of text messages that went out today (Shanghai), or may have."""
+    since = clock.start_of(clock.day_of(now))
+    return (
+        db.session.scalar(
+            sa.select(sa.func.sum(Message.segments)).where(
+                Message.channel == Channel.SMS,
+                sa.or_(
+                    Message.sent_at >= since,
+                    Message.status.in_(_MAYBE_GONE) & (Message.status_at >= since),
+                ),
+            )
+        )
+        or 0
+    )
+
+
+def _sms_left(now: datetime) -> int:
+    budget = db.session.scalar(sa.select(SendPolicy.sms_daily_budget)) or 0
+    return budget - sms_used(now) if budget else 0

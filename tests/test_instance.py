@@ -1,0 +1,166 @@
+"""A database that was restored or cloned sends nothing by itself (I14)."""
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from app import create_app
+from outreach import clock
+from outreach.access import Role
+from outreach.db import db
+from outreach.messages import delivery, instance, outbox, queries, services
+from outreach.messages.models import Message, MessageStatus, SendPolicy
+from tests import fake_channel
+from tests.conftest import make_settings
+from tests.factories import make_message, make_running_wave, open_sending
+
+S = MessageStatus
+
+
+def statuses() -> set[MessageStatus]:
+    db.session.rollback()
+    return set(db.session.scalars(sa.select(Message.status)))
+
+
+def is_on() -> bool:
+    db.session.rollback()
+    return queries.sending_state(clock.now()).is_on
+
+
+def test_every_window_is_counted_in_the_database_and_beside_it(app: Flask):
+    open_sending()
+    fake_channel.install(app)
+    make_running_wave(45)
+    delivery.drain()
+    policy = db.session.get(SendPolicy, 1)
+    assert policy.epoch == instance.read_mark().epoch >= 3
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_an_older_copy_sends_nothing(app: Flask, tmp_path: Path):
+    """A real backup, made in the middle of a wave and put back when the wave is through."""
+    open_sending()
+    channel = fake_channel.install(app)
+    make_running_wave(30)
+    delivery.drain(lambda: len(channel.taken) >= 20)
+    live, copy = tmp_path / "test.db", tmp_path / "copy.db"
+    with sqlite3.connect(live) as source, sqlite3.connect(copy) as target:
+        source.backup(target)
+    source.close()
+    target.close()
+    delivery.drain()
+    assert len(channel.taken) == 30
+    db.session.remove()
+    db.engine.dispose()
+    for path in tmp_path.glob("test.db*"):
+        path.unlink()
+    shutil.move(copy, live)
+    assert not is_on()
+    assert delivery.drain() == 0
+    assert max(channel.taken.values()) == 1
+    assert S.QUEUED in statuses()
+    services.switch_sending(is_on=True)  # a person has looked
+    db.session.commit()
+    assert not statuses() & {S.QUEUED, S.SENDING}
+    assert delivery.drain() == 0
+    assert max(channel.taken.values()) == 1
+
+
+def put_back(epoch: int) -> None:
+    """What a restore leaves: an earlier count, and rows as they were then."""
+    db.session.execute(sa.update(SendPolicy).values(epoch=epoch))
+    db.session.execute(sa.update(Message).values(status=S.QUEUED, sent_at=None))
+    db.session.commit()
+
+
+def test_rows_that_were_put_back_are_for_a_person(app: Flask):
+    open_sending()
+    channel = fake_channel.install(app)
+    message = make_message()
+    delivery.drain()
+    put_back(0)
+    assert delivery.drain() == 0
+    services.switch_sending(is_on=True)
+    db.session.commit()
+    assert statuses() == {S.UNKNOWN}
+    assert "数据库恢复之前" in queries.explain(message)
+    make_message()  # what is new goes out again
+    delivery.drain()
+    assert sorted(channel.taken.values()) == [1, 1]
+
+
+def test_a_copy_on_another_machine_sends_nothing(app: Flask, database_url, tmp_path: Path):
+    open_sending()
+    make_message()
+    db.session.remove()
+    elsewhere = create_app(make_settings(database_url, tmp_path / "elsewhere"))
+    with elsewhere.app_context():
+        channel = fake_channel.install(elsewhere)
+        assert "恢复或复制" in str(queries.sending_state(clock.now()).reason)
+        assert delivery.drain() == 0
+        assert not channel.taken
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.mark.parametrize("content", [None, "", "{}", "[1]", "not json"])
+def test_without_a_mark_that_can_be_read_nothing_is_sent(app: Flask, tmp_path: Path, content):
+    open_sending()
+    file = tmp_path / instance.FILE
+    file.unlink() if content is None else file.write_text(content)
+    assert not is_on()
+
+
+def test_a_crash_between_commit_and_note_stops_nobody(app: Flask):
+    open_sending()
+    fake_channel.install(app)
+    instance.advance()
+    db.session.commit()  # and the process dies here
+    make_message()
+    assert delivery.drain() == 1
+
+
+def test_a_window_that_cannot_be_noted_is_not_sent(app: Flask, monkeypatch):
+    open_sending()
+    channel = fake_channel.install(app)
+    make_message()
+
+    def is_full(_epoch: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(instance, "note", is_full)
+    with pytest.raises(OSError, match="No space"):
+        delivery.drain()
+    assert not channel.taken
+    assert statuses() == {S.QUEUED}
+
+
+def test_a_new_installation_is_switched_on_without_ado(app: Flask, sign_in):
+    message = make_message()
+    client = sign_in(Role.SECRETARY_GENERAL)
+    assert client.post("/messages/sending/switch", data={"is_on": "on"}).status_code == 302
+    assert is_on()
+    assert message.status is S.QUEUED
+
+
+def test_the_reason_is_shown_where_people_look(app: Flask, sign_in):
+    open_sending()
+    db.session.execute(sa.update(SendPolicy).values(instance_id="another"))
+    db.session.commit()
+    client = sign_in(Role.SECRETARY_GENERAL)
+    page = client.get("/messages/sending").text
+    assert "恢复或复制" in page
+    client.post("/messages/sending/switch", data={"is_on": "on"})
+    assert "恢复或复制" not in client.get("/messages/sending").text
+
+
+def test_older_notes_do_not_take_the_count_back(app: Flask):
+    open_sending()
+    instance.note(7)
+    instance.note(5)
+    assert instance.read_mark().epoch == 7
+    assert outbox.claim(clock.now()) is None
