@@ -28,6 +28,7 @@ from outreach.reminders import gate as reminders_gate
 from outreach.reminders.queries import sample_letters
 from outreach.reminders.views import bp as reminders
 from outreach.settings.views import bp as settings_pages
+from outreach.todos.views import bp as todos
 from outreach.units import gate as units_gate
 from outreach.units.views import bp as units
 from outreach.visits.views import bp as visits
@@ -63,6 +64,7 @@ BLUEPRINTS = (
     overview,
     reminders,
     settings_pages,
+    todos,
     units,
     visits,
 )

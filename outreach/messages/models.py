@@ -18,10 +18,14 @@ from outreach.terms import Term
 class Channel(Term):
     EMAIL = "email", _("邮件")
     SMS = "sms", _("短信")
+    WECOM = "wecom", _("企业微信群")
 
 
 class Purpose(Term):
     REMINDER = "reminder", _("提醒")
+    CORRECTION = "correction", _("更正")
+    """Goes to exactly those whom a wrong wave reached, whatever has happened since."""
+    THANKS = "thanks", _("感谢")
     INVITATION = "invitation", _("会议通知")
     DIGEST = "digest", _("周报")
     TEST = "test", _("测试")
@@ -71,6 +75,8 @@ class WithheldReason(Term):
     DUPLICATE_ADDRESS = "duplicate_address", _("与另一单位共用联系方式")
     CAMPAIGN_CLOSED = "campaign_closed", _("活动未在进行")
     UNMATCHED_LINE = "unmatched_line", _("有待认领的到账可能是该单位的")
+    DEAD_ADDRESS = "dead_address", _("该地址曾被退回")
+    PROVIDER_RULE = "provider_rule", _("短信平台不允许")
 
 
 class Template(Base):
@@ -98,6 +104,8 @@ class TemplateVersion(Base):
     subject: Mapped[str] = mapped_column(sa.String(120), default="")
     body: Mapped[str] = mapped_column(sa.Text)
     """Text with ((占位符)); the HTML part of an e-mail is made from it."""
+    provider_template: Mapped[str] = mapped_column(sa.String(40), default="")
+    """Of a text message: the number under which the provider has approved this wording."""
     created_at: Mapped[datetime]
     created_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
 
@@ -127,8 +135,16 @@ class Wave(Base):
 
     id: Mapped[PrimaryKey]
     campaign_id: Mapped[int] = mapped_column(sa.ForeignKey("campaign.id"), index=True)
+    purpose: Mapped[Purpose] = mapped_column(default=Purpose.REMINDER)
+    correction_of_id: Mapped[int | None] = mapped_column(sa.ForeignKey("wave.id"), index=True)
+    """The wave that this one puts right."""
+    proposal_key: Mapped[str | None] = mapped_column(sa.String(80), unique=True)
+    """What a rule proposed it for («rule:3:sector:7:2026-W43»): nothing is proposed twice."""
     name: Mapped[str] = mapped_column(sa.String(120))
     template_version_id: Mapped[int] = mapped_column(sa.ForeignKey("template_version.id"))
+    fallback_version_id: Mapped[int | None] = mapped_column(sa.ForeignKey("template_version.id"))
+    """The text for the other channel: for contacts who prefer it, and for those whom the first
+    channel fails for good."""
     audience: Mapped[dict[str, Any]]
     """The filter that was chosen: see `reminders.audience.AudienceFilter`."""
     starts_at: Mapped[datetime]
@@ -145,7 +161,11 @@ class Wave(Base):
     created_at: Mapped[datetime]
     version: Mapped[int] = mapped_column()
 
-    template_version: Mapped[TemplateVersion] = relationship()
+    template_version: Mapped[TemplateVersion] = relationship(foreign_keys=[template_version_id])
+    fallback_version: Mapped[TemplateVersion | None] = relationship(
+        foreign_keys=[fallback_version_id]
+    )
+    correction_of: Mapped["Wave | None"] = relationship(remote_side="Wave.id")
 
     __mapper_args__ = {"version_id_col": version}
 
@@ -189,6 +209,10 @@ class Message(Base):
     reply_to: Mapped[str] = mapped_column(sa.String(254), default="")
     segments: Mapped[int] = mapped_column(default=1)
     """Text messages that the provider counts; 1 for any other message."""
+    provider_template: Mapped[str] = mapped_column(sa.String(40), default="")
+    variables: Mapped[list[Any]] = mapped_column(default=list)
+    """Of a text message: [placeholder, value] in the order of the text, since providers are given
+    the number of a wording and what to put into it."""
 
     status: Mapped[MessageStatus]
     withheld_reason: Mapped[WithheldReason | None]
@@ -203,7 +227,11 @@ class Message(Base):
     lease_until: Mapped[datetime | None]
     next_at: Mapped[datetime]
     not_after: Mapped[datetime]
-    provider_id: Mapped[str] = mapped_column(sa.String(120), default="")
+    provider_id: Mapped[str] = mapped_column(sa.String(120), default="", index=True)
+    inquiries: Mapped[int] = mapped_column(default=0)
+    """How often the provider was asked what became of a message of unknown outcome."""
+    fallback_of_id: Mapped[int | None] = mapped_column(sa.ForeignKey("message.id"), unique=True)
+    """The message over another channel that failed for good; this one takes its place."""
     queued_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
     delivered_at: Mapped[datetime | None]
@@ -305,6 +333,21 @@ class SendingRate(Base):
     tokens: Mapped[float] = mapped_column(default=0.0)
     """Messages that may go out at `tokens_at`; they grow again by `per_minute`."""
     tokens_at: Mapped[datetime | None]
+
+
+class WecomRobot(Base):
+    """A robot of a WeCom group: of the secretariat (no sector), or of one sector's group."""
+
+    __tablename__ = "wecom_robot"
+
+    id: Mapped[PrimaryKey]
+    name: Mapped[str] = mapped_column(sa.String(60), unique=True)
+    key: Mapped[str] = mapped_column(sa.String(80))
+    """The secret in its address; never shown again once it is saved."""
+    campaign_id: Mapped[int | None] = mapped_column(sa.ForeignKey("campaign.id"))
+    sector_id: Mapped[int | None] = mapped_column(sa.ForeignKey("sector.id"))
+    is_on: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[datetime]
 
 
 class WindowDays(Term):

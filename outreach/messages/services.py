@@ -22,7 +22,7 @@ from outreach.messages.outbox import Decision
 
 DEFAULT_CAPS = {"contact_cap": 2, "contact_cap_days": 7, "unit_cap": 3, "sms_daily_budget": 500}
 """Caps that hold until somebody sets others."""
-DEFAULT_RATES = {Channel.EMAIL: 600, Channel.SMS: 60}
+DEFAULT_RATES = {Channel.EMAIL: 600, Channel.SMS: 60, Channel.WECOM: 20}
 """Messages a minute until somebody sets another rate."""
 
 

@@ -1,13 +1,17 @@
-"""The audience of a wave, as it was when the wave was submitted for approval."""
+"""The audience of a wave, as it was when the wave was submitted for approval, and the rules that
+propose waves and to-dos."""
 
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from flask_babel import lazy_gettext as _
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from outreach.campaigns.models import Solicitation
 from outreach.db import Base, PrimaryKey
-from outreach.messages.models import WithheldReason
+from outreach.messages.models import Channel, Template, WithheldReason
+from outreach.terms import Term
 from outreach.units.models import Contact
 
 
@@ -21,9 +25,43 @@ class WaveMember(Base):
     wave_id: Mapped[int] = mapped_column(sa.ForeignKey("wave.id"))
     solicitation_id: Mapped[int] = mapped_column(sa.ForeignKey("solicitation.id"))
     contact_id: Mapped[int | None] = mapped_column(sa.ForeignKey("contact.id"))
+    channel: Mapped[Channel | None]
     address_hash: Mapped[str] = mapped_column(sa.String(64), default="")
     withheld_reason: Mapped[WithheldReason | None]
     facts: Mapped[dict[str, Any]]
 
     solicitation: Mapped[Solicitation] = relationship()
     contact: Mapped[Contact | None] = relationship()
+
+
+class RuleKind(Term):
+    LAGGING_SECTOR = "lagging_sector", _("板块进度落后")
+    SILENT = "silent", _("提醒后没有回音")
+    PLEDGE_OVERDUE = "pledge_overdue", _("认捐逾期未到账")
+    GIFT_RECEIVED = "gift_received", _("款项到账")
+    BOUNCED = "bounced", _("联络员失联")
+
+
+class ReminderRule(Base):
+    """When what is to be proposed. A rule begins switched off and can be tried on today's data."""
+
+    __tablename__ = "reminder_rule"
+    __table_args__ = (sa.UniqueConstraint("campaign_id", "kind"),)
+
+    id: Mapped[PrimaryKey]
+    campaign_id: Mapped[int] = mapped_column(sa.ForeignKey("campaign.id"))
+    kind: Mapped[RuleKind]
+    is_on: Mapped[bool] = mapped_column(default=False)
+    settings: Mapped[dict[str, Any]]
+    """The numbers in its sentence («points», «workdays»): see `reminders.rules`."""
+    template_id: Mapped[int | None] = mapped_column(sa.ForeignKey("template.id"))
+    author_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
+    """Who switched it on, and who is the author of the waves that it proposes."""
+    tried_at: Mapped[datetime | None]
+    """When its settings, as they are, were last tried on the day's data."""
+    last_run_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column()
+
+    template: Mapped[Template | None] = relationship()
+
+    __mapper_args__ = {"version_id_col": version}

@@ -8,6 +8,7 @@ from flask_babel import lazy_gettext as _
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from outreach.db import Base, PrimaryKey
+from outreach.messages.models import Channel
 from outreach.terms import Term
 
 
@@ -93,6 +94,8 @@ class Contact(Base):
     """E.164 («+8613800001234») or empty."""
     email: Mapped[str] = mapped_column(sa.String(254), default="")
     """Lower case, or empty."""
+    preferred_channel: Mapped[Channel | None]
+    """What the person wants to be written to by, where there is a choice."""
     valid_from: Mapped[date]
     valid_to: Mapped[date | None]
     """Last day on which the person answers for the unit."""
