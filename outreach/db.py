@@ -86,6 +86,15 @@ def insert_new(table: type[Base], rows: list[dict[str, Any]], key: list[str]) ->
     One statement on both databases, so that two processes that insert the same row at once
     both succeed and only one of them is told that it was the first.
     """
+    return _insert(table, rows, key)
+
+
+def insert_any_new(table: type[Base], rows: list[dict[str, Any]]) -> int:
+    """Like `insert_new`, where more than one unique key may say that a row is there already."""
+    return _insert(table, rows, None)
+
+
+def _insert(table: type[Base], rows: list[dict[str, Any]], key: list[str] | None) -> int:
     if not rows:
         return 0
     dialect = sqlite if db.engine.dialect.name == "sqlite" else postgresql

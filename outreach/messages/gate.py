@@ -54,7 +54,7 @@ class Withheld:
 Check = Callable[[Sequence[Candidate], datetime], dict[int, Withheld]]
 """Those of the candidates that it withholds, by key."""
 
-TO_UNITS = frozenset({Purpose.REMINDER, Purpose.INVITATION})
+TO_UNITS = frozenset({Purpose.REMINDER, Purpose.CORRECTION, Purpose.THANKS, Purpose.INVITATION})
 
 
 class SendGate:

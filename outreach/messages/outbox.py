@@ -83,6 +83,8 @@ class Draft:
     body_html: str = ""
     reply_to: str = ""
     solicitation_ids: tuple[int, ...] = ()
+    provider_template: str = ""
+    variables: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def materialise(wave: Wave, drafts: Sequence[Draft]) -> int:
     rows = [
         _row(draft.channel, draft.address, now)
         | {
-            "purpose": Purpose.REMINDER,
+            "purpose": wave.purpose,
             "campaign_id": wave.campaign_id,
             "wave_id": wave.id,
             "contact_id": draft.contact_id,
@@ -166,6 +168,8 @@ def materialise(wave: Wave, drafts: Sequence[Draft]) -> int:
             "body_text": draft.body_text,
             "body_html": draft.body_html,
             "reply_to": draft.reply_to,
+            "provider_template": draft.provider_template,
+            "variables": list(draft.variables),
             "next_at": max(now, wave.starts_at),
             "not_after": wave.not_after,
         }
@@ -621,6 +625,8 @@ def _load(ids: Sequence[int], now: datetime) -> dict[Channel, list[Outgoing]]:
             Message.body_html,
             Message.calendar,
             Message.reply_to,
+            Message.provider_template,
+            Message.variables,
         )
         .where(Message.id.in_(ids))
         .order_by(Message.id)

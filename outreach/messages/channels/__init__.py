@@ -24,6 +24,10 @@ class Outgoing:
     at: datetime
     unsubscribe_url: str = ""
     """Where the recipient can say that there should be no more such letters."""
+    provider_template: str = ""
+    """Of a text message: the number under which the provider has approved its wording."""
+    variables: Sequence[Sequence[str]] = ()
+    """Of a text message: [placeholder, value] in the order of the text."""
 
 
 class Verdict(Enum):
