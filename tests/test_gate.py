@@ -4,6 +4,7 @@ from datetime import date, timedelta
 from itertools import combinations
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
 from outreach import clock
@@ -14,12 +15,14 @@ from outreach.messages.addresses import hash_address
 from outreach.messages.gate import Candidate, SendGate
 from outreach.messages.models import (
     Channel,
+    Message,
     MessageStatus,
     OptOut,
     Purpose,
     SendPolicy,
     WithheldReason,
 )
+from outreach.reminders.models import WaveMember
 from tests import fake_channel
 from tests.factories import (
     make_campaign,
@@ -364,3 +367,52 @@ def test_asking_about_many_takes_no_more_queries(app: Flask, ask):
     event.listen(db.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
     assert ask(*candidates) == {}
     assert len([text for text in statements if text.startswith("SELECT")]) <= 14
+
+
+def queue(case: Case) -> Message:
+    """The case as a row of the outbox, in a wave that was approved for it."""
+    wave = make_running_wave(solicitations=[case.solicitation])
+    return db.session.query(Message).filter_by(wave_id=wave.id).one()
+
+
+def find_suspects(app: Flask, *messages: Message) -> set[int]:
+    db.session.commit()
+    send_gate: SendGate = app.extensions["outreach.gate"]
+    return send_gate.find_suspects([message.id for message in messages], clock.now())
+
+
+def test_what_has_no_reason_against_it_is_not_asked_about(app: Flask):
+    open_sending()
+    assert find_suspects(app, *(queue(Case()) for _ in range(3))) == set()
+
+
+@pytest.mark.parametrize("reason", REASONS, ids=str)
+def test_a_screen_clears_nothing_that_the_gate_would_withhold(app: Flask, reason: R):
+    open_sending()
+    case, bystander = Case(), Case()
+    message, other = queue(case), queue(bystander)
+    REASONS[reason](case)
+    if reason is R.NO_ADDRESS:
+        message.address_hash = ""
+    assert find_suspects(app, message, other) == {message.id}
+
+
+def test_what_was_not_approved_is_suspect(app: Flask):
+    open_sending()
+    message = queue(Case())
+    db.session.execute(sa.update(WaveMember).values(address_hash="another"))
+    assert find_suspects(app, message) == {message.id}
+
+
+def test_two_who_count_for_each_other_are_suspect(app: Flask):
+    """They may use up a cap together, though neither does alone."""
+    open_sending()
+    case = Case()
+    messages = [queue(case), queue(case)]
+    assert find_suspects(app, *messages) == {message.id for message in messages}
+
+
+def test_each_check_has_a_screen(app: Flask):
+    """A check without one is right and slow: each message is asked about."""
+    for check in app.extensions["outreach.gate"].checks:
+        assert hasattr(check, "screen"), check.__name__

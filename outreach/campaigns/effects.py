@@ -7,26 +7,28 @@ import sqlalchemy as sa
 
 from outreach import clock
 from outreach.campaigns.models import Solicitation, Stage, StageCause
-from outreach.campaigns.services import advance_stage, record_contact
-from outreach.db import db
+from outreach.campaigns.services import advance_stages
+from outreach.db import among, run, table_of
 from outreach.messages.models import Message, MessageSolicitation, Purpose
 
 
 def note_reminders(message_ids: Sequence[int], now: datetime) -> None:
     """The units of these reminders count as contacted on the day of `now`."""
-    about = (
-        sa.select(MessageSolicitation.solicitation_id)
-        .join(Message, Message.id == MessageSolicitation.message_id)
-        .where(Message.id.in_(message_ids), Message.purpose == Purpose.REMINDER)
+    ids = [row.id for row in run(_REMINDED, {"ids": message_ids})]
+    if ids:
+        advance_stages(ids, Stage.CONTACTED, cause=StageCause.MESSAGE, on=clock.day_of(now))
+
+
+_REMINDED = (
+    sa.select(table_of(Solicitation).c.id)
+    .where(
+        Solicitation.id.in_(
+            sa.select(MessageSolicitation.solicitation_id)
+            .join(Message, Message.id == MessageSolicitation.message_id)
+            .where(among(Message.id, "ids"), Message.purpose == Purpose.REMINDER)
+        )
     )
-    # Locked in one order and read anew: two workers may write about the same unit at once.
-    solicitations = db.session.scalars(
-        sa.select(Solicitation)
-        .where(Solicitation.id.in_(about))
-        .order_by(Solicitation.id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    for solicitation in solicitations:
-        record_contact(solicitation, clock.day_of(now))
-        advance_stage(solicitation, Stage.CONTACTED, cause=StageCause.MESSAGE)
+    # Locked in one order: two workers may write about the same unit at once.
+    .order_by(Solicitation.id)
+    .with_for_update()
+)

@@ -11,31 +11,63 @@ from outreach.campaigns.models import Campaign, CampaignStatus, Solicitation, St
 from outreach.db import db
 from outreach.messages.gate import (
     Candidate,
+    Subject,
     Withheld,
     about_units,
     all_solicitations,
     asked_of,
+    screened,
 )
 from outreach.messages.models import Purpose, WithheldReason
 from outreach.units.models import Unit
 
 
+def is_set_aside(subject: Subject) -> sa.ColumnElement[bool]:
+    return (
+        sa.select(Solicitation.id)
+        .where(
+            Solicitation.id == subject.solicitation_id,
+            sa.or_(
+                Solicitation.stage == Stage.DECLINED,
+                Solicitation.is_exempt.is_(True),
+                Solicitation.snoozed_until.is_not(None),
+            ),
+        )
+        .exists()
+    )
+
+
+def is_not_running(subject: Subject) -> sa.ColumnElement[bool]:
+    return ~(
+        sa.select(Campaign.id)
+        .where(
+            Campaign.id == subject.message.c.campaign_id,
+            Campaign.status == CampaignStatus.RUNNING,
+        )
+        .exists()
+    )
+
+
+@screened(is_set_aside)
 @asked_of(Purpose.REMINDER)
 def check_declined(candidates: Sequence[Candidate], _now: datetime) -> dict[int, Withheld]:
     return _withhold(candidates, WithheldReason.DECLINED, Solicitation.stage == Stage.DECLINED)
 
 
+@screened(is_set_aside)
 @asked_of(Purpose.REMINDER)
 def check_exempt(candidates: Sequence[Candidate], _now: datetime) -> dict[int, Withheld]:
     return _withhold(candidates, WithheldReason.EXEMPT, Solicitation.is_exempt.is_(True))
 
 
+@screened(is_set_aside)
 @asked_of(Purpose.REMINDER)
 def check_snoozed(candidates: Sequence[Candidate], now: datetime) -> dict[int, Withheld]:
     is_resting = Solicitation.snoozed_until >= clock.day_of(now)
     return _withhold(candidates, WithheldReason.SNOOZED, is_resting)
 
 
+@screened(is_not_running)
 @asked_of(Purpose.REMINDER)
 def check_campaign(candidates: Sequence[Candidate], _now: datetime) -> dict[int, Withheld]:
     running = set(

@@ -13,10 +13,12 @@ from outreach.db import db
 from outreach.gifts.models import Gift, LineCandidate, LineStatus, Pledge, StatementLine
 from outreach.messages.gate import (
     Candidate,
+    Subject,
     Withheld,
     about_units,
     all_solicitations,
     asked_of,
+    screened,
 )
 from outreach.messages.models import Purpose, WithheldReason
 from outreach.units.models import Unit
@@ -38,6 +40,29 @@ class _Money:
         return 0 < self.given_fen >= self.pledged_fen
 
 
+def has_money(subject: Subject) -> sa.ColumnElement[bool]:
+    """Anything was given or promised for this campaign, whatever became of it."""
+    gift = (
+        sa.select(Gift.id)
+        .join(
+            Solicitation,
+            (Solicitation.unit_id == Gift.unit_id) & (Solicitation.campaign_id == Gift.campaign_id),
+        )
+        .where(Solicitation.id == subject.solicitation_id)
+    )
+    pledge = sa.select(Pledge.id).where(Pledge.solicitation_id == subject.solicitation_id)
+    return sa.or_(gift.exists(), pledge.exists())
+
+
+def may_have_line(subject: Subject) -> sa.ColumnElement[bool]:
+    return (
+        sa.select(LineCandidate.line_id)
+        .where(LineCandidate.solicitation_id == subject.solicitation_id)
+        .exists()
+    )
+
+
+@screened(has_money)
 @asked_of(Purpose.REMINDER)
 def check_already_given(candidates: Sequence[Candidate], _now: datetime) -> dict[int, Withheld]:
     return _withhold(
@@ -45,6 +70,7 @@ def check_already_given(candidates: Sequence[Candidate], _now: datetime) -> dict
     )
 
 
+@screened(has_money)
 @asked_of(Purpose.REMINDER)
 def check_partly_given(candidates: Sequence[Candidate], now: datetime) -> dict[int, Withheld]:
     since = clock.day_of(now) - RECENT
@@ -56,6 +82,7 @@ def check_partly_given(candidates: Sequence[Candidate], now: datetime) -> dict[i
     return _withhold(candidates, WithheldReason.PARTLY_GIVEN, has_just_given, _tell_gift)
 
 
+@screened(may_have_line)
 @asked_of(Purpose.REMINDER)
 def check_unmatched_line(candidates: Sequence[Candidate], _now: datetime) -> dict[int, Withheld]:
     """Money has come of which nobody knows yet whether it is this unit's: a person says first."""
@@ -86,6 +113,7 @@ def check_unmatched_line(candidates: Sequence[Candidate], _now: datetime) -> dic
     return about_units(candidates, WithheldReason.UNMATCHED_LINE, facts)
 
 
+@screened(has_money)
 @asked_of(Purpose.REMINDER)
 def check_pledge(candidates: Sequence[Candidate], now: datetime) -> dict[int, Withheld]:
     today = clock.day_of(now)

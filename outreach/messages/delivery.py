@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 
-from outreach import clock
+from outreach import clock, jobs
 from outreach.db import db
 from outreach.messages import instance, outbox
 from outreach.messages.channels import Outcome, Outgoing, Sender
@@ -29,6 +29,8 @@ def drain(is_stopping: Callable[[], bool] = lambda: False) -> int:
             db.session.commit()
             if claimed is None:
                 break
+            if len(claimed.ids) == outbox.CLAIM_SIZE:
+                jobs.wake("deliver")  # there is work for one more
             tried += deliver_batch(claimed, senders, is_stopping)
     return tried
 

@@ -14,8 +14,8 @@ from typing import Any
 import sqlalchemy as sa
 from flask_babel import lazy_gettext as _
 
-from outreach import money, web
-from outreach.db import db
+from outreach import clock, money, web
+from outreach.db import among, db, one_of, run, table_of
 from outreach.messages.models import (
     Channel,
     Message,
@@ -54,6 +54,21 @@ class Withheld:
 Check = Callable[[Sequence[Candidate], datetime], dict[int, Withheld]]
 """Those of the candidates that it withholds, by key."""
 
+
+@dataclass(frozen=True)
+class Subject:
+    """A row of the outbox and one of the units it is about, as a screen sees them: columns."""
+
+    message: sa.Table
+    solicitation_id: sa.ColumnElement[int]
+    today: sa.ColumnElement[date]
+
+
+Screen = Callable[[Subject], sa.ColumnElement[bool]]
+"""A condition that is true of every row that the check might withhold, and of few others. One
+statement with all of them says of hundreds of rows that there is nothing to ask; none withholds."""
+
+
 TO_UNITS = frozenset({Purpose.REMINDER, Purpose.CORRECTION, Purpose.THANKS, Purpose.INVITATION})
 
 
@@ -61,7 +76,8 @@ class SendGate:
     """The checks in the order in which their reasons win."""
 
     def __init__(self, checks: Sequence[Check]) -> None:
-        self._checks = tuple(checks)
+        self.checks = tuple(checks)
+        self._screens = _screen_all(self.checks)
 
     def ask(self, candidates: Sequence[Candidate], now: datetime) -> dict[int, Withheld]:
         """The first reason of each candidate that is withheld, by key.
@@ -70,12 +86,56 @@ class SendGate:
         caps) counts what will go out.
         """
         withheld: dict[int, Withheld] = {}
-        for check in self._checks:
+        for check in self.checks:
             passed = [candidate for candidate in candidates if candidate.key not in withheld]
             if not passed:
                 break
             withheld |= check(passed, now)
         return withheld
+
+    def find_suspects(self, ids: Sequence[int], now: datetime) -> set[int]:
+        """Those of these rows of the outbox that have to be asked about: a screen is true of them,
+        or they share person, address or unit with another, so that they count for each other."""
+        rows = run(self._screens, {"ids": ids, "today": clock.day_of(now), "now": now}).all()
+        suspects = {row.id for row in rows if row.is_suspect}
+        shared: dict[Any, set[int]] = defaultdict(set)
+        for row in rows:
+            for sharer in (row.contact_id, row.address_hash, (row.solicitation_id,)):
+                if sharer not in (None, (None,)):
+                    shared[sharer].add(row.id)
+        return suspects.union(*(ids for ids in shared.values() if len(ids) > 1))
+
+
+def _screen_all(checks: Sequence[Check]) -> sa.Select[Any]:
+    """One statement with every screen. A check without one makes a suspect of each of its rows."""
+    message, link = table_of(Message), table_of(MessageSolicitation)
+    today = sa.bindparam("today", type_=sa.Date())
+    subject = Subject(message, link.c.solicitation_id, today)
+    screens: dict[Any, set[Purpose]] = defaultdict(set)
+    for check in checks:
+        screens[getattr(check, "screen", _always)].update(getattr(check, "purposes", Purpose))
+    is_suspect = sa.or_(
+        sa.false(),
+        *(
+            one_of(message.c.purpose, purposes) & screen(subject)
+            for screen, purposes in screens.items()
+        ),
+    )
+    return (
+        sa.select(
+            message.c.id,
+            message.c.contact_id,
+            message.c.address_hash,
+            link.c.solicitation_id,
+            is_suspect.label("is_suspect"),
+        )
+        .select_from(message.outerjoin(link, link.c.message_id == message.c.id))
+        .where(among(message.c.id, "ids"))
+    )
+
+
+def _always(_subject: Subject) -> sa.ColumnElement[bool]:
+    return sa.true()
 
 
 def asked_of(*purposes: Purpose) -> Callable[[Check], Check]:
@@ -87,7 +147,18 @@ def asked_of(*purposes: Purpose) -> Callable[[Check], Check]:
             asked = [candidate for candidate in candidates if candidate.purpose in purposes]
             return check(asked, now) if asked else {}
 
+        limited.purposes = purposes  # type: ignore[attr-defined]
         return limited
+
+    return decorate
+
+
+def screened(screen: Screen) -> Callable[[Check], Check]:
+    """Names the condition that is true of whatever the check might withhold."""
+
+    def decorate(check: Check) -> Check:
+        check.screen = screen  # type: ignore[attr-defined]
+        return check
 
     return decorate
 
@@ -113,6 +184,16 @@ def all_solicitations(candidates: Iterable[Candidate]) -> set[int]:
     return {id_ for candidate in candidates for id_ in candidate.solicitation_ids}
 
 
+def is_opted_out(subject: Subject) -> sa.ColumnElement[bool]:
+    message = subject.message.c
+    return (
+        sa.select(OptOut.id)
+        .where(OptOut.address_hash == message.address_hash, OptOut.channel == message.channel)
+        .exists()
+    )
+
+
+@screened(is_opted_out)
 @asked_of(*TO_UNITS)
 def check_opt_out(candidates: Sequence[Candidate], _now: datetime) -> dict[int, Withheld]:
     rows = db.session.execute(
@@ -131,6 +212,7 @@ def check_opt_out(candidates: Sequence[Candidate], _now: datetime) -> dict[int, 
     }
 
 
+@screened(lambda subject: subject.message.c.address_hash == "")
 def check_address(candidates: Sequence[Candidate], _now: datetime) -> dict[int, Withheld]:
     return {
         candidate.key: Withheld(WithheldReason.NO_ADDRESS, {"channel": candidate.channel.value})
@@ -144,6 +226,36 @@ _MAYBE_GONE = (MessageStatus.SENDING, MessageStatus.UNKNOWN)
 """What may have arrived counts against the caps as if it had."""
 
 
+def _count_reminders(*conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
+    other = _OTHER.c
+    return (
+        sa.select(sa.func.count())
+        .select_from(_OTHER.outerjoin(_OTHER_LINK, _OTHER_LINK.c.message_id == other.id))
+        .where(
+            other.purpose == Purpose.REMINDER,
+            one_of(other.status, _GONE + _MAYBE_GONE),
+            *conditions,
+        )
+        .scalar_subquery()
+    )
+
+
+_OTHER = table_of(Message).alias("other")
+_OTHER_LINK = table_of(MessageSolicitation).alias("other_link")
+_CAPS = table_of(SendPolicy).c
+
+
+def is_at_contact_cap(subject: Subject) -> sa.ColumnElement[bool]:
+    """Without regard to how long ago; the check looks at that."""
+    message = subject.message.c
+    cap = sa.select(_CAPS.contact_cap).scalar_subquery()
+    return sa.or_(
+        _count_reminders(_OTHER.c.contact_id == message.contact_id) >= cap,
+        _count_reminders(_OTHER.c.address_hash == message.address_hash) >= cap,
+    )
+
+
+@screened(is_at_contact_cap)
 @asked_of(Purpose.REMINDER)
 def check_contact_cap(candidates: Sequence[Candidate], now: datetime) -> dict[int, Withheld]:
     policy = db.session.get(SendPolicy, 1)
@@ -185,6 +297,12 @@ def check_contact_cap(candidates: Sequence[Candidate], now: datetime) -> dict[in
     return withheld
 
 
+def is_at_unit_cap(subject: Subject) -> sa.ColumnElement[bool]:
+    cap = sa.select(_CAPS.unit_cap).scalar_subquery()
+    return _count_reminders(_OTHER_LINK.c.solicitation_id == subject.solicitation_id) >= cap
+
+
+@screened(is_at_unit_cap)
 @asked_of(Purpose.REMINDER)
 def check_unit_cap(candidates: Sequence[Candidate], _now: datetime) -> dict[int, Withheld]:
     policy = db.session.get(SendPolicy, 1)

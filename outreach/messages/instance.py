@@ -10,18 +10,20 @@ All workers of an installation share the data directory.
 
 import fcntl
 import json
-import os
 import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol, TextIO
 
 import sqlalchemy as sa
 from flask import current_app
 
-from outreach.db import db
+from outreach.db import run, table_of
 from outreach.messages.models import SendPolicy
 
 FILE = "instance.json"
+LENGTH = 128
+"""Characters of the file: more than a mark ever has."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,14 @@ class Mark:
     """The highest count of which this machine knows that it was committed."""
 
 
-def is_trusted(policy: SendPolicy) -> bool:
+class Counted(Protocol):
+    """A `SendPolicy`, or a row of its table."""
+
+    instance_id: str
+    epoch: int
+
+
+def is_trusted(policy: Counted) -> bool:
     """Whether what this database says of sent messages can be relied on."""
     mark = read_mark()
     return mark is not None and policy.instance_id == mark.id and policy.epoch >= mark.epoch
@@ -48,41 +57,55 @@ def adopt(policy: SendPolicy) -> None:
     mark = read_mark() or Mark(str(uuid.uuid4()), 0)
     policy.instance_id = mark.id
     policy.epoch = max(policy.epoch, mark.epoch)
-    _write(mark)
+    with _path().open("a+", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.truncate(0)
+        _write(file, mark)
 
 
 def advance() -> int:
     """Counts a window, in the transaction that begins it; to be noted once that is committed."""
-    return db.session.scalars(
-        sa.update(SendPolicy)
-        .values(epoch=SendPolicy.epoch + 1)
-        .returning(SendPolicy.epoch)
-        .execution_options(synchronize_session=False)
-    ).one()
+    return run(_ADVANCE).scalar_one()
+
+
+_ADVANCE = (
+    sa.update(table_of(SendPolicy))
+    .values(epoch=SendPolicy.epoch + 1)
+    .returning(table_of(SendPolicy).c.epoch)
+)
 
 
 def note(epoch: int) -> None:
-    """Keeps the count outside the database; before the network is touched."""
-    with _path().with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        mark = read_mark()
+    """Keeps the count outside the database; before the network is touched. OSError when the file
+    is gone or cannot be written."""
+    with _path().open("r+", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        mark = _parse(file.read())
         if mark is not None and mark.epoch < epoch:
-            _write(Mark(mark.id, epoch))
+            _write(file, Mark(mark.id, epoch))
 
 
 def read_mark() -> Mark | None:
     """None when there is no file, or none that can be read: then nothing is sent."""
     try:
-        return Mark(**json.loads(_path().read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
+        with _path().open(encoding="ascii") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            return _parse(file.read())
+    except (FileNotFoundError, ValueError):
         return None
 
 
-def _write(mark: Mark) -> None:
-    path = _path()
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(json.dumps(asdict(mark)))
-    part.replace(path)
+def _parse(text: str) -> Mark | None:
+    try:
+        return Mark(**json.loads(text))
+    except (ValueError, TypeError):
+        return None
+
+
+def _write(file: TextIO, mark: Mark) -> None:
+    """In place and always of one length, so that it costs a window no more than a write."""
+    file.seek(0)
+    file.write(json.dumps(asdict(mark)).ljust(LENGTH))
 
 
 def _path() -> Path:

@@ -1,4 +1,4 @@
-"""The outbox: what is to be sent, what became of it, and the only writer of `Message.status`.
+"""The outbox: what is to be sent, and what became of it.
 
 Promises: the machine never sends one message twice; nothing is lost silently; what cannot be known
 is left to a person. How: a row is claimed with a fencing token and a lease; it becomes `sending`,
@@ -7,10 +7,11 @@ committed, before the network is touched; an outcome is written only where the t
 Nothing here commits; `delivery.py` does, between the steps.
 """
 
-import logging
+import json
 import random
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -18,33 +19,32 @@ from typing import Any
 
 import sqlalchemy as sa
 from flask import current_app
-from sqlalchemy.dialects import postgresql, sqlite
 
 from outreach import clock
-from outreach.db import db
+from outreach.db import among, db, looked_up, one_of, run, table_of
 from outreach.messages import opt_outs, queries, rates, rendering, waves
 from outreach.messages.addresses import hash_address, normalise_address
 from outreach.messages.channels import OpenChannel, Outcome, Outgoing, Verdict
+from outreach.messages.effects import tell_sent
 from outreach.messages.gate import TO_UNITS, Candidate, SendGate
 from outreach.messages.models import (
     Channel,
-    DeliveryReceipt,
     FailureKind,
     Message,
     MessageSolicitation,
     MessageStatus,
     Purpose,
-    ReceiptKind,
     Wave,
 )
+from outreach.messages.queries import AT_ANY_HOUR
 from outreach.messages.rates import Allowance
+from outreach.messages.receipts import apply_receipts
+from outreach.messages.states import insert, move, prepare
 from outreach.messages.waves import counts, finish_waves
 
-__all__ = ["counts", "finish_waves", "hash_address", "normalise_address"]
+__all__ = ["apply_receipts", "counts", "finish_waves", "hash_address", "normalise_address"]
 
-log = logging.getLogger(__name__)
-
-CLAIM_SIZE = 200
+CLAIM_SIZE = 500
 WINDOW = 20
 """Messages that are `sending` at once: what a crash leaves unknown at most."""
 MAX_ATTEMPTS = 6
@@ -55,19 +55,6 @@ KEEP_TRYING = timedelta(days=10)
 
 _SEND_LOCK = 7_205_002
 """Key of the PostgreSQL advisory lock under which caps are counted and rows are taken."""
-
-S = MessageStatus
-TRANSITIONS: dict[MessageStatus, frozenset[MessageStatus]] = {
-    S.QUEUED: frozenset({S.QUEUED, S.SENDING, S.UNKNOWN, S.WITHHELD, S.EXPIRED, S.CANCELLED}),
-    S.SENDING: frozenset({S.SENT, S.QUEUED, S.FAILED, S.UNKNOWN}),
-    S.UNKNOWN: frozenset({S.SENT, S.QUEUED, S.CANCELLED}),
-    S.SENT: frozenset({S.DELIVERED, S.FAILED}),
-    S.DELIVERED: frozenset({S.FAILED}),
-}
-"""No other exists. From `unknown`, all but a proof of acceptance is a person's decision."""
-
-OnSent = Callable[[Sequence[int], datetime], None]
-"""Told of messages that were sent, in the transaction that records it."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +115,9 @@ def queue_message(  # noqa: PLR0913
     After the commit call `jobs.wake("deliver")`.
     """
     now = clock.now()
-    ids = _insert(
+    ids = insert(
         [
-            _row(channel, address, now)
+            _row(channel, address, body_text, now)
             | {
                 "purpose": purpose,
                 "occurrence": occurrence,
@@ -138,7 +125,6 @@ def queue_message(  # noqa: PLR0913
                 "contact_id": contact_id,
                 "recipient_name": recipient_name,
                 "subject": subject,
-                "body_text": body_text,
                 "body_html": body_html,
                 "reply_to": reply_to,
                 "calendar": calendar,
@@ -157,7 +143,7 @@ def materialise(wave: Wave, drafts: Sequence[Draft]) -> int:
     an address have one message per wave and channel."""
     now = clock.now()
     rows = [
-        _row(draft.channel, draft.address, now)
+        _row(draft.channel, draft.address, draft.body_text, now)
         | {
             "purpose": wave.purpose,
             "campaign_id": wave.campaign_id,
@@ -165,7 +151,6 @@ def materialise(wave: Wave, drafts: Sequence[Draft]) -> int:
             "contact_id": draft.contact_id,
             "recipient_name": draft.recipient_name,
             "subject": draft.subject,
-            "body_text": draft.body_text,
             "body_html": draft.body_html,
             "reply_to": draft.reply_to,
             "provider_template": draft.provider_template,
@@ -175,7 +160,7 @@ def materialise(wave: Wave, drafts: Sequence[Draft]) -> int:
         }
         for draft in drafts
     ]
-    ids = _insert(rows)
+    ids = insert(rows)
     _link(
         {
             ids[draft.channel, row["address_hash"]]: draft.solicitation_ids
@@ -186,43 +171,20 @@ def materialise(wave: Wave, drafts: Sequence[Draft]) -> int:
     return len(ids)
 
 
-def _row(channel: Channel, address: str, now: datetime) -> dict[str, Any]:
+def _row(channel: Channel, address: str, text: str, now: datetime) -> dict[str, Any]:
     normalised = normalise_address(channel, address)
+    signature = f"【{_settings().sms_signature}】"
     return {
         "channel": channel,
         "address": normalised or address[:254],
         "domain": normalised.partition("@")[2][:190],
         "address_hash": hash_address(channel, address),
+        "body_text": text,
+        "segments": rendering.segments(text, signature) if channel is Channel.SMS else 1,
         "facts": {},
         "queued_at": now,
         "status_at": now,
     }
-
-
-def _insert(rows: list[dict[str, Any]]) -> dict[tuple[Channel, str], int]:
-    """Ids of the rows that are new, by channel and address hash. A row that breaks a unique key
-    is there already."""
-    if not rows:
-        return {}
-    dialect = sqlite if db.engine.dialect.name == "sqlite" else postgresql
-    statement = (
-        dialect.insert(Message)
-        .on_conflict_do_nothing()
-        .returning(Message.id, Message.channel, Message.address_hash)
-    )
-    queued = [
-        row | {"status": MessageStatus.QUEUED, "segments": _count_segments(row)} for row in rows
-    ]
-    return {
-        (channel, address_hash): message_id
-        for message_id, channel, address_hash in db.session.execute(statement, queued)
-    }
-
-
-def _count_segments(row: dict[str, Any]) -> int:
-    if row["channel"] is not Channel.SMS:
-        return 1
-    return rendering.segments(row["body_text"], f"【{_settings().sms_signature}】")
 
 
 def _link(solicitations: Mapping[int, Sequence[int]]) -> None:
@@ -232,37 +194,10 @@ def _link(solicitations: Mapping[int, Sequence[int]]) -> None:
         for solicitation_id in solicitation_ids
     ]
     if rows:
-        db.session.execute(sa.insert(MessageSolicitation), rows)
+        run(sa.insert(table_of(MessageSolicitation)), rows)
 
 
 # Through the states
-
-
-def _move(
-    sources: Collection[MessageStatus],
-    to: MessageStatus,
-    *guards: sa.ColumnElement[bool],
-    **values: Any,
-) -> list[int]:
-    """Moves the rows that pass all guards, and only those; returns their ids, in order.
-
-    The one statement that writes `Message.status`. Token and lease are given up unless `values`
-    has them.
-    """
-    for source in sources:
-        if to not in TRANSITIONS[source]:
-            raise ValueError(f"no transition from {source} to {to}")
-    values = {"token": None, "lease_until": None} | values
-    if to not in sources:
-        values["status_at"] = clock.now()
-    statement = (
-        sa.update(Message)
-        .where(Message.status.in_(sources), *guards)
-        .values(status=to, **values)
-        .returning(Message.id)
-        .execution_options(synchronize_session=False)
-    )
-    return sorted(db.session.scalars(statement))
 
 
 def claim(now: datetime, *, limit: int = CLAIM_SIZE) -> Claim | None:
@@ -291,7 +226,7 @@ def claim(now: datetime, *, limit: int = CLAIM_SIZE) -> Claim | None:
         .cte("due")
     )
     token = secrets.token_hex(16)
-    ids = _move(
+    ids = move(
         {MessageStatus.QUEUED},
         MessageStatus.QUEUED,
         Message.id.in_(sa.select(due.c.id)),
@@ -304,7 +239,8 @@ def claim(now: datetime, *, limit: int = CLAIM_SIZE) -> Claim | None:
         return None
     withheld = _ask_gate(token, ids, now)
     over = _take_allowance(allowance, [id_ for id_ in ids if id_ not in withheld])
-    release(token, list(over), of=MessageStatus.QUEUED)
+    if over:
+        release(token, list(over), of=MessageStatus.QUEUED)
     return Claim(token, tuple(id_ for id_ in ids if id_ not in withheld | over))
 
 
@@ -327,24 +263,64 @@ def begin(token: str, ids: Sequence[int], now: datetime) -> dict[Channel, list[O
     if not purposes:
         return {}
     withheld = _ask_gate(token, ids, now)
-    moved = _move(
-        {MessageStatus.QUEUED},
-        MessageStatus.SENDING,
-        Message.id.in_([id_ for id_ in ids if id_ not in withheld]),
-        Message.token == token,
-        Message.lease_until > now,
-        Message.not_after >= now,
-        Message.purpose.in_(purposes),
-        waves.is_outside_or_running(),
-        token=token,
-        lease_until=now + _lease(),
+    rows = run(
+        _BEGIN,
+        {
+            "ids": [id_ for id_ in ids if id_ not in withheld],
+            "holder": token,
+            "now": now,
+            "until": now + _lease(),
+            "is_open": Purpose.REMINDER in purposes,
+            "moved_at": now,
+        },
     )
-    return _load(moved, now)
+    return _read(rows.all(), now)
+
+
+_BEGIN = prepare(
+    {MessageStatus.QUEUED},
+    MessageStatus.SENDING,
+    among(Message.id, "ids"),
+    Message.token == sa.bindparam("holder"),
+    Message.lease_until > sa.bindparam("now"),
+    Message.not_after >= sa.bindparam("now"),
+    sa.or_(sa.bindparam("is_open", type_=sa.Boolean), one_of(Message.purpose, AT_ANY_HOUR)),
+    waves.is_outside_or_running(),
+    token=Message.token,
+    lease_until=sa.bindparam("until"),
+    returning=(
+        Message.id,
+        Message.channel,
+        Message.purpose,
+        Message.address_hash,
+        Message.resend_no,
+        Message.address,
+        Message.recipient_name,
+        Message.subject,
+        Message.body_text,
+        Message.body_html,
+        Message.calendar,
+        Message.reply_to,
+        Message.provider_template,
+        Message.variables,
+    ),
+)
+
+
+def _read(rows: Iterable[Any], now: datetime) -> dict[Channel, list[Outgoing]]:
+    links = opt_outs.Links()
+    outgoing: dict[Channel, list[Outgoing]] = defaultdict(list)
+    for row in sorted(rows):
+        id_, channel, purpose, address_hash, *content = row
+        is_letter = purpose in TO_UNITS and channel is Channel.EMAIL
+        url = links.to(channel, address_hash) if is_letter else ""
+        outgoing[channel].append(Outgoing(id_, *content, at=now, unsubscribe_url=url))
+    return dict(outgoing)
 
 
 def release(token: str, ids: Sequence[int], *, of: MessageStatus) -> list[int]:
     """Gives back rows in the state `of` that this worker knows not to have tried to send."""
-    return _move(
+    return move(
         {of},
         MessageStatus.QUEUED,
         Message.id.in_(ids),
@@ -362,22 +338,35 @@ def record_outcomes(token: str, outcomes: Mapping[int, Outcome], now: datetime) 
         if outcome.verdict is Verdict.ACCEPTED
     }
     if accepted:
-        sent = _move(
-            {MessageStatus.SENDING, MessageStatus.UNKNOWN},
-            MessageStatus.SENT,
-            Message.id.in_(accepted),
-            Message.token == token,
-            sent_at=now,
-            provider_id=sa.case(accepted, value=Message.id, else_=""),
-            facts={},
+        rows = run(
+            _SENT,
+            {
+                "ids": list(accepted),
+                "holder": token,
+                "now": now,
+                "provider_ids": json.dumps(accepted),
+                "moved_at": now,
+            },
         )
-        _tell_sent(sent, now)
+        sent = sorted(row.id for row in rows)
+        tell_sent(sent, now)
         apply_receipts(sent, now)
     troubled = {id_: outcome for id_, outcome in outcomes.items() if id_ not in accepted}
     if troubled:
         _record_trouble(token, troubled, now)
         waves.watch({id_: outcome.verdict for id_, outcome in troubled.items()})
         apply_receipts(troubled, now)
+
+
+_SENT = prepare(
+    {MessageStatus.SENDING, MessageStatus.UNKNOWN},
+    MessageStatus.SENT,
+    among(Message.id, "ids"),
+    Message.token == sa.bindparam("holder"),
+    sent_at=sa.bindparam("now"),
+    provider_id=sa.func.coalesce(looked_up("provider_ids", Message.id), ""),
+    facts={},
+)
 
 
 def _record_trouble(token: str, outcomes: Mapping[int, Outcome], now: datetime) -> None:
@@ -391,97 +380,14 @@ def _record_trouble(token: str, outcomes: Mapping[int, Outcome], now: datetime) 
         facts = {"answer": outcome.answer, "verdict": outcome.verdict.value}
         sending = {MessageStatus.SENDING}
         if outcome.verdict is Verdict.UNKNOWN:
-            _move(sending, MessageStatus.UNKNOWN, *mine, facts=facts)
+            move(sending, MessageStatus.UNKNOWN, *mine, facts=facts)
         elif outcome.verdict is Verdict.REJECTED:
-            _move(sending, MessageStatus.FAILED, *mine, facts=facts, failure=FailureKind.REJECTED)
+            move(sending, MessageStatus.FAILED, *mine, facts=facts, failure=FailureKind.REJECTED)
         elif attempts[id_] < MAX_ATTEMPTS:
             next_at = now + _backoff(attempts[id_])
-            _move(sending, MessageStatus.QUEUED, *mine, facts=facts, next_at=next_at)
+            move(sending, MessageStatus.QUEUED, *mine, facts=facts, next_at=next_at)
         else:
-            _move(sending, MessageStatus.FAILED, *mine, facts=facts, failure=FailureKind.EXHAUSTED)
-
-
-def apply_receipts(ids: Collection[int], now: datetime) -> None:
-    """Brings messages into the state that their receipts prove. Receipts may come in any order,
-    twice, and before the acceptance is written down: the end is the same. A bounce outweighs a
-    delivery, since a server that took a message may find later that it cannot pass it on."""
-    proofs = _read_receipts(ids)
-    if not proofs:
-        return
-    late = _move(
-        {MessageStatus.UNKNOWN},
-        MessageStatus.SENT,
-        Message.id.in_(proofs),
-        sent_at=Message.status_at,
-    )
-    _tell_sent(late, now)
-    delivered = {id_: proof.received_at for id_, proof in proofs.items() if not proof.is_bounced}
-    # What was put back into the queue, by its worker or by a person, had arrived after all.
-    _move(
-        {MessageStatus.QUEUED},
-        MessageStatus.CANCELLED,
-        Message.id.in_(delivered),
-        facts={"arrived": True},
-    )
-    if delivered:
-        _move(
-            {MessageStatus.SENT},
-            MessageStatus.DELIVERED,
-            Message.id.in_(delivered),
-            delivered_at=sa.case(
-                *((Message.id == id_, at) for id_, at in delivered.items()), else_=now
-            ),
-        )
-    bounced = [
-        id_
-        for id_, proof in proofs.items()
-        if proof.is_bounced
-        for _moved in _move(
-            {MessageStatus.SENT, MessageStatus.DELIVERED},
-            MessageStatus.FAILED,
-            Message.id == id_,
-            failure=FailureKind.BOUNCED,
-            facts={"answer": proof.detail, "bounced_at": proof.received_at.isoformat()},
-        )
-    ]
-    if bounced:
-        waves.watch(dict.fromkeys(bounced, Verdict.REJECTED))
-
-
-@dataclass(frozen=True)
-class _Proof:
-    is_bounced: bool
-    received_at: datetime
-    detail: str
-
-
-def _read_receipts(ids: Collection[int]) -> dict[int, _Proof]:
-    """What is proven of each message, by id. A bounce counts for the sending that it names; a
-    delivery counts for all later ones too."""
-    rows = db.session.execute(
-        sa.select(
-            DeliveryReceipt.message_id,
-            DeliveryReceipt.kind,
-            DeliveryReceipt.received_at,
-            DeliveryReceipt.detail,
-        )
-        .join(Message, Message.id == DeliveryReceipt.message_id)
-        .where(
-            Message.id.in_(ids),
-            sa.or_(
-                DeliveryReceipt.resend_no == Message.resend_no,
-                DeliveryReceipt.kind == ReceiptKind.DELIVERED,
-            ),
-        )
-        .order_by(DeliveryReceipt.received_at, DeliveryReceipt.id)
-    )
-    proofs: dict[int, _Proof] = {}
-    for message_id, kind, received_at, detail in rows:
-        is_bounced = kind is ReceiptKind.BOUNCED
-        known = proofs.get(message_id)
-        if known is None or (is_bounced and not known.is_bounced):
-            proofs[message_id] = _Proof(is_bounced, received_at, detail)
-    return proofs
+            move(sending, MessageStatus.FAILED, *mine, facts=facts, failure=FailureKind.EXHAUSTED)
 
 
 def settle_unknown(message: Message, decision: Decision, now: datetime) -> bool:
@@ -490,10 +396,10 @@ def settle_unknown(message: Message, decision: Decision, now: datetime) -> bool:
     unknown = {MessageStatus.UNKNOWN}
     if decision is Decision.SENT:
         # It went out, if it did, when its outcome got lost: caps count from there.
-        moved = _move(unknown, MessageStatus.SENT, *mine, sent_at=Message.status_at)
-        _tell_sent(moved, now)
+        moved = move(unknown, MessageStatus.SENT, *mine, sent_at=Message.status_at)
+        tell_sent(moved, now)
     elif decision is Decision.RESEND:
-        moved = _move(
+        moved = move(
             unknown,
             MessageStatus.QUEUED,
             *mine,
@@ -504,20 +410,20 @@ def settle_unknown(message: Message, decision: Decision, now: datetime) -> bool:
             facts={},
         )
     else:
-        moved = _move(unknown, MessageStatus.CANCELLED, *mine)
+        moved = move(unknown, MessageStatus.CANCELLED, *mine)
     return bool(moved)
 
 
 def cancel_queued(wave_id: int) -> int:
     """Cancels what has not begun to be sent; returns how many messages that were."""
-    return len(_move({MessageStatus.QUEUED}, MessageStatus.CANCELLED, Message.wave_id == wave_id))
+    return len(move({MessageStatus.QUEUED}, MessageStatus.CANCELLED, Message.wave_id == wave_id))
 
 
 def distrust_open_rows() -> int:
     """Leaves every open row to a person: the database was restored from a copy and does not know
     which of them were sent since; returns how many they are."""
     return len(
-        _move(
+        move(
             {MessageStatus.QUEUED, MessageStatus.SENDING},
             MessageStatus.UNKNOWN,
             facts={"verdict": Verdict.UNKNOWN.value, "answer": "", "restored": True},
@@ -532,7 +438,7 @@ def reap(now: datetime) -> int:
     keeps its token, so that its worker, if it lives, can still say that it was accepted.
     """
     has_run_out = Message.lease_until < now
-    lost = _move(
+    lost = move(
         {MessageStatus.SENDING},
         MessageStatus.UNKNOWN,
         has_run_out,
@@ -545,12 +451,12 @@ def reap(now: datetime) -> int:
         apply_receipts(lost, now)
     queued = {MessageStatus.QUEUED}
     # What was being sent while its wave was cancelled, and proved not to have been accepted.
-    cancelled = _move(queued, MessageStatus.CANCELLED, _is_free(waves.is_of_cancelled()))
-    released = _move(
+    cancelled = move(queued, MessageStatus.CANCELLED, _is_free(waves.is_of_cancelled()))
+    released = move(
         queued, MessageStatus.QUEUED, _is_free(has_run_out), attempts=Message.attempts - 1
     )
     is_too_late = (Message.token.is_(None), Message.not_after < now)
-    expired = _move(queued, MessageStatus.EXPIRED, _is_free(*is_too_late))
+    expired = move(queued, MessageStatus.EXPIRED, _is_free(*is_too_late))
     return len(lost) + len(cancelled) + len(released) + len(expired)
 
 
@@ -571,6 +477,22 @@ def _is_free(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
 
 def _ask_gate(token: str, ids: Sequence[int], now: datetime) -> set[int]:
     """Withholds those rows of this claim that the gate stops; returns their ids."""
+    gate: SendGate = current_app.extensions["outreach.gate"]
+    suspects = gate.find_suspects(ids, now)
+    withheld = gate.ask(_candidates(token, suspects), now) if suspects else {}
+    for id_, why in withheld.items():
+        move(
+            {MessageStatus.QUEUED},
+            MessageStatus.WITHHELD,
+            Message.id == id_,
+            Message.token == token,
+            withheld_reason=why.reason,
+            facts=why.facts,
+        )
+    return set(withheld)
+
+
+def _candidates(token: str, ids: Collection[int]) -> list[Candidate]:
     rows = db.session.execute(
         sa.select(
             Message.id,
@@ -588,73 +510,23 @@ def _ask_gate(token: str, ids: Sequence[int], now: datetime) -> set[int]:
         )
         .order_by(Message.id)
     ).all()
-    about: dict[int, list[int]] = {}
-    for link in db.session.execute(
+    about: dict[int, list[int]] = defaultdict(list)
+    for message_id, solicitation_id in db.session.execute(
         sa.select(MessageSolicitation.message_id, MessageSolicitation.solicitation_id)
         .where(MessageSolicitation.message_id.in_(ids))
         .order_by(MessageSolicitation.solicitation_id)
     ):
-        about.setdefault(link.message_id, []).append(link.solicitation_id)
-    candidates = [Candidate(*row, tuple(about.get(row.id, ()))) for row in rows]
-    gate: SendGate = current_app.extensions["outreach.gate"]
-    withheld = gate.ask(candidates, now)
-    for id_, why in withheld.items():
-        _move(
-            {MessageStatus.QUEUED},
-            MessageStatus.WITHHELD,
-            Message.id == id_,
-            Message.token == token,
-            withheld_reason=why.reason,
-            facts=why.facts,
-        )
-    return set(withheld)
-
-
-def _load(ids: Sequence[int], now: datetime) -> dict[Channel, list[Outgoing]]:
-    rows = db.session.execute(
-        sa.select(
-            Message.channel,
-            Message.purpose,
-            Message.address_hash,
-            Message.id,
-            Message.resend_no,
-            Message.address,
-            Message.recipient_name,
-            Message.subject,
-            Message.body_text,
-            Message.body_html,
-            Message.calendar,
-            Message.reply_to,
-            Message.provider_template,
-            Message.variables,
-        )
-        .where(Message.id.in_(ids))
-        .order_by(Message.id)
-    )
-    outgoing: dict[Channel, list[Outgoing]] = {}
-    for row in rows:
-        fields = row._asdict()
-        channel, address_hash = fields.pop("channel"), fields.pop("address_hash")
-        if fields.pop("purpose") in TO_UNITS and channel is Channel.EMAIL:
-            fields["unsubscribe_url"] = opt_outs.link(channel, address_hash)
-        outgoing.setdefault(channel, []).append(Outgoing(**fields, at=now))
-    return outgoing
-
-
-def _tell_sent(ids: Sequence[int], now: datetime) -> None:
-    hooks: Sequence[OnSent] = current_app.extensions["outreach.on_sent"]
-    for hook in hooks if ids else ():
-        try:
-            with db.session.begin_nested():
-                hook(ids, now)
-        except Exception:  # whatever it is, that the message was sent must be kept
-            log.exception("effect of %s messages that were sent is lost", len(ids))
+        about[message_id].append(solicitation_id)
+    return [Candidate(*row, tuple(about[row.id])) for row in rows]
 
 
 def _take_send_lock() -> None:
     """One transaction at a time counts caps and takes rows. SQLite has one writer anyway."""
     if db.engine.dialect.name == "postgresql":
-        db.session.execute(sa.select(sa.func.pg_advisory_xact_lock(_SEND_LOCK)))
+        run(_LOCK)
+
+
+_LOCK = sa.select(sa.func.pg_advisory_xact_lock(_SEND_LOCK))
 
 
 def channels() -> Mapping[Channel, OpenChannel]:

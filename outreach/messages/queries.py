@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Any
+from datetime import date, datetime, time, timedelta
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 from flask_babel import lazy_gettext as _
 from sqlalchemy.orm import joinedload
 
 from outreach import clock, web, workdays
-from outreach.db import db
+from outreach.db import db, run, table_of
 from outreach.errors import NotFound
 from outreach.messages import instance
 from outreach.messages.gate import describe
@@ -55,16 +55,26 @@ class SendingState:
         return frozenset(Purpose) if self.is_open else AT_ANY_HOUR
 
 
+class Hours(Protocol):
+    """A `SendingWindow`, or a row of its table."""
+
+    days: WindowDays
+    opens_at: time
+    closes_at: time
+    season_from: str
+    season_to: str
+
+
 def sending_state(now: datetime) -> SendingState:
     """Whether messages may go out now. Without a policy or a window nothing does."""
-    policy = db.session.scalar(sa.select(SendPolicy).execution_options(populate_existing=True))
+    policy = run(_POLICY).first()
     if policy is None:
         return SendingState(False, False, _("发送尚未开通。请在“发送设置”中打开发送开关。"))
     if not policy.is_on:
         return SendingState(False, False, _("发送总开关已关闭，所有消息都不会发出。"))
     if not instance.is_trusted(policy):
         return SendingState(False, False, NOT_TRUSTED)
-    windows = list_windows()
+    windows = run(_WINDOWS).all()
     if any(_is_open_every_day(window, now) for window in windows):
         return SendingState(True, True, "")
     if not windows:
@@ -74,7 +84,11 @@ def sending_state(now: datetime) -> SendingState:
     return _consult_calendar(windows, now)
 
 
-def _consult_calendar(windows: list[SendingWindow], now: datetime) -> SendingState:
+_POLICY = sa.select(table_of(SendPolicy))
+_WINDOWS = sa.select(table_of(SendingWindow))
+
+
+def _consult_calendar(windows: Sequence[Hours], now: datetime) -> SendingState:
     try:
         opens_at = _next_opening(windows, now)
     except workdays.CalendarUnknown as unknown:
@@ -254,7 +268,7 @@ _UNIT = sa.table("unit", sa.column("id"), sa.column("name"))
 _USER = sa.table("user_account", sa.column("id"), sa.column("name"))
 
 
-def _next_opening(windows: list[SendingWindow], now: datetime) -> datetime | None:
+def _next_opening(windows: Sequence[Hours], now: datetime) -> datetime | None:
     """`now` when a window is open, else when the next one opens; None beyond FURTHEST.
 
     CalendarUnknown when the answer hangs on a day of which nobody knows whether offices work.
@@ -269,7 +283,7 @@ def _next_opening(windows: list[SendingWindow], now: datetime) -> datetime | Non
 
 
 def _openings(
-    windows: list[SendingWindow], day: date, calendar: workdays.Calendar
+    windows: Sequence[Hours], day: date, calendar: workdays.Calendar
 ) -> Iterator[tuple[datetime, datetime]]:
     """When windows open and close on this day, in the order of opening."""
     for window in sorted(windows, key=lambda window: window.opens_at):
@@ -279,13 +293,13 @@ def _openings(
             yield clock.at(day, window.opens_at), clock.at(day, window.closes_at)
 
 
-def _is_open_every_day(window: SendingWindow, now: datetime) -> bool:
+def _is_open_every_day(window: Hours, now: datetime) -> bool:
     day, hour = clock.day_of(now), clock.local(now).time()
     is_on = window.days is WindowDays.EVERY_DAY and _is_in_season(window, day)
     return is_on and window.opens_at <= hour < window.closes_at
 
 
-def _is_in_season(window: SendingWindow, day: date) -> bool:
+def _is_in_season(window: Hours, day: date) -> bool:
     """The part of the year may go over New Year: «11-01» to «03-31»."""
     mark = f"{day:%m-%d}"
     if window.season_from <= window.season_to:

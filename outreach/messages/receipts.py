@@ -1,15 +1,24 @@
 """What providers and bounces report later about messages that they had accepted."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from outreach.db import db, insert_new
-from outreach.messages import outbox
-from outreach.messages.models import DeliveryReceipt, Message, ReceiptKind
+from outreach.db import among, db, insert_new, run
+from outreach.messages import waves
+from outreach.messages.channels import Verdict
+from outreach.messages.effects import tell_sent
+from outreach.messages.models import (
+    DeliveryReceipt,
+    FailureKind,
+    Message,
+    MessageStatus,
+    ReceiptKind,
+)
+from outreach.messages.states import move
 
 log = logging.getLogger(__name__)
 
@@ -54,5 +63,90 @@ def take(reports: Iterable[Report], now: datetime) -> int:
         log.warning("%s receipts are for no message of ours", len(by_key) - len(rows))
     count = insert_new(DeliveryReceipt, rows, ["key"])
     # All of them, new or not: a receipt that came before its message was recorded counts now.
-    outbox.apply_receipts(known, now)
+    apply_receipts(known, now)
     return count
+
+
+def apply_receipts(ids: Collection[int], now: datetime) -> None:
+    """Brings messages into the state that their receipts prove. Receipts may come in any order,
+    twice, and before the acceptance is written down: the end is the same. A bounce outweighs a
+    delivery, since a server that took a message may find later that it cannot pass it on."""
+    proofs = _read_receipts(ids)
+    if not proofs:
+        return
+    late = move(
+        {MessageStatus.UNKNOWN},
+        MessageStatus.SENT,
+        Message.id.in_(proofs),
+        sent_at=Message.status_at,
+    )
+    tell_sent(late, now)
+    delivered = {id_: proof.received_at for id_, proof in proofs.items() if not proof.is_bounced}
+    # What was put back into the queue, by its worker or by a person, had arrived after all.
+    move(
+        {MessageStatus.QUEUED},
+        MessageStatus.CANCELLED,
+        Message.id.in_(delivered),
+        facts={"arrived": True},
+    )
+    if delivered:
+        move(
+            {MessageStatus.SENT},
+            MessageStatus.DELIVERED,
+            Message.id.in_(delivered),
+            delivered_at=sa.case(
+                *((Message.id == id_, at) for id_, at in delivered.items()), else_=now
+            ),
+        )
+    bounced = [
+        id_
+        for id_, proof in proofs.items()
+        if proof.is_bounced
+        for _moved in move(
+            {MessageStatus.SENT, MessageStatus.DELIVERED},
+            MessageStatus.FAILED,
+            Message.id == id_,
+            failure=FailureKind.BOUNCED,
+            facts={"answer": proof.detail, "bounced_at": proof.received_at.isoformat()},
+        )
+    ]
+    if bounced:
+        waves.watch(dict.fromkeys(bounced, Verdict.REJECTED))
+
+
+@dataclass(frozen=True)
+class _Proof:
+    is_bounced: bool
+    received_at: datetime
+    detail: str
+
+
+def _read_receipts(ids: Collection[int]) -> dict[int, _Proof]:
+    """What is proven of each message, by id. A bounce counts for the sending that it names; a
+    delivery counts for all later ones too."""
+    proofs: dict[int, _Proof] = {}
+    for message_id, kind, received_at, detail in run(_RECEIPTS, {"ids": list(ids)}):
+        is_bounced = kind is ReceiptKind.BOUNCED
+        known = proofs.get(message_id)
+        if known is None or (is_bounced and not known.is_bounced):
+            proofs[message_id] = _Proof(is_bounced, received_at, detail)
+    return proofs
+
+
+_RECEIPTS = (
+    sa.select(
+        DeliveryReceipt.message_id,
+        DeliveryReceipt.kind,
+        DeliveryReceipt.received_at,
+        DeliveryReceipt.detail,
+    )
+    .join(Message, Message.id == DeliveryReceipt.message_id)
+    .where(
+        among(DeliveryReceipt.message_id, "ids"),
+        sa.or_(
+            DeliveryReceipt.resend_no == Message.resend_no,
+            DeliveryReceipt.kind == ReceiptKind.DELIVERED,
+        ),
+    )
+    .order_by(DeliveryReceipt.received_at, DeliveryReceipt.id)
+)

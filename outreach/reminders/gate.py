@@ -7,11 +7,25 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from outreach.db import db
-from outreach.messages.gate import Candidate, Withheld, asked_of
+from outreach.messages.gate import Candidate, Subject, Withheld, asked_of, screened
 from outreach.messages.models import Purpose, WithheldReason
 from outreach.reminders.models import WaveMember
 
 
+def is_not_in_audience(subject: Subject) -> sa.ColumnElement[bool]:
+    """Also of a person who answers for several units, since each has a contact of its own."""
+    message = subject.message.c
+    approved = sa.select(WaveMember.id).where(
+        WaveMember.wave_id == message.wave_id,
+        WaveMember.solicitation_id == subject.solicitation_id,
+        WaveMember.contact_id == message.contact_id,
+        WaveMember.address_hash == message.address_hash,
+        WaveMember.withheld_reason.is_(None),
+    )
+    return message.wave_id.is_not(None) & ~approved.exists()
+
+
+@screened(is_not_in_audience)
 @asked_of(Purpose.REMINDER)
 def check_audience(candidates: Sequence[Candidate], _now: datetime) -> dict[int, Withheld]:
     """Withholds a wave's message unless each of its units was approved at this address. What is

@@ -7,11 +7,23 @@ import sqlalchemy as sa
 
 from outreach import clock
 from outreach.db import db
-from outreach.messages.gate import TO_UNITS, Candidate, Withheld, asked_of
+from outreach.messages.gate import TO_UNITS, Candidate, Subject, Withheld, asked_of, screened
 from outreach.messages.models import WithheldReason
 from outreach.units.models import Contact
 
 
+def is_not_in_office(subject: Subject) -> sa.ColumnElement[bool]:
+    return (
+        sa.select(Contact.id)
+        .where(
+            Contact.id == subject.message.c.contact_id,
+            sa.or_(Contact.valid_from > subject.today, Contact.valid_to < subject.today),
+        )
+        .exists()
+    )
+
+
+@screened(is_not_in_office)
 @asked_of(*TO_UNITS)
 def check_contact_left(candidates: Sequence[Candidate], now: datetime) -> dict[int, Withheld]:
     today = clock.day_of(now)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Protocol
@@ -21,13 +21,14 @@ class Outgoing:
     body_html: str
     calendar: str
     reply_to: str
-    at: datetime
-    unsubscribe_url: str = ""
-    """Where the recipient can say that there should be no more such letters."""
     provider_template: str = ""
     """Of a text message: the number under which the provider has approved its wording."""
     variables: Sequence[Sequence[str]] = ()
     """Of a text message: [placeholder, value] in the order of the text."""
+    _: KW_ONLY
+    at: datetime
+    unsubscribe_url: str = ""
+    """Where the recipient can say that there should be no more such letters."""
 
 
 class Verdict(Enum):

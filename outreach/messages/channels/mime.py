@@ -3,8 +3,10 @@ words in user text into new header lines (Python 3.11)."""
 
 import base64
 import re
-from email.header import Header
+from collections.abc import Iterator
+from datetime import datetime
 from email.utils import format_datetime, quote
+from functools import lru_cache
 from html import escape
 
 from outreach import clock
@@ -12,6 +14,8 @@ from outreach.messages.channels import Outgoing
 
 LONGEST_LINE = 998
 """Octets of a line without its CRLF (RFC 5322, 2.1.1)."""
+LONGEST_WORD = 39
+"""Octets in one encoded word, so that a line with it is no longer than 76 (RFC 2047, 2)."""
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]|=\\?.*\\?=")
 _METHOD = re.compile(r"^METHOD:([A-Z]+)\s*$", re.MULTILINE)
@@ -38,8 +42,8 @@ def build(message: Outgoing, *, sender_name: str, sender: str) -> bytes:
     headers = [
         ("From", _mailbox(sender_name, sender)),
         ("To", _mailbox(message.recipient_name, message.address)),
-        ("Subject", _encode("Subject", message.subject)),
-        ("Date", format_datetime(clock.local(message.at))),
+        ("Subject", _encode(message.subject)),
+        ("Date", _date(message.at)),
         ("Message-ID", message_id(message, domain)),
         ("MIME-Version", "1.0"),
     ]
@@ -58,11 +62,10 @@ def build(message: Outgoing, *, sender_name: str, sender: str) -> bytes:
         parts.append(("text/html; charset=utf-8", html))
     if message.calendar:
         parts.append((_calendar_type(message.calendar), message.calendar))
+    if any(len(line) > LONGEST_LINE for line in _lines(headers).split("\r\n")):
+        raise UnsafeHeader("line too long")  # what follows is base64, in short lines
     mail = _single(headers, *parts[0]) if len(parts) == 1 else _multipart(headers, parts, message)
-    data = mail.encode("ascii")
-    if any(len(line) > LONGEST_LINE for line in data.split(b"\r\n")):
-        raise UnsafeHeader("line too long")
-    return data
+    return mail.encode("ascii")
 
 
 def _opt_out_line(url: str) -> str:
@@ -104,20 +107,39 @@ def _calendar_type(calendar: str) -> str:
     return f"text/calendar; charset=utf-8; method={method[1]}"
 
 
+@lru_cache(maxsize=64)
+def _date(at: datetime) -> str:
+    return format_datetime(clock.local(at))
+
+
+@lru_cache(maxsize=1024)
 def _mailbox(name: str, address: str) -> str:
     _refuse_unsafe(address)
     if not name:
         return address
     _refuse_unsafe(name)
-    phrase = f'"{quote(name)}"' if name.isascii() else _encode("To", name)
+    phrase = f'"{quote(name)}"' if name.isascii() else _encode(name)
     return f"{phrase}\r\n <{address}>"
 
 
-def _encode(name: str, text: str) -> str:
+def _encode(text: str) -> str:
     _refuse_unsafe(text)
     if text.isascii():
         return text
-    return Header(text, "utf-8", header_name=name).encode(linesep="\r\n")
+    words = (base64.b64encode(word.encode()).decode() for word in _cut(text))
+    return "\r\n ".join(f"=?utf-8?b?{word}?=" for word in words)
+
+
+def _cut(text: str) -> Iterator[str]:
+    """Pieces of at most LONGEST_WORD octets; no character is cut through."""
+    start = length = 0
+    for position, character in enumerate(text):
+        size = len(character.encode())
+        if length + size > LONGEST_WORD:
+            yield text[start:position]
+            start, length = position, 0
+        length += size
+    yield text[start:]
 
 
 def _refuse_unsafe(text: str) -> None:

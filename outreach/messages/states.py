@@ -1,0 +1,77 @@
+"""The states of a message and the only writer of `Message.status` (a test looks for others).
+
+Every guard is part of the WHERE clause of the one UPDATE, so that of two who want to move a row
+only one does.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from outreach import clock
+from outreach.db import db, one_of, run, table_of
+from outreach.messages.models import Channel, Message, MessageStatus
+
+S = MessageStatus
+TRANSITIONS: dict[MessageStatus, frozenset[MessageStatus]] = {
+    S.QUEUED: frozenset({S.QUEUED, S.SENDING, S.UNKNOWN, S.WITHHELD, S.EXPIRED, S.CANCELLED}),
+    S.SENDING: frozenset({S.SENT, S.QUEUED, S.FAILED, S.UNKNOWN}),
+    S.UNKNOWN: frozenset({S.SENT, S.QUEUED, S.CANCELLED}),
+    S.SENT: frozenset({S.DELIVERED, S.FAILED}),
+    S.DELIVERED: frozenset({S.FAILED}),
+}
+"""No other exists. From `unknown`, all but a proof of acceptance is a person's decision."""
+
+
+def insert(rows: list[dict[str, Any]]) -> dict[tuple[Channel, str], int]:
+    """Queues messages; returns the ids of those that are new, by channel and address hash. A row
+    that breaks a unique key is there already."""
+    if not rows:
+        return {}
+    dialect = sqlite if db.engine.dialect.name == "sqlite" else postgresql
+    statement = (
+        dialect.insert(table_of(Message))
+        .on_conflict_do_nothing()
+        .returning(Message.id, Message.channel, Message.address_hash)
+    )
+    queued = [row | {"status": MessageStatus.QUEUED} for row in rows]
+    return {
+        (channel, address_hash): message_id
+        for message_id, channel, address_hash in run(statement, queued)
+    }
+
+
+def prepare(
+    sources: Collection[MessageStatus],
+    to: MessageStatus,
+    *guards: sa.ColumnElement[bool],
+    returning: Sequence[Any] = (Message.id,),
+    **values: Any,
+) -> sa.sql.dml.ReturningUpdate[Any]:
+    """The statement that moves the rows that pass all guards, and only those. Token and lease are
+    given up unless `values` has them. It takes `moved_at`, and the parameters of its guards."""
+    for source in sources:
+        if to not in TRANSITIONS[source]:
+            raise ValueError(f"no transition from {source} to {to}")
+    values = {"token": None, "lease_until": None} | values
+    if to not in sources:
+        values["status_at"] = sa.bindparam("moved_at")
+    return (
+        sa.update(table_of(Message))
+        .where(one_of(Message.status, sources), *guards)
+        .values(status=to, **values)
+        .returning(*returning)
+    )
+
+
+def move(
+    sources: Collection[MessageStatus],
+    to: MessageStatus,
+    *guards: sa.ColumnElement[bool],
+    **values: Any,
+) -> list[int]:
+    """Moves the rows that pass all guards; returns their ids, in order."""
+    moved = run(prepare(sources, to, *guards, **values), {"moved_at": clock.now()})
+    return sorted(row.id for row in moved)
