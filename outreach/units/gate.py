@@ -8,11 +8,12 @@ import sqlalchemy as sa
 from outreach import clock
 from outreach.db import db
 from outreach.messages.gate import TO_UNITS, Candidate, Withheld, asked_of
-from outreach.messages.models import WithheldReason
+from outreach.messages.models import Purpose, WithheldReason
 from outreach.units.models import Contact
 
 
-@asked_of(*TO_UNITS)
+# A correction is owed to whoever read the wrong letter, whatever their office is now.
+@asked_of(*(TO_UNITS - {Purpose.CORRECTION}))
 def check_contact_left(candidates: Sequence[Candidate], now: datetime) -> dict[int, Withheld]:
     today = clock.day_of(now)
     rows = db.session.execute(
