@@ -25,8 +25,8 @@ from outreach.messages.models import Channel
 from outreach.messages.public_views import bp as messages
 from outreach.overview.views import bp as overview
 from outreach.reminders import gate as reminders_gate
-from outreach.reminders.queries import sample_letters
-from outreach.reminders.views import bp as reminders
+from outreach.reminders.correction_views import bp as reminders
+from outreach.reminders.queries import try_text
 from outreach.settings.views import bp as settings_pages
 from outreach.todos.views import bp as todos
 from outreach.units import gate as units_gate
@@ -115,8 +115,8 @@ def install_sending(app: Flask, settings: config.Settings) -> None:
     app.extensions["outreach.gate"] = SendGate(GATE)
     app.extensions["outreach.channels"] = open_channels(app, settings)
     app.extensions["outreach.on_sent"] = [note_reminders]
-    samples: template_views.Samples = sample_letters
-    app.extensions["outreach.samples"] = samples
+    trial: template_views.TryText = try_text
+    app.extensions["outreach.try_text"] = trial
 
 
 def open_channels(app: Flask, settings: config.Settings) -> dict[Channel, OpenChannel]:

@@ -1,5 +1,6 @@
 """Shapes of input, shared by the capabilities' forms; rules of the domain are not here."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -66,20 +67,23 @@ class DayField(DateField):
 
 
 class TermField(SelectField):
-    """One value of a closed vocabulary; `data` is the member, or None for the blank choice."""
+    """One value of a closed vocabulary, or of a part of it; `data` is the member, or None for the
+    blank choice."""
 
     def __init__(
         self,
         label: Any,
-        terms: type[Term],
+        terms: Iterable[Term],
         blank: Any = None,
         validators: Any = None,
         **options: Any,
     ) -> None:
-        choices = ([] if blank is None else [("", blank)]) + terms.choices()
+        members = list(terms)
+        choices = [] if blank is None else [("", blank)]
+        choices += [(member.value, member.label) for member in members]
 
         def coerce(value: Any) -> Term | None:
-            return _member(terms, value) if value else None
+            return _member(members, value) if value else None
 
         super().__init__(
             label,
@@ -103,8 +107,8 @@ def positive(_form: FlaskForm, field: Field) -> None:
         raise ValidationError(_("金额必须大于 0。"))
 
 
-def _member(terms: type[Term], value: str) -> Term:
-    for member in terms:
+def _member(members: list[Term], value: str) -> Term:
+    for member in members:
         if member.value == value:
             return member
     raise ValueError(value)

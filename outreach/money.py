@@ -33,6 +33,11 @@ def format_yuan(fen: int) -> str:
     return f"{yuan:,.0f}" if fen % FEN_PER_YUAN == 0 else f"{yuan:,.2f}"
 
 
+def format_price(fen: int) -> str:
+    """«0.05», «30.00»: always with both decimals, for prices and what they come to."""
+    return f"{Decimal(fen) / FEN_PER_YUAN:,.2f}"
+
+
 def format_wan_yuan(fen: int, places: int = 2) -> str:
     """«330.78»: 万元, rounded half up to `places` decimals."""
     wan = (Decimal(fen) / FEN_PER_WAN_YUAN).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)

@@ -21,9 +21,19 @@ document.addEventListener("change", (event) => {
   }
 });
 
+// A part with data-poll asks again and again. While no good answer comes, as during a restart, it
+// stays as it is, says so and goes on asking; an error never takes its place.
+document.addEventListener("htmx:afterRequest", (event) => {
+  const note = event.target.closest?.("[data-poll]")?.querySelector("[data-poll-lost]");
+  const { status } = event.detail.xhr;
+  if (note) note.hidden = status >= 200 && status < 400;
+});
+
 // htmx shows answers with errors too: the server sends them with a place of their own.
 document.addEventListener("htmx:beforeSwap", (event) => {
-  if (event.detail.xhr.status >= 400) {
+  if (event.detail.xhr.status >= 400 && event.target.matches("[data-poll]")) {
+    event.detail.shouldSwap = false;
+  } else if (event.detail.xhr.status >= 400) {
     event.detail.shouldSwap = true;
     event.detail.isError = false;
   }

@@ -43,6 +43,14 @@ TIMETABLE = (
         is_sweep=True,
     ),
     Job(
+        name="fall_back",
+        label=_("发送失败的改用另一渠道"),
+        rhythm=_("每分钟"),
+        trigger=_at(minute="*"),
+        grace=timedelta(seconds=59),
+        is_sweep=True,
+    ),
+    Job(
         name="propose_visits",
         label=_("提出回访建议"),
         rhythm=_("每天 07:00"),

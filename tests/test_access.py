@@ -36,6 +36,7 @@ TRUTH = {
         meetings.list_meetings meetings.meeting meetings.sign_in_list meetings.calendar_file
         reminders.list_waves reminders.wave reminders.progress
         messages.list_messages messages.message messages.list_templates
+        messages.template
         digests.list_digests digests.digest
         settings.index settings.timetable settings.calendar
     """,
@@ -56,9 +57,11 @@ TRUTH = {
         meetings.hold_meeting meetings.write_minutes meetings.create_action_item
         meetings.complete_action_item meetings.reopen_action_item
         reminders.create_wave reminders.count_audience reminders.edit_wave reminders.submit_wave
+        reminders.send_test reminders.correct_wave reminders.edit_correction
         reminders.start_wave reminders.pause_wave reminders.resume_wave reminders.cancel_wave
         messages.resolve_unknown messages.create_template messages.edit_template
-        messages.preview_template
+        messages.preview_template messages.send_template_test messages.archive_template
+        messages.restore_template
     """,
     AUDITORS: "settings.audit_trail settings.check_audit_trail",
     DECIDERS: """

@@ -252,3 +252,36 @@ def test_the_interface_speaks_english_too(sit_down):
     assert auditor.page.locator("html").get_attribute("lang") == "en"
     auditor.page.get_by_role("link", name="Sectors").first.wait_for()
     auditor.picture("english")
+
+
+POLLED = """<div id="part" data-poll hx-get="/polled" hx-trigger="every 200ms" hx-swap="outerHTML"
+ hx-request='{"timeout": 400}'><b>%s</b><p data-poll-lost hidden>lost</p></div>"""
+
+
+def test_what_is_polled_outlives_a_restart_and_a_lost_connection(browser, address: str):
+    """A page that stays open while the server is away says so, stays as it is and comes back."""
+    page = Person(browser, address, "auditor", DESKTOP).page
+    answers_now = {"status": 200}
+
+    def answer(route) -> None:
+        status = answers_now["status"]
+        if status == 0:
+            route.abort()
+        elif status is not None:  # None: no answer ever comes
+            route.fulfill(status=status, body=POLLED % status, content_type="text/html")
+
+    page.route("**/polled", answer)
+    page.evaluate(
+        "html => { const at = document.querySelector('#content'); at.innerHTML = html;"
+        " htmx.process(at); }",
+        POLLED % "start",
+    )
+    lost = page.locator("[data-poll-lost]")
+    for trouble in (0, 502, 500, None):
+        answers_now["status"] = trouble
+        lost.wait_for(state="visible")
+        assert page.locator("#part b").count() == 1, "an error takes no part's place"
+        answers_now["status"] = 200
+        lost.wait_for(state="hidden")
+        page.get_by_text("200", exact=True).wait_for()
+    page.context.close()

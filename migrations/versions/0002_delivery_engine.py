@@ -148,6 +148,7 @@ def upgrade():
 
     with op.batch_alter_table('send_policy', schema=None) as batch_op:
         batch_op.add_column(sa.Column('sms_daily_budget', sa.Integer(), nullable=False, server_default=sa.text("'0'")))
+        batch_op.add_column(sa.Column('sms_price_fen', sa.Integer(), nullable=False, server_default=sa.text("'5'")))
         batch_op.add_column(sa.Column('instance_id', sa.String(length=36), nullable=False, server_default=sa.text("''")))
         batch_op.add_column(sa.Column('epoch', sa.BigInteger(), nullable=False, server_default=sa.text("'0'")))
 
@@ -166,6 +167,7 @@ def upgrade():
 
     with op.batch_alter_table('wave_member', schema=None) as batch_op:
         batch_op.add_column(sa.Column('channel', sa.Enum('email', 'sms', 'wecom', name='channel', native_enum=False, length=24), nullable=True))
+        batch_op.add_column(sa.Column('fallback_hash', sa.String(length=64), nullable=False, server_default=sa.text("''")))
 
     # Rates fail closed: an installation that sends already goes on at a pace that providers bear.
     rates = sa.table(
@@ -183,6 +185,7 @@ def upgrade():
 
 def downgrade():
     with op.batch_alter_table('wave_member', schema=None) as batch_op:
+        batch_op.drop_column('fallback_hash')
         batch_op.drop_column('channel')
 
     with op.batch_alter_table('wave', schema=None) as batch_op:
@@ -201,6 +204,7 @@ def downgrade():
     with op.batch_alter_table('send_policy', schema=None) as batch_op:
         batch_op.drop_column('epoch')
         batch_op.drop_column('instance_id')
+        batch_op.drop_column('sms_price_fen')
         batch_op.drop_column('sms_daily_budget')
 
     with op.batch_alter_table('message', schema=None) as batch_op:

@@ -28,6 +28,7 @@ from outreach.messages.models import (
 )
 from outreach.messages.outbox import hash_address
 from outreach.messages.rendering import DEFAULT_TEMPLATES
+from outreach.reminders.models import WaveMember
 from outreach.units.models import Unit
 
 WEEKDAYS_AGO = 9
@@ -140,6 +141,16 @@ def make_past_wave(
             delivered_at=sent_at if status is MessageStatus.DELIVERED else None,
             status_at=sent_at,
             links=[MessageSolicitation(solicitation_id=solicitation.id)],
+        )
+        db.session.add(
+            WaveMember(
+                wave_id=wave.id,
+                solicitation_id=solicitation.id,
+                contact_id=contact.id,
+                channel=Channel.EMAIL,
+                address_hash=message.address_hash,
+                facts={},
+            )
         )
         db.session.add(message)
         if has_gone:

@@ -22,10 +22,11 @@ from wtforms.validators import (
     ValidationError,
 )
 
-from outreach.forms import Form, TermField
+from outreach.forms import Form, TermField, YuanField
 from outreach.messages.models import Channel, WindowDays
 from outreach.messages.outbox import Decision
 
+DEAREST_SMS_FEN = 1000
 LEAP_YEAR = 2024
 """Takes «02-29»."""
 
@@ -67,6 +68,11 @@ class CapsForm(Form):
         _("短信每天最多（计费条数）"),
         [InputRequired(_("请填写条数，0 表示不发短信。")), NumberRange(0, 100_000)],
     )
+    sms_price_fen = YuanField(_("短信单价（元/条）"))
+
+    def validate_sms_price_fen(self, field: Field) -> None:
+        if field.data is None or not 0 <= field.data <= DEAREST_SMS_FEN:
+            raise ValidationError(_("请填写 0 到 10 元之间的单价，例如 0.05。"))
 
 
 class RateForm(Form):

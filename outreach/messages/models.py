@@ -239,6 +239,7 @@ class Message(Base):
     status_at: Mapped[datetime]
 
     wave: Mapped[Wave | None] = relationship()
+    fallback_of: Mapped["Message | None"] = relationship(remote_side="Message.id")
     links: Mapped[list["MessageSolicitation"]] = relationship()
 
 
@@ -307,6 +308,8 @@ class SendPolicy(Base):
     """Reminders about one unit in one campaign."""
     sms_daily_budget: Mapped[int] = mapped_column(default=0)
     """Text messages that may go out in a day, counted in segments; nothing goes out beyond it."""
+    sms_price_fen: Mapped[int] = mapped_column(default=5)
+    """What the provider asks for one text message; for estimates only."""
     instance_id: Mapped[str] = mapped_column(sa.String(36), default="")
     """The installation that may send from this database: see `messages.instance`."""
     epoch: Mapped[int] = mapped_column(sa.BigInteger, default=0)

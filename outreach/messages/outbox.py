@@ -72,6 +72,8 @@ class Draft:
     solicitation_ids: tuple[int, ...] = ()
     provider_template: str = ""
     variables: tuple[tuple[str, str], ...] = ()
+    fallback_of_id: int | None = None
+    """The message that failed for good and that this one takes the place of."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,7 @@ def materialise(wave: Wave, drafts: Sequence[Draft]) -> int:
             "reply_to": draft.reply_to,
             "provider_template": draft.provider_template,
             "variables": list(draft.variables),
+            "fallback_of_id": draft.fallback_of_id,
             "next_at": max(now, wave.starts_at),
             "not_after": wave.not_after,
         }

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
+from flask_babel import gettext as _
 
-from outreach import clock
+from outreach import clock, money
 from outreach.db import db
 from outreach.messages.models import (
     Channel,
@@ -17,6 +18,8 @@ from outreach.messages.models import (
     SendingRate,
     SendPolicy,
 )
+
+DEFAULT_SMS_PRICE_FEN = 5
 
 _MAYBE_GONE = (MessageStatus.SENDING, MessageStatus.UNKNOWN)
 
@@ -110,6 +113,18 @@ def sms_used(now: datetime) -> int:
             )
         )
         or 0
+    )
+
+
+def describe_sms_cost(segments: int) -> str:
+    """«约 600 条 × 0.05 元 = 30.00 元», at the price that is set."""
+    price = db.session.scalar(sa.select(SendPolicy.sms_price_fen))
+    price_fen = DEFAULT_SMS_PRICE_FEN if price is None else price
+    return _(
+        "约 %(count)s 条 × %(price)s 元 = %(cost)s 元",
+        count=segments,
+        price=money.format_price(price_fen),
+        cost=money.format_price(segments * price_fen),
     )
 
 

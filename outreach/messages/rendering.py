@@ -108,12 +108,17 @@ def sms_length(text: str, signature: str = SIGNATURE) -> int:
     return len((signature + text).encode("utf-16-be")) // 2
 
 
-def lint(channel: Channel, subject: str, body: str, *, signature: str = SIGNATURE) -> list[Finding]:
+def lint(
+    channel: Channel, subject: str, body: str, *, signature: str = SIGNATURE, is_appeal: bool = True
+) -> list[Finding]:
     """What is wrong with a text, the worst first. A finding that refuses keeps it from being
-    saved; the others are for the writer to weigh."""
+    saved; the others are for the writer to weigh. One that asks for nothing, such as a
+    correction, need not say that giving is voluntary."""
     of_channel = _lint_email if channel is Channel.EMAIL else _lint_sms
     rules = (_lint_placeholders, _lint_characters, _lint_coercion, of_channel)
     findings = [finding for rule in rules for finding in rule(subject, body)]
+    if channel is Channel.EMAIL and is_appeal and body.strip() and "自愿" not in body:
+        findings.append(_warn(_("正文没有说明捐赠自愿。建议加一句“捐赠完全自愿”。")))
     if channel is Channel.SMS:
         findings.append(_count_sms(body, signature))
     return sorted(findings, key=lambda finding: list(Severity).index(finding.severity))
@@ -280,8 +285,6 @@ def _lint_email(subject: str, body: str) -> Iterator[Finding]:
         )
     if not body.strip():
         yield _refuse(_("请填写正文。"))
-    elif "自愿" not in body:
-        yield _warn(_("正文没有说明捐赠自愿。建议加一句“捐赠完全自愿”。"))
     if len(body) > LONGEST_EMAIL:
         yield _warn(_("正文有 %(count)s 字，太长的信很少有人读完。", count=len(body)))
     if re.search(r"</?[a-zA-Z][^>]*>", body):

@@ -9,7 +9,7 @@ from flask_login import current_user
 from outreach import audit, clock
 from outreach.db import db
 from outreach.errors import Conflict, NotFound, Refused
-from outreach.messages import instance, outbox, waves
+from outreach.messages import instance, outbox, rates, waves
 from outreach.messages.models import (
     Channel,
     Message,
@@ -20,7 +20,13 @@ from outreach.messages.models import (
 )
 from outreach.messages.outbox import Decision
 
-DEFAULT_CAPS = {"contact_cap": 2, "contact_cap_days": 7, "unit_cap": 3, "sms_daily_budget": 500}
+DEFAULT_CAPS = {
+    "contact_cap": 2,
+    "contact_cap_days": 7,
+    "unit_cap": 3,
+    "sms_daily_budget": 500,
+    "sms_price_fen": rates.DEFAULT_SMS_PRICE_FEN,
+}
 """Caps that hold until somebody sets others."""
 DEFAULT_RATES = {Channel.EMAIL: 600, Channel.SMS: 60, Channel.WECOM: 20}
 """Messages a minute until somebody sets another rate."""
@@ -40,7 +46,12 @@ def switch_sending(*, is_on: bool) -> None:
 
 
 def set_caps(
-    *, contact_cap: int, contact_cap_days: int, unit_cap: int, sms_daily_budget: int
+    *,
+    contact_cap: int,
+    contact_cap_days: int,
+    unit_cap: int,
+    sms_daily_budget: int,
+    sms_price_fen: int,
 ) -> None:
     policy = _policy()
     caps = {
@@ -48,6 +59,7 @@ def set_caps(
         "contact_cap_days": contact_cap_days,
         "unit_cap": unit_cap,
         "sms_daily_budget": sms_daily_budget,
+        "sms_price_fen": sms_price_fen,
     }
     for name, value in caps.items():
         setattr(policy, name, value)

@@ -1,6 +1,9 @@
 """Templates and their versions. A version is never edited: approvals refer to it."""
 
-from typing import Any
+import difflib
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from flask import current_app
@@ -14,12 +17,20 @@ from outreach.messages import rendering
 from outreach.messages.models import Channel, Template, TemplateVersion
 
 
-def list_templates() -> list[Template]:
+@dataclass(frozen=True)
+class Piece:
+    """A part of a text that two versions share, or that only the old or the new one has."""
+
+    text: str
+    kind: Literal["same", "gone", "new"]
+
+
+def list_templates(*, is_archived: bool = False) -> list[Template]:
     """With their versions, in the order of channels and names."""
     return list(
         db.session.scalars(
             sa.select(Template)
-            .filter_by(is_archived=False)
+            .filter_by(is_archived=is_archived)
             .options(selectinload(Template.versions))
             .order_by(Template.channel, Template.name)
         )
@@ -58,6 +69,40 @@ def rewrite_template(template: Template, *, name: str, subject: str, body: str, 
     audit.record("rewrite.template", f"template:{template.id}", number=latest.number + 1)
 
 
+def archive_template(template: Template) -> None:
+    """Takes it off the list that waves choose from; waves that have it keep it."""
+    template.is_archived = True
+    audit.record("archive.template", f"template:{template.id}", name=template.name)
+
+
+def restore_template(template: Template) -> None:
+    template.is_archived = False
+    audit.record("restore.template", f"template:{template.id}", name=template.name)
+
+
+def find_version(template: Template, number: int | None) -> TemplateVersion | None:
+    return next((version for version in template.versions if version.number == number), None)
+
+
+def compare_texts(old: str, new: str) -> list[Piece]:
+    """The new text with what was taken out and put in, clause by clause: Chinese has no words to
+    compare by, and a paragraph is too much to see a change in."""
+    before, after = _CLAUSE.findall(old), _CLAUSE.findall(new)
+    pieces = []
+    matcher = difflib.SequenceMatcher(a=before, b=after, autojunk=False)
+    for tag, start, end, new_start, new_end in matcher.get_opcodes():
+        if tag == "equal":
+            pieces.append(Piece("".join(before[start:end]), "same"))
+            continue
+        pieces.append(Piece("".join(before[start:end]), "gone"))
+        pieces.append(Piece("".join(after[new_start:new_end]), "new"))
+    return [piece for piece in pieces if piece.text]
+
+
+_END = r"\uff0c\u3002\uff1b\uff1a\uff01\uff1f,.;:!?"
+_CLAUSE = re.compile(rf"[^{_END}\n]+[{_END}]?|[{_END}]|\n")
+
+
 def draft_version(channel: Channel, subject: str, body: str) -> TemplateVersion:
     """A text as a version that is not kept, for previews."""
     return TemplateVersion(template=Template(name="", channel=channel), subject=subject, body=body)
@@ -81,7 +126,10 @@ def _add_version(template: Template, number: int, subject: str, body: str, by: A
 
 
 def _check_name(name: str) -> None:
-    if db.session.scalar(sa.select(Template.id).filter_by(name=name)) is not None:
+    is_archived = db.session.scalar(sa.select(Template.is_archived).filter_by(name=name))
+    if is_archived:
+        raise Refused(_("已归档的模板里有“%(name)s”。请换一个名称，或恢复那个模板。", name=name))
+    if is_archived is not None:
         raise Refused(_("已有名为“%(name)s”的模板。请换一个名称。", name=name))
 
 

@@ -81,6 +81,7 @@ def sending() -> ResponseReturnValue:
             contact_cap_days=form.contact_cap_days.data,
             unit_cap=form.unit_cap.data,
             sms_daily_budget=form.sms_daily_budget.data,
+            sms_price_fen=form.sms_price_fen.data or 0,
         )
         db.session.commit()
         flash(_("上限已保存。"), "success")

@@ -87,18 +87,33 @@ class AudienceFilter(BaseModel):
 
 
 @dataclass(frozen=True)
+class Way:
+    """A way to a person: the channel, and the person's address there."""
+
+    channel: Channel
+    address: str
+    address_hash: str
+
+
+@dataclass(frozen=True)
 class Member:
-    """An outstanding unit that the filter admits, and whether it is written to."""
+    """A unit that is chosen, and whether it is written to."""
 
     standing: Standing
     contact: Contact | None
-    address: str
-    address_hash: str
+    way: Way
+    """Without an address when there is nobody to write to."""
     withheld: Withheld | None
+    second: Way | None = None
+    """Where the contact is written to when the first way fails for good."""
 
     @property
     def solicitation(self) -> Solicitation:
         return self.standing.solicitation
+
+    @property
+    def address_hash(self) -> str:
+        return self.way.address_hash
 
 
 @dataclass(frozen=True)
@@ -115,12 +130,26 @@ class Recipient:
         return contact
 
     @property
+    def channel(self) -> Channel:
+        return self.members[0].way.channel
+
+    @property
     def address(self) -> str:
-        return self.members[0].address
+        return self.members[0].way.address
 
     @property
     def solicitation_ids(self) -> tuple[int, ...]:
         return tuple(member.solicitation.id for member in self.members)
+
+    @property
+    def second(self) -> "Recipient | None":
+        """The same people over the other channel; None unless all units have the same second
+        way, since a mailbox that two units share may be read by two persons with a number each."""
+        ways = {member.second for member in self.members}
+        way = ways.pop() if len(ways) == 1 else None
+        if way is None:
+            return None
+        return Recipient(tuple(replace(one, way=way, second=None) for one in self.members))
 
 
 def choose_units(campaign: Campaign, audience: AudienceFilter) -> list[Standing]:
@@ -134,24 +163,40 @@ def choose_units(campaign: Campaign, audience: AudienceFilter) -> list[Standing]
     return [standing for standing in standings if audience.admits(standing)]
 
 
-def find_members(campaign: Campaign, audience: AudienceFilter, channel: Channel) -> list[Member]:
-    """Each chosen unit with the contact who would be written to, or why it would not."""
-    return resolve(campaign, choose_units(campaign, audience), channel)
+def find_members(
+    campaign: Campaign, audience: AudienceFilter, channels: Sequence[Channel]
+) -> list[Member]:
+    """Each chosen unit with the contact who would be written to, or why it would not. `channels`
+    are those for which the wave has a text, its first one first."""
+    return resolve(campaign, choose_units(campaign, audience), channels)
 
 
-def resolve(campaign: Campaign, standings: Sequence[Standing], channel: Channel) -> list[Member]:
+def resolve(
+    campaign: Campaign, standings: Sequence[Standing], channels: Sequence[Channel]
+) -> list[Member]:
     """Looks up whom to write to and asks the send gate about each unit."""
+    members = look_up(campaign, standings, channels)
+    answers = ask_gate(campaign, members)
+    return [replace(member, withheld=_first(answers, member)) for member in members]
+
+
+def look_up(
+    campaign: Campaign, standings: Sequence[Standing], channels: Sequence[Channel]
+) -> list[Member]:
+    """Whom to write to at each unit; withheld are only those of whom there is nobody."""
     today = clock.today()
     contacts = _coordinators(campaign)
+    nowhere = Way(channels[0], "", "")
     members = []
     for standing in standings:
         of_unit = contacts[standing.solicitation.unit_id]
-        contact = _choose_contact(of_unit, channel, today)
-        address = address_of(contact, channel) if contact is not None else ""
-        withheld = None if contact is not None else _explain_silence(of_unit, today)
-        members.append(Member(standing, contact, address, hash_address(channel, address), withheld))
-    answers = ask_gate(campaign, members, channel)
-    return [replace(member, withheld=_first(answers, member)) for member in members]
+        contact = _choose_contact(of_unit, channels, today)
+        if contact is None:
+            members.append(Member(standing, None, nowhere, _explain_silence(of_unit, today)))
+            continue
+        first, *others = ways_to(contact, channels)
+        members.append(Member(standing, contact, first, None, others[0] if others else None))
+    return members
 
 
 def group(members: Iterable[Member]) -> list[Recipient]:
@@ -164,14 +209,14 @@ def group(members: Iterable[Member]) -> list[Recipient]:
 
 
 def ask_gate(
-    campaign: Campaign, members: Sequence[Member], channel: Channel
+    campaign: Campaign, members: Sequence[Member], purpose: Purpose = Purpose.REMINDER
 ) -> dict[int, Withheld]:
     """What the send gate says today about each unit by itself, by solicitation."""
     candidates = [
         Candidate(
             key=member.solicitation.id,
-            purpose=Purpose.REMINDER,
-            channel=channel,
+            purpose=purpose,
+            channel=member.way.channel,
             address_hash=member.address_hash,
             contact_id=member.contact.id if member.contact else None,
             campaign_id=campaign.id,
@@ -182,9 +227,34 @@ def ask_gate(
     return current_app.extensions["outreach.gate"].ask(candidates, clock.now())
 
 
-def address_of(contact: Contact, channel: Channel) -> str:
-    """The contact's address for the channel, or nothing."""
-    return normalise_address(channel, contact.email if channel is Channel.EMAIL else contact.mobile)
+def spare_shared(
+    campaign: Campaign, members: Sequence[Member], purpose: Purpose = Purpose.REMINDER
+) -> list[Member]:
+    """Takes a unit that gave (or was snoozed, …) since the approval out of a message that other
+    units share, so that these still get theirs. A message that is about such units alone is made
+    all the same: the outbox withholds it and so accounts for it."""
+    approved = [member for member in members if member.withheld is None]
+    blocked = ask_gate(campaign, approved, purpose)
+    free = {member.address_hash for member in approved if member.solicitation.id not in blocked}
+    return [
+        replace(member, withheld=blocked[member.solicitation.id])
+        if member.solicitation.id in blocked and member.address_hash in free
+        else member
+        for member in members
+    ]
+
+
+def way_to(contact: Contact, channel: Channel) -> Way:
+    """The contact's address over the channel, which may be empty."""
+    address = contact.email if channel is Channel.EMAIL else contact.mobile
+    normalised = normalise_address(channel, address)
+    return Way(channel, normalised, hash_address(channel, normalised))
+
+
+def ways_to(contact: Contact, channels: Sequence[Channel]) -> list[Way]:
+    """Where the contact can be reached over these channels, the preferred one first."""
+    order = sorted(channels, key=lambda channel: channel is not contact.preferred_channel)
+    return [way for way in (way_to(contact, channel) for channel in order) if way.address]
 
 
 def _sector_ids(campaign: Campaign, audience: AudienceFilter) -> list[int] | None:
@@ -209,10 +279,12 @@ def _coordinators(campaign: Campaign) -> dict[int, list[Contact]]:
     return by_unit
 
 
-def _choose_contact(contacts: list[Contact], channel: Channel, today: date) -> Contact | None:
+def _choose_contact(
+    contacts: list[Contact], channels: Sequence[Channel], today: date
+) -> Contact | None:
     """The newest coordinator in office who can be reached."""
     in_office = (contact for contact in contacts if contact.is_valid_on(today))
-    return next((contact for contact in in_office if address_of(contact, channel)), None)
+    return next((contact for contact in in_office if ways_to(contact, channels)), None)
 
 
 def _explain_silence(contacts: list[Contact], today: date) -> Withheld:

@@ -27,6 +27,9 @@ class WaveMember(Base):
     contact_id: Mapped[int | None] = mapped_column(sa.ForeignKey("contact.id"))
     channel: Mapped[Channel | None]
     address_hash: Mapped[str] = mapped_column(sa.String(64), default="")
+    fallback_hash: Mapped[str] = mapped_column(sa.String(64), default="")
+    """Hash of the address over the wave's other channel that was approved for the case that the
+    first one fails for good."""
     withheld_reason: Mapped[WithheldReason | None]
     facts: Mapped[dict[str, Any]]
 

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import sqlalchemy as sa
 from flask_babel import lazy_gettext as _
@@ -15,8 +14,7 @@ from outreach.campaigns.models import Campaign, Solicitation
 from outreach.campaigns.queries import list_running_campaigns
 from outreach.db import db
 from outreach.errors import NotFound
-from outreach.gifts.standings import find_standing, list_standings
-from outreach.messages.addresses import hash_address
+from outreach.gifts.standings import Standing, list_standings
 from outreach.messages.gate import Withheld
 from outreach.messages.models import (
     OPEN_STATUSES,
@@ -24,16 +22,27 @@ from outreach.messages.models import (
     Message,
     MessageSolicitation,
     MessageStatus,
+    Purpose,
     Template,
     TemplateVersion,
     Wave,
     WaveStatus,
     WithheldReason,
 )
-from outreach.reminders.audience import AudienceFilter, Member, address_of, ask_gate, find_members
+from outreach.reminders import corrections
+from outreach.reminders.audience import (
+    AudienceFilter,
+    Member,
+    Way,
+    ask_gate,
+    find_members,
+    group,
+    look_up,
+    way_to,
+)
 from outreach.reminders.models import WaveMember
-from outreach.reminders.rendering import Letter, Preview, preview
-from outreach.units.models import Contact, ContactRole, Unit
+from outreach.reminders.rendering import Preview, Trial, Writer, preview, try_out
+from outreach.units.models import Unit
 
 PER_PAGE = 50
 
@@ -43,6 +52,9 @@ class Progress:
     """How far a wave is: messages by status. The parts always add up to the total."""
 
     counts: dict[MessageStatus, int]
+    fallbacks: dict[Channel, int]
+    """How many of the messages take the place of one that failed, by their channel: a recipient
+    whom one of these reached has two messages, of which the first has failed."""
 
     @property
     def total(self) -> int:
@@ -110,7 +122,23 @@ def measure_progress(wave_ids: Iterable[int]) -> dict[int, Progress]:
     counts: dict[int | None, dict[MessageStatus, int]] = defaultdict(dict)
     for wave_id, status, count in rows:
         counts[wave_id][status] = count
-    return {wave_id: Progress(counts.get(wave_id, {})) for wave_id in wave_ids}
+    fallbacks = _count_fallbacks(wave_ids)
+    return {
+        wave_id: Progress(counts.get(wave_id, {}), fallbacks.get(wave_id, {}))
+        for wave_id in wave_ids
+    }
+
+
+def _count_fallbacks(wave_ids: Iterable[int]) -> dict[int | None, dict[Channel, int]]:
+    rows = db.session.execute(
+        sa.select(Message.wave_id, Message.channel, sa.func.count())
+        .where(Message.wave_id.in_(list(wave_ids)), Message.fallback_of_id.is_not(None))
+        .group_by(Message.wave_id, Message.channel)
+    )
+    counts: dict[int | None, dict[Channel, int]] = defaultdict(dict)
+    for wave_id, channel, count in rows:
+        counts[wave_id][channel] = count
+    return counts
 
 
 def list_current_versions() -> list[TemplateVersion]:
@@ -142,88 +170,101 @@ def preview_wave(wave: Wave) -> Preview:
     """A draft as its filter would have it now; after that the audience that was submitted, less
     those whom the send gate would withhold now."""
     campaign = db.session.get_one(Campaign, wave.campaign_id)
-    version = wave.template_version
     if wave.status is WaveStatus.DRAFT:
-        audience = AudienceFilter.model_validate(wave.audience)
-        members = find_members(campaign, audience, version.template.channel)
+        members = choose_members(wave)
     else:
-        members = _less_withheld(campaign, restore_members(wave), version.template.channel)
-    return preview(campaign, version, members, db.session.get_one(User, wave.author_id))
+        members = _less_withheld(campaign, restore_members(wave), wave.purpose)
+    return write_letters(wave, members, db.session.get_one(User, wave.author_id))
 
 
-def _less_withheld(campaign: Campaign, members: list[Member], channel: Channel) -> list[Member]:
-    answers = ask_gate(campaign, members, channel)
+def write_letters(wave: Wave, members: list[Member], author: User) -> Preview:
+    return preview(
+        db.session.get_one(Campaign, wave.campaign_id),
+        wave.template_version,
+        members,
+        author,
+        fallback=wave.fallback_version,
+        purpose=wave.purpose,
+    )
+
+
+def choose_members(wave: Wave) -> list[Member]:
+    """Whom the wave would be for if it were submitted now."""
+    if wave.purpose is Purpose.CORRECTION:
+        return corrections.find_members(wave, channels_of(wave))
+    campaign = db.session.get_one(Campaign, wave.campaign_id)
+    audience = AudienceFilter.model_validate(wave.audience)
+    return find_members(campaign, audience, channels_of(wave))
+
+
+def describe_audience(wave: Wave) -> str:
+    """Whom the wave is for, in words."""
+    if wave.correction_of is not None:
+        return str(_("“%(name)s”发到或可能发到的收件人", name=wave.correction_of.name))
+    campaign = db.session.get_one(Campaign, wave.campaign_id)
+    return AudienceFilter.model_validate(wave.audience).describe(campaign)
+
+
+def channels_of(wave: Wave) -> list[Channel]:
+    """The channels for which the wave has a text, its first one first."""
+    texts = (wave.template_version, wave.fallback_version)
+    return [version.template.channel for version in texts if version is not None]
+
+
+def _less_withheld(campaign: Campaign, members: list[Member], purpose: Purpose) -> list[Member]:
+    answers = ask_gate(campaign, members, purpose)
     return [
         replace(member, withheld=member.withheld or answers.get(member.solicitation.id))
         for member in members
     ]
 
 
-def sample_letters(version: TemplateVersion, author: User) -> list[Letter]:
-    """What the outstanding units with the longest and the shortest name in the newest running
-    campaign would read; fewer when there are none."""
+def try_text(version: TemplateVersion, author: User) -> Trial:
+    """What the outstanding units of the newest running campaign would read; nothing when there are
+    none. The send gate is not asked: what is tried is the text."""
     campaigns = list_running_campaigns()
     if not campaigns:
-        return []
+        return try_out([])
     campaign = campaigns[-1]
-    length = sa.func.length(Unit.name)
-    members = {}
-    for order in (length.desc(), length):
-        member = _find_sample(campaign, version.template.channel, order)
-        if member is not None:
-            members[member.address_hash] = member
-    return preview(campaign, version, list(members.values()), author).letters
-
-
-def _find_sample(
-    campaign: Campaign, channel: Channel, order: sa.ColumnElement[Any]
-) -> Member | None:
-    has_address = Contact.email != "" if channel is Channel.EMAIL else Contact.mobile != ""
-    found = db.session.execute(
-        sa.select(Solicitation, Contact)
-        .join(Solicitation.unit)
-        .join(Contact, Contact.unit_id == Unit.id)
-        .where(
-            Solicitation.campaign_id == campaign.id,
-            Contact.role == ContactRole.COORDINATOR,
-            Contact.valid_to.is_(None),
-            has_address,
-        )
-        .order_by(order, Solicitation.id)
-        .limit(1)
-    ).first()
-    if found is None:
-        return None
-    solicitation, contact = found
-    address = address_of(contact, channel)
-    return Member(
-        find_standing(solicitation), contact, address, hash_address(channel, address), None
-    )
+    standings = list_standings(campaign, outstanding_only=True)
+    writer = Writer(campaign, version, author)
+    members = look_up(campaign, standings, [version.template.channel])
+    return try_out([writer.write(recipient) for recipient in group(members)])
 
 
 def restore_members(wave: Wave) -> list[Member]:
     """The audience that was submitted. Somebody whose address is another one since then was not
-    approved at that address and is left out."""
+    approved at that address and is left out; a correction goes where the wrong letter went."""
     campaign = db.session.get_one(Campaign, wave.campaign_id)
-    channel = wave.template_version.template.channel
     standings = {standing.solicitation.id: standing for standing in list_standings(campaign)}
+    reached = corrections.addresses_reached(wave) if wave.correction_of_id else None
     rows = db.session.scalars(
         sa.select(WaveMember)
         .filter_by(wave_id=wave.id)
         .options(joinedload(WaveMember.contact))
         .order_by(WaveMember.id)
     )
-    members = []
-    for row in rows:
-        contact = row.contact
-        address = address_of(contact, channel) if contact is not None else ""
-        withheld = Withheld(row.withheld_reason, row.facts) if row.withheld_reason else None
-        if withheld is None and hash_address(channel, address) != row.address_hash:
-            withheld = Withheld(WithheldReason.NOT_IN_AUDIENCE, {})
-        members.append(
-            Member(standings[row.solicitation_id], contact, address, row.address_hash, withheld)
-        )
-    return members
+    return [_restore(wave, row, standings[row.solicitation_id], reached) for row in rows]
+
+
+def _restore(
+    wave: Wave, row: WaveMember, standing: Standing, reached: dict[str, str] | None
+) -> Member:
+    channels = channels_of(wave)
+    channel = row.channel or channels[0]
+    if row.withheld_reason or row.contact is None:
+        reason = row.withheld_reason or WithheldReason.NOT_IN_AUDIENCE
+        return Member(standing, row.contact, Way(channel, "", ""), Withheld(reason, row.facts))
+    if reached is None:
+        way = way_to(row.contact, channel)
+    else:
+        way = Way(channel, reached.get(row.address_hash, ""), row.address_hash)
+    withheld = None
+    if not way.address or way.address_hash != row.address_hash:
+        withheld = Withheld(WithheldReason.NOT_IN_AUDIENCE, {})
+    seconds = [way_to(row.contact, other) for other in channels if other is not channel]
+    approved = [second for second in seconds if second.address_hash == row.fallback_hash != ""]
+    return Member(standing, row.contact, way, withheld, approved[0] if approved else None)
 
 
 def list_left_out(wave: Wave) -> list[WaveMember]:

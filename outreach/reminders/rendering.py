@@ -1,5 +1,6 @@
 """What a recipient reads: the values of the placeholders, and the whole wave as it would go out."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -7,13 +8,14 @@ from decimal import Decimal
 from functools import cached_property
 
 from flask import current_app
+from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 
 from outreach import clock, money
 from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign
-from outreach.messages import rendering
-from outreach.messages.models import Channel, TemplateVersion, Wave, WaveStatus
+from outreach.messages import rates, rendering
+from outreach.messages.models import Channel, Purpose, TemplateVersion, Wave, WaveStatus
 from outreach.messages.queries import SendingState
 from outreach.messages.rendering import Finding, Rendered, Severity
 from outreach.messages.templates import sms_signature
@@ -31,10 +33,21 @@ class Letter:
     """One message as its recipient will read it."""
 
     recipient: Recipient
+    version: TemplateVersion
     rendered: Rendered
     reply_to: str
     holes: tuple[str, ...]
     """Placeholders in use that have no content for this recipient."""
+    gaps: tuple[str, ...]
+    """Placeholders in use of which nothing is on record: holes, and those that something stands
+    in for."""
+
+    @property
+    def segments(self) -> int:
+        """Text messages that the provider counts; 0 for mail."""
+        if self.recipient.channel is not Channel.SMS:
+            return 0
+        return rendering.segments(self.rendered.text, sms_signature())
 
     @property
     def units(self) -> str:
@@ -48,6 +61,17 @@ class Preview:
     version: TemplateVersion
     letters: list[Letter]
     left_out: list[Member]
+    spare: list[Letter]
+    """What recipients read over the other channel when the first one fails for good."""
+    purpose: Purpose = Purpose.REMINDER
+    fallback: TemplateVersion | None = None
+
+    @property
+    def channels(self) -> list[tuple[Channel, int]]:
+        """How many letters go out by each channel that occurs, the wave's first one first."""
+        counts = Counter(letter.recipient.channel for letter in self.letters)
+        first = self.version.template.channel
+        return sorted(counts.items(), key=lambda item: item[0] is not first)
 
     @property
     def unit_count(self) -> int:
@@ -68,25 +92,48 @@ class Preview:
 
     @cached_property
     def findings(self) -> list[Finding]:
-        version = self.version
-        channel = version.template.channel
-        found = rendering.lint(channel, version.subject, version.body, signature=sms_signature())
-        found += _find_holes(self.letters)
-        if channel is Channel.SMS and self.letters:
-            found += _count_segments(self.letters)
+        found = [
+            finding
+            for version in (self.version, self.fallback)
+            if version is not None
+            for finding in rendering.lint(
+                version.template.channel,
+                version.subject,
+                version.body,
+                signature=sms_signature(),
+                is_appeal=self.purpose is Purpose.REMINDER,
+            )
+        ]
+        found += _find_holes(self.letters + self.spare) + _count_segments(self)
         order = list(Severity)
         return sorted(found, key=lambda finding: order.index(finding.severity))
 
 
 def preview(
-    campaign: Campaign, version: TemplateVersion, members: Sequence[Member], author: User
+    campaign: Campaign,
+    version: TemplateVersion,
+    members: Sequence[Member],
+    author: User,
+    *,
+    fallback: TemplateVersion | None = None,
+    purpose: Purpose = Purpose.REMINDER,
 ) -> Preview:
-    """`author` answers for the units that have no solicitor."""
-    writer = _Writer(campaign, version, author)
+    """`author` answers for the units that have no solicitor; `fallback` is the text for the other
+    channel."""
+    writers = {
+        text.template.channel: Writer(campaign, text, author)
+        for text in (version, fallback)
+        if text is not None
+    }
+    recipients = group(members)
+    seconds = [second for recipient in recipients if (second := recipient.second)]
     return Preview(
         version=version,
-        letters=[writer.write(recipient) for recipient in group(members)],
+        letters=[writers[recipient.channel].write(recipient) for recipient in recipients],
         left_out=[member for member in members if member.withheld is not None],
+        spare=[writers[second.channel].write(second) for second in seconds],
+        purpose=purpose,
+        fallback=fallback,
     )
 
 
@@ -94,7 +141,7 @@ def federation_name() -> str:
     return current_app.extensions["outreach.settings"].mail_sender_name
 
 
-class _Writer:
+class Writer:
     """Renders a template for one recipient after the other."""
 
     def __init__(self, campaign: Campaign, version: TemplateVersion, author: User) -> None:
@@ -103,11 +150,14 @@ class _Writer:
 
     def write(self, recipient: Recipient) -> Letter:
         fields = self.fields(recipient)
+        missing = self._missing(recipient)
         return Letter(
             recipient=recipient,
+            version=self.version,
             rendered=rendering.render(self.version, fields),
             reply_to=self._solicitor(recipient).email,
             holes=tuple(name for name in self.used if not fields[name]),
+            gaps=tuple(name for name in self.used if not fields[name] or name in missing),
         )
 
     def fields(self, recipient: Recipient) -> dict[str, str]:
@@ -129,6 +179,19 @@ class _Writer:
             "劝募人电话": solicitor.mobile.removeprefix("+86"),
             "总会名称": federation_name(),
         }
+
+    def _missing(self, recipient: Recipient) -> set[str]:
+        """Placeholders in whose place something else stands for this recipient."""
+        solicitations = [member.solicitation for member in recipient.members]
+        units = [solicitation.unit for solicitation in solicitations]
+        is_sms = self.version.template.channel is Channel.SMS
+        stand_ins = {
+            "单位简称": not all(unit.short_name for unit in units),
+            "单位名称": is_sms and not all(unit.sms_name for unit in units),
+            "称谓": not recipient.contact.title,
+            "劝募人": not all(solicitation.solicitor for solicitation in solicitations),
+        }
+        return {name for name, is_missing in stand_ins.items() if is_missing}
 
     def _solicitor(self, recipient: Recipient) -> User:
         solicitors = (member.solicitation.solicitor for member in recipient.members)
@@ -164,9 +227,13 @@ def describe_day(day: date) -> str:
 
 def _find_holes(letters: list[Letter]) -> list[Finding]:
     by_name: dict[str, list[Letter]] = {}
+    seen = set()
     for letter in letters:
         for name in letter.holes:
-            by_name.setdefault(name, []).append(letter)
+            who = letter.recipient.contact.id
+            if (who, name) not in seen:  # a letter and what stands by for it are one recipient's
+                by_name.setdefault(name, []).append(letter)
+            seen.add((who, name))
     return [
         Finding(
             Severity.REFUSE,
@@ -182,14 +249,60 @@ def _find_holes(letters: list[Letter]) -> list[Finding]:
     ]
 
 
-def _count_segments(letters: list[Letter]) -> list[Finding]:
-    counts = [rendering.segments(letter.rendered.text, sms_signature()) for letter in letters]
-    text = _(
-        "按实际收件人计算共 %(total)s 条计费，最长的 %(most)s 条。",
-        total=sum(counts),
-        most=max(counts),
-    )
-    return [Finding(Severity.HINT, text)]
+def _count_segments(letters: Preview) -> list[Finding]:
+    counts = [letter.segments for letter in letters.letters if letter.segments]
+    spare = sum(letter.segments for letter in letters.spare)
+    findings = []
+    if counts:
+        text = _(
+            "按实际收件人计算共 %(total)s 条计费，最长的 %(most)s 条；%(cost)s。",
+            total=sum(counts),
+            most=max(counts),
+            cost=rates.describe_sms_cost(sum(counts)),
+        )
+        findings.append(Finding(Severity.HINT, text))
+    if spare:
+        text = _(
+            "邮件发送失败的改发短信，全部改发也不超过 %(total)s 条计费；%(cost)s。",
+            total=spare,
+            cost=rates.describe_sms_cost(spare),
+        )
+        findings.append(Finding(Severity.HINT, text))
+    return findings
+
+
+# A text is tried on the units of the running campaign
+
+
+@dataclass(frozen=True)
+class Sample:
+    label: LazyString
+    letter: Letter
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A text as the outstanding units of a campaign would read it."""
+
+    samples: list[Sample]
+    cost: str
+    """Of text messages to all of them, in words; empty for mail."""
+
+
+def try_out(letters: Sequence[Letter]) -> Trial:
+    """The longest letter first, then the shortest, then the one of which least is on record."""
+    if not letters:
+        return Trial([], "")
+    longest = max(letters, key=lambda letter: len(letter.rendered.text))
+    shortest = min(letters, key=lambda letter: len(letter.rendered.text))
+    barest = max(letters, key=lambda letter: (len(letter.holes), len(letter.gaps)))
+    samples = [Sample(_("最长"), longest)]
+    if shortest is not longest:
+        samples.append(Sample(_("最短"), shortest))
+    if barest.gaps:
+        samples.append(Sample(_("资料最不全"), barest))
+    total = sum(letter.segments for letter in letters)
+    return Trial(samples, rates.describe_sms_cost(total) if total else "")
 
 
 # What will happen next
@@ -197,7 +310,7 @@ def _count_segments(letters: list[Letter]) -> list[Finding]:
 
 def foretell(wave: Wave, letters: Preview, sending: SendingState) -> str:
     """One sentence: what happens to a wave that has not begun."""
-    count = count_letters(letters.version.template.channel, len(letters.letters))
+    count = describe_count(letters)
     sentence = _BEFORE[wave.status] % {"count": count, "when": _when(wave)}
     if letters.unit_count > len(letters.letters):
         sentence += str(_("，涉及 %(count)s 家单位", count=letters.unit_count))
@@ -207,6 +320,12 @@ def foretell(wave: Wave, letters: Preview, sending: SendingState) -> str:
     if wave.status in {WaveStatus.IN_REVIEW, WaveStatus.APPROVED, WaveStatus.HELD}:
         sentence += str(sending.reason)
     return sentence
+
+
+def describe_count(letters: Preview) -> str:
+    """«560 封邮件和 12 条短信»."""
+    counts = letters.channels or [(letters.version.template.channel, 0)]
+    return str(_("和 ")).join(count_letters(channel, count) for channel, count in counts)
 
 
 def count_letters(channel: Channel, count: int) -> str:

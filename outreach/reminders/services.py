@@ -3,7 +3,7 @@ or the clock makes goes through `_move`; the outbox finishes waves and pauses fa
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,14 +15,20 @@ from outreach.access import DECIDERS
 from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, CampaignStatus
 from outreach.db import db
-from outreach.errors import Conflict, Forbidden, Refused
-from outreach.messages import outbox, rendering
-from outreach.messages.models import Channel, TemplateVersion, Wave, WaveStatus
+from outreach.errors import Conflict, Forbidden, NotFound, Refused
+from outreach.messages import outbox, rendering, self_sends
+from outreach.messages.models import Purpose, TemplateVersion, Wave, WaveStatus
 from outreach.messages.outbox import Draft
-from outreach.reminders.audience import AudienceFilter, Member, ask_gate, find_members
+from outreach.reminders import corrections
+from outreach.reminders.audience import AudienceFilter, Member, spare_shared
 from outreach.reminders.models import WaveMember
-from outreach.reminders.queries import preview_wave, restore_members
-from outreach.reminders.rendering import Letter, Preview, preview
+from outreach.reminders.queries import (
+    choose_members,
+    preview_wave,
+    restore_members,
+    write_letters,
+)
+from outreach.reminders.rendering import Letter, Preview
 
 LATE = timedelta(hours=2)
 """A wave that comes due later than this waits for a person: its text may be out of date."""
@@ -52,12 +58,22 @@ class WavePlan:
     audience: AudienceFilter
     starts_at: datetime
     not_after: datetime
+    fallback: TemplateVersion | None = None
+    """The text for the other channel."""
 
 
-def create_wave(campaign: Campaign, plan: WavePlan, *, author: User) -> Wave:
+CORRECTABLE = frozenset({WaveStatus.FINISHED, WaveStatus.CANCELLED})
+"""States in which nothing of a wave goes out any more."""
+
+
+def create_wave(
+    campaign: Campaign, plan: WavePlan, *, author: User, corrects: Wave | None = None
+) -> Wave:
     _check_plan(plan)
     wave = Wave(
         campaign_id=campaign.id,
+        purpose=Purpose.CORRECTION if corrects else Purpose.REMINDER,
+        correction_of_id=corrects.id if corrects else None,
         author_id=author.id,
         created_at=clock.now(),
         status=WaveStatus.DRAFT,
@@ -65,14 +81,28 @@ def create_wave(campaign: Campaign, plan: WavePlan, *, author: User) -> Wave:
     )
     db.session.add(wave)
     db.session.flush()
-    audit.record("create.wave", f"wave:{wave.id}", name=wave.name)
+    audit.record("create.wave", f"wave:{wave.id}", name=wave.name, corrects=wave.correction_of_id)
     return wave
+
+
+def create_correction(wrong: Wave, plan: WavePlan, *, author: User) -> Wave:
+    """A wave for exactly those whom the wrong one reached; it is approved like any other."""
+    if wrong.status not in CORRECTABLE:
+        raise Refused(_("这个批次还会继续发送。请先取消它，余下的不再发出，再写更正。"))
+    if not corrections.count_reached(wrong):
+        raise Refused(_("这个批次没有发到任何人，不需要更正。"))
+    if corrections.find_correction(wrong) is not None:
+        raise Refused(_("这个批次已有更正。请在那一批里修改，或先取消它。"))
+    _check_texts(wrong, plan.version, plan.fallback)
+    return create_wave(_campaign(wrong), plan, author=author, corrects=wrong)
 
 
 def update_wave(wave: Wave, plan: WavePlan, *, by: User) -> None:
     """Any edit voids the submission and the approval. Whoever wrote the wave last is its author,
     so that nobody approves words of their own."""
     _check_plan(plan)
+    if wave.correction_of is not None:
+        _check_texts(wave.correction_of, plan.version, plan.fallback)
     _forget_members(wave)
     _move(wave, WaveStatus.DRAFT, author_id=by.id, **_columns(plan), **_NOT_APPROVED)
     audit.record("update.wave", f"wave:{wave.id}", name=wave.name)
@@ -80,12 +110,13 @@ def update_wave(wave: Wave, plan: WavePlan, *, by: User) -> None:
 
 def submit_wave(wave: Wave, *, by: User) -> None:
     """Freezes the audience: the approval is for exactly these contacts and addresses."""
-    campaign = _campaign(wave)
-    members = find_members(campaign, read_audience(wave), _channel(wave))
+    if wave.correction_of is not None:
+        _check_texts(wave.correction_of, wave.template_version, wave.fallback_version)
+    members = choose_members(wave)
     # Who might approve stays the author of their own words, whoever submits them.
     author = db.session.get_one(User, wave.author_id)
     author = author if author.role in DECIDERS else by
-    _check_ready(preview(campaign, wave.template_version, members, author))
+    _check_ready(write_letters(wave, members, author))
     _move(wave, WaveStatus.IN_REVIEW, author_id=author.id, paused_because="")
     _forget_members(wave)
     _freeze(wave, members)
@@ -174,6 +205,43 @@ def cancel_wave(wave: Wave) -> int:
     return count
 
 
+def send_test(wave: Wave, solicitation_id: int | None, *, to: User) -> bool:
+    """Sends the letter about this unit, or the longest one, to `to`; False when it went out to
+    them in this minute already."""
+    if wave.started_at is not None or wave.status is WaveStatus.CANCELLED:
+        raise Refused(_("这个批次已经发出或取消，不能再试发。"))
+    letter = _pick_letter(preview_wave(wave), solicitation_id)
+    is_new = self_sends.queue_test(
+        letter.rendered,
+        letter.recipient.channel,
+        about=f"wave:{wave.id}:{wave.version}:{letter.recipient.solicitation_ids[0]}",
+        to=to,
+        reply_to=letter.reply_to,
+    )
+    if is_new:
+        subject = letter.recipient.solicitation_ids[0]
+        audit.record("test.wave", f"wave:{wave.id}", solicitation=subject)
+    return is_new
+
+
+def _pick_letter(letters: Preview, solicitation_id: int | None) -> Letter:
+    if not letters.letters:
+        raise Refused(_("没有收件人，也就没有可以试发的信。"))
+    if solicitation_id is None:
+        return letters.longest
+    about = (one for one in letters.letters if solicitation_id in one.recipient.solicitation_ids)
+    letter = next(about, None)
+    if letter is None:
+        raise NotFound(_("名单里没有这家单位，可能刚有变化。请刷新页面。"))
+    return letter
+
+
+def may_be_corrected(wave: Wave) -> bool:
+    """Whether something of the wave went out, and nobody has put it right yet."""
+    has_begun = wave.started_at is not None
+    return has_begun and corrections.find_correction(wave) is None
+
+
 def may_become(wave: Wave, status: WaveStatus) -> bool:
     return status in TRANSITIONS[wave.status]
 
@@ -183,16 +251,24 @@ def read_audience(wave: Wave) -> AudienceFilter:
 
 
 def hash_approval(wave: Wave, *, starts_at: datetime | None = None) -> str:
-    """SHA-256 over the wording, who gets it at which address, and when."""
+    """SHA-256 over the wording, who gets it at which address, and when; with the wording for the
+    other channel, and the address that takes the place of one that fails."""
     members = db.session.execute(
-        sa.select(WaveMember.solicitation_id, WaveMember.contact_id, WaveMember.address_hash)
+        sa.select(
+            WaveMember.solicitation_id,
+            WaveMember.contact_id,
+            WaveMember.channel,
+            WaveMember.address_hash,
+            WaveMember.fallback_hash,
+        )
         .where(WaveMember.wave_id == wave.id)
         .order_by(WaveMember.solicitation_id)
     )
-    version = wave.template_version
+    texts = (wave.template_version, wave.fallback_version)
     approved = {
         "campaign": wave.campaign_id,
-        "version": [version.id, version.subject, version.body],
+        "purpose": [wave.purpose, wave.correction_of_id],
+        "texts": [[text.id, text.subject, text.body] for text in texts if text is not None],
         "members": [list(member) for member in members],
         "starts_at": (starts_at or wave.starts_at).isoformat(),
         "not_after": wave.not_after.isoformat(),
@@ -227,12 +303,32 @@ def _check_plan(plan: WavePlan) -> None:
         raise Refused(_("最迟发送时间必须晚于开始时间。"))
     if plan.not_after <= clock.now():
         raise Refused(_("最迟发送时间已过。请选择今天或以后的日期。"))
+    if plan.fallback and plan.fallback.template.channel is plan.version.template.channel:
+        raise Refused(_("两份文字是同一渠道的。备用文字请选另一渠道的模板。"))
+
+
+def _check_texts(wrong: Wave, version: TemplateVersion, other: TemplateVersion | None) -> None:
+    """A correction has other words than what it puts right, and a text for each channel over which
+    that reached somebody."""
+    texts = [text for text in (version, other) if text is not None]
+    if {text.id for text in texts} & {wrong.template_version_id, wrong.fallback_version_id}:
+        raise Refused(_("这就是发错的那份文字。请先写好更正的模板，再选它。"))
+    channels = [text.template.channel for text in texts]
+    for channel, count in corrections.count_unwritten(wrong, channels).items():
+        raise Refused(
+            _(
+                "有 %(count)s 位收件人是经%(channel)s收到的。请再选一份%(channel)s的更正文字。",
+                count=count,
+                channel=channel.label,
+            )
+        )
 
 
 def _columns(plan: WavePlan) -> dict[str, Any]:
     return {
         "name": plan.name,
         "template_version_id": plan.version.id,
+        "fallback_version_id": plan.fallback.id if plan.fallback else None,
         "audience": plan.audience.model_dump(mode="json"),
         "starts_at": plan.starts_at,
         "not_after": plan.not_after,
@@ -241,6 +337,8 @@ def _columns(plan: WavePlan) -> dict[str, Any]:
 
 
 def _check_ready(letters: Preview) -> None:
+    if not letters.letters and letters.purpose is Purpose.CORRECTION:
+        raise Refused(_("收到过那一批的人都已退订，没有可以更正的收件人。请电话说明。"))
     if not letters.letters:
         raise Refused(_("没有可以发送的收件人。请放宽范围，或先补全联络员的联系方式。"))
     refusals = rendering.refusals(letters.findings)
@@ -254,7 +352,11 @@ def _freeze(wave: Wave, members: list[Member]) -> None:
             wave_id=wave.id,
             solicitation_id=member.solicitation.id,
             contact_id=member.contact.id if member.contact and not member.withheld else None,
+            channel=member.way.channel,
             address_hash="" if member.withheld else member.address_hash,
+            fallback_hash=member.second.address_hash
+            if member.second and not member.withheld
+            else "",
             withheld_reason=member.withheld.reason if member.withheld else None,
             facts=member.withheld.facts if member.withheld else {},
         )
@@ -299,7 +401,8 @@ def _check_startable(wave: Wave, now: datetime) -> None:
         raise Refused(_("还没有到批准的发送时间。"))
     if now >= wave.not_after:
         raise Refused(_("已过最迟发送时间。请修改时间后重新提交审批。"))
-    if _campaign(wave).status is not CampaignStatus.RUNNING:
+    is_owed = wave.purpose is Purpose.CORRECTION
+    if _campaign(wave).status is not CampaignStatus.RUNNING and not is_owed:
         raise Refused(_("活动未在进行，不能发送提醒。"))
     if wave.approval_hash is None or wave.approval_hash != hash_approval(wave):
         raise Refused(_("内容或名单与批准时不一致，不能发送。请修改后重新提交审批。"))
@@ -308,30 +411,14 @@ def _check_startable(wave: Wave, now: datetime) -> None:
 def _start(wave: Wave, now: datetime) -> int:
     """Refused before anything is written; then status and messages in one transaction."""
     _check_startable(wave, now)
-    members = _spare_shared(_campaign(wave), restore_members(wave), _channel(wave))
-    author = db.session.get_one(User, wave.author_id)
-    letters = preview(_campaign(wave), wave.template_version, members, author)
+    members = spare_shared(_campaign(wave), restore_members(wave), wave.purpose)
+    letters = write_letters(wave, members, db.session.get_one(User, wave.author_id))
     _check_ready(letters)
     _move(wave, WaveStatus.RUNNING, started_at=now, paused_because="")
     _note_left_out(wave, letters.left_out)
-    count = outbox.materialise(wave, [_draft(letter, _channel(wave)) for letter in letters.letters])
+    count = outbox.materialise(wave, [draft_letter(letter) for letter in letters.letters])
     audit.record("start.wave", f"wave:{wave.id}", messages=count)
     return count
-
-
-def _spare_shared(campaign: Campaign, members: list[Member], channel: Channel) -> list[Member]:
-    """Takes a unit that gave (or was snoozed, …) since the approval out of a message that other
-    units share, so that these still get theirs. A message that is about such units alone is made
-    all the same: the outbox withholds it and so accounts for it."""
-    approved = [member for member in members if member.withheld is None]
-    blocked = ask_gate(campaign, approved, channel)
-    free = {member.address_hash for member in approved if member.solicitation.id not in blocked}
-    return [
-        replace(member, withheld=blocked[member.solicitation.id])
-        if member.solicitation.id in blocked and member.address_hash in free
-        else member
-        for member in members
-    ]
 
 
 def _note_left_out(wave: Wave, left_out: list[Member]) -> None:
@@ -348,10 +435,10 @@ def _note_left_out(wave: Wave, left_out: list[Member]) -> None:
             )
 
 
-def _draft(letter: Letter, channel: Channel) -> Draft:
+def draft_letter(letter: Letter) -> Draft:
     recipient, rendered = letter.recipient, letter.rendered
     return Draft(
-        channel=channel,
+        channel=recipient.channel,
         contact_id=recipient.contact.id,
         address=recipient.address,
         recipient_name=recipient.contact.name,
@@ -365,7 +452,3 @@ def _draft(letter: Letter, channel: Channel) -> Draft:
 
 def _campaign(wave: Wave) -> Campaign:
     return db.session.get_one(Campaign, wave.campaign_id)
-
-
-def _channel(wave: Wave) -> Channel:
-    return wave.template_version.template.channel

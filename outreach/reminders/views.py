@@ -1,7 +1,7 @@
 from http import HTTPStatus
 from typing import Any
 
-from flask import Response, flash, g, redirect, render_template, request, url_for
+from flask import Response, abort, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_login import current_user
@@ -14,21 +14,23 @@ from outreach.forms import check_version
 from outreach.messages import gate
 from outreach.messages.models import MessageStatus, TemplateVersion, Wave, WaveStatus
 from outreach.messages.queries import sending_state
-from outreach.reminders import queries, services
+from outreach.reminders import corrections, queries, services
 from outreach.reminders.audience import find_members
-from outreach.reminders.forms import AudienceForm, ReturnForm, WaveForm, suggest_name, wave_values
+from outreach.reminders.comparison import compare
+from outreach.reminders.forms import (
+    AudienceForm,
+    ReturnForm,
+    TestForm,
+    TextsForm,
+    WaveForm,
+    suggest_name,
+    wave_values,
+)
 from outreach.reminders.queries import PER_PAGE, Progress
-from outreach.reminders.rendering import foretell, preview
+from outreach.reminders.rendering import describe_count, foretell, preview
 from outreach.web import page_number
 
 bp = campaign_blueprint("reminders", __name__)
-
-NOT_BEGUN = {
-    WaveStatus.DRAFT,
-    WaveStatus.IN_REVIEW,
-    WaveStatus.APPROVED,
-    WaveStatus.HELD,
-}
 
 
 @bp.get("/waves")
@@ -46,7 +48,7 @@ def list_waves() -> ResponseReturnValue:
 def create_wave() -> ResponseReturnValue:
     form = _offer(WaveForm(data=_proposed()))
     if form.validate_on_submit():
-        wave = services.create_wave(g.campaign, form.plan(_version(form)), author=current_user)
+        wave = services.create_wave(g.campaign, form.plan(*read_texts(form)), author=current_user)
         db.session.commit()
         return redirect(_page(wave))
     return _show_form(form, None)
@@ -55,10 +57,12 @@ def create_wave() -> ResponseReturnValue:
 @bp.route("/waves/<int:wave_id>/edit", methods=["GET", "POST"])
 def edit_wave(wave_id: int) -> ResponseReturnValue:
     wave = queries.get_wave(g.campaign, wave_id)
-    form = _offer(WaveForm(data=wave_values(wave)), wave.template_version)
+    if wave.correction_of_id:
+        return redirect(url_for("reminders.edit_correction", wave_id=wave.id))
+    form = _offer(WaveForm(data=wave_values(wave)), wave)
     if form.validate_on_submit():
         check_version(wave.version)
-        services.update_wave(wave, form.plan(_version(form)), by=current_user)
+        services.update_wave(wave, form.plan(*read_texts(form)), by=current_user)
         db.session.commit()
         return redirect(_page(wave))
     return _show_form(form, wave)
@@ -69,10 +73,16 @@ def count_audience() -> ResponseReturnValue:
     form = _offer(AudienceForm(request.args, meta={"csrf": False}))
     if not form.validate():
         return render_template("reminders/_audience.html", letters=None, form=form)
-    version = _version(form)
-    members = find_members(g.campaign, form.audience(), version.template.channel)
-    letters = preview(g.campaign, version, members, current_user)
-    return render_template("reminders/_audience.html", letters=letters, describe=gate.describe)
+    version, fallback = read_texts(form)
+    channels = [text.template.channel for text in (version, fallback) if text is not None]
+    members = find_members(g.campaign, form.audience(), channels)
+    letters = preview(g.campaign, version, members, current_user, fallback=fallback)
+    return render_template(
+        "reminders/_audience.html",
+        letters=letters,
+        counted=describe_count(letters),
+        describe=gate.describe,
+    )
 
 
 @bp.get("/waves/<int:wave_id>")
@@ -82,7 +92,9 @@ def wave(wave_id: int) -> ResponseReturnValue:
     return render_template(
         "reminders/wave.html",
         wave=wave,
-        audience=services.read_audience(wave).describe(g.campaign),
+        audience=queries.describe_audience(wave),
+        correction=corrections.find_correction(wave),
+        may_be_corrected=services.may_be_corrected(wave),
         names=queries.names_of({wave.author_id, wave.approver_id}),
         describe=gate.describe,
         may_become=services.may_become,
@@ -100,6 +112,18 @@ def progress(wave_id: int) -> ResponseReturnValue:
     return render_template(
         "reminders/_progress.html", wave=wave, sending=_sending(), progress=_progress(wave)
     )
+
+
+@bp.post("/waves/<int:wave_id>/test")
+def send_test(wave_id: int) -> ResponseReturnValue:
+    """Sends a letter of the wave to the person who asks for it."""
+    wave = queries.get_wave(g.campaign, wave_id)
+    form = TestForm()
+    if not form.validate_on_submit():
+        abort(HTTPStatus.BAD_REQUEST)
+    is_new = services.send_test(wave, form.solicitation_id.data, to=current_user)
+    text = _("已发给您自己，请查收。") if is_new else _("这一封刚刚发给过您，没有再发。")
+    return _done(wave, text, wake="deliver")
 
 
 @bp.post("/waves/<int:wave_id>/submit")
@@ -159,15 +183,21 @@ def _show_form(form: WaveForm, wave: Wave | None) -> ResponseReturnValue:
     return render_template("reminders/edit.html", form=form, wave=wave), status
 
 
-def _offer(form: AudienceForm, current: TemplateVersion | None = None) -> Any:
-    """Fills the choices; `current` stays on offer when the template has a newer version."""
-    versions = queries.list_current_versions()
-    if current is not None and current not in versions:
-        versions.insert(0, current)
+def _offer(form: AudienceForm, wave: Wave | None = None) -> Any:
     form.offer(
-        versions, list_sectors(g.campaign, current_user), queries.list_solicitors(g.campaign)
+        offered_versions(wave),
+        list_sectors(g.campaign, current_user),
+        queries.list_solicitors(g.campaign),
     )
     return form
+
+
+def offered_versions(wave: Wave | None) -> list[TemplateVersion]:
+    """Texts to choose from; those of the wave stay on offer when there is a newer version, or
+    when their template is archived."""
+    versions = queries.list_current_versions()
+    texts = (wave.template_version, wave.fallback_version) if wave is not None else ()
+    return [text for text in texts if text is not None and text not in versions] + versions
 
 
 def _proposed() -> dict[str, Any]:
@@ -182,8 +212,11 @@ def _proposed() -> dict[str, Any]:
     }
 
 
-def _version(form: AudienceForm) -> TemplateVersion:
-    return db.session.get_one(TemplateVersion, form.template_version_id.data)
+def read_texts(form: TextsForm) -> tuple[TemplateVersion, TemplateVersion | None]:
+    """The text that was chosen, and the one for the other channel."""
+    version = db.session.get_one(TemplateVersion, form.template_version_id.data)
+    other_id = form.fallback_version_id.data
+    return version, db.session.get_one(TemplateVersion, other_id) if other_id else None
 
 
 def _done(wave: Wave, message: str, *, kind: str = "success", wake: str = "") -> Any:
@@ -211,6 +244,7 @@ def _planned(wave: Wave) -> dict[str, Any]:
     return {
         "letters": letters,
         "lead": foretell(wave, letters, _sending()),
+        "comparison": None if wave.correction_of_id else compare(wave, letters),
         "page": page,
         "last_page": -(-len(letters.letters) // PER_PAGE) or 1,
         "shown": letters.letters[(page - 1) * PER_PAGE : page * PER_PAGE],

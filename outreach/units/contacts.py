@@ -34,6 +34,7 @@ class Details:
     email: str
     """Lower case, or empty."""
     valid_from: date
+    preferred_channel: Channel | None = None
 
 
 def get_unit(unit_id: int) -> Unit:

@@ -24,6 +24,9 @@ class ContactForm(Form):
     email = StringField(_("电子邮箱"))
     forget_email = BooleanField(_("删除电子邮箱"))
     valid_from = DayField(_("任职开始日"), [InputRequired(_("请填写日期。"))])
+    preferred_channel = TermField(
+        _("首选渠道"), (Channel.EMAIL, Channel.SMS), blank=_("不限"), default=None
+    )
 
     def validate_mobile(self, field: Any) -> None:
         if field.data and not normalise_address(Channel.SMS, field.data):
@@ -47,6 +50,7 @@ class ContactForm(Form):
             mobile=mobile,
             email=email,
             valid_from=self.valid_from.data,
+            preferred_channel=self.preferred_channel.data,
         )
 
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from outreach import clock
 from outreach.db import db
 from outreach.messages.gate import TO_UNITS, Candidate, Subject, Withheld, asked_of, screened
-from outreach.messages.models import WithheldReason
+from outreach.messages.models import Purpose, WithheldReason
 from outreach.units.models import Contact
 
 
@@ -23,8 +23,9 @@ def is_not_in_office(subject: Subject) -> sa.ColumnElement[bool]:
     )
 
 
+# A correction is owed to whoever read the wrong letter, whatever their office is now.
 @screened(is_not_in_office)
-@asked_of(*TO_UNITS)
+@asked_of(*(TO_UNITS - {Purpose.CORRECTION}))
 def check_contact_left(candidates: Sequence[Candidate], now: datetime) -> dict[int, Withheld]:
     today = clock.day_of(now)
     rows = db.session.execute(

@@ -37,7 +37,10 @@ def create_contact(unit_id: int) -> ResponseReturnValue:
 def edit_contact(contact_id: int) -> ResponseReturnValue:
     contact = contacts.get_contact(contact_id)
     form = ContactForm(
-        data={name: getattr(contact, name) for name in ("name", "title", "role", "valid_from")}
+        data={
+            name: getattr(contact, name)
+            for name in ("name", "title", "role", "valid_from", "preferred_channel")
+        }
     )
     if form.validate_on_submit():
         check_version(contact.version)

@@ -1,0 +1,96 @@
+"""Who is owed a correction: exactly those whom the wrong wave reached, or may have reached, at the
+addresses and over the channels that were used then (docs/decisions/0010)."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import sqlalchemy as sa
+
+from outreach.campaigns.models import Campaign
+from outreach.db import db
+from outreach.gifts.standings import list_standings
+from outreach.messages.gate import Withheld
+from outreach.messages.models import (
+    Channel,
+    Message,
+    MessageSolicitation,
+    MessageStatus,
+    Purpose,
+    Wave,
+    WaveStatus,
+    WithheldReason,
+)
+from outreach.reminders.audience import Member, Way, ask_gate
+from outreach.units.models import Contact
+
+REACHED = (
+    MessageStatus.SENT,
+    MessageStatus.DELIVERED,
+    MessageStatus.UNKNOWN,
+    MessageStatus.SENDING,
+)
+"""What failed, was withheld, expired or was cancelled reached nobody."""
+
+
+def count_reached(wave: Wave) -> dict[Channel, int]:
+    """How many messages of the wave arrived, or may have, by channel."""
+    rows = db.session.execute(
+        sa.select(Message.channel, sa.func.count())
+        .where(Message.wave_id == wave.id, Message.status.in_(REACHED))
+        .group_by(Message.channel)
+        .order_by(Message.channel)
+    )
+    return dict(rows.all())
+
+
+def find_correction(wave: Wave) -> Wave | None:
+    """The wave that puts this one right, unless it was cancelled."""
+    return db.session.scalar(
+        sa.select(Wave)
+        .where(Wave.correction_of_id == wave.id, Wave.status != WaveStatus.CANCELLED)
+        .order_by(Wave.id.desc())
+    )
+
+
+def find_members(wave: Wave, channels: Sequence[Channel]) -> list[Member]:
+    """Each unit that a message of the wrong wave was about, with who read it and where. `channels`
+    are those for which the correction has a text."""
+    campaign = db.session.get_one(Campaign, wave.campaign_id)
+    standings = {standing.solicitation.id: standing for standing in list_standings(campaign)}
+    rows = db.session.execute(
+        sa.select(MessageSolicitation.solicitation_id, Message, Contact)
+        .join(Message, Message.id == MessageSolicitation.message_id)
+        .join(Contact, Contact.id == Message.contact_id)
+        .where(Message.wave_id == wave.correction_of_id, Message.status.in_(REACHED))
+        .order_by(Message.id, MessageSolicitation.solicitation_id)
+    )
+    members = []
+    for solicitation_id, message, contact in rows:
+        way = Way(message.channel, message.address, message.address_hash)
+        has_text = message.channel in channels
+        withheld = None if has_text else Withheld(WithheldReason.NOT_IN_AUDIENCE, {})
+        members.append(Member(standings[solicitation_id], contact, way, withheld))
+    answers = ask_gate(campaign, members, Purpose.CORRECTION)
+    return [
+        replace(member, withheld=member.withheld or answers.get(member.solicitation.id))
+        for member in members
+    ]
+
+
+def addresses_reached(wave: Wave) -> dict[str, str]:
+    """The addresses that the wrong wave reached, by hash, as its messages have them."""
+    rows = db.session.execute(
+        sa.select(Message.address_hash, Message.address).where(
+            Message.wave_id == wave.correction_of_id, Message.status.in_(REACHED)
+        )
+    )
+    return dict(rows.all())
+
+
+def count_unwritten(wave: Wave, channels: Sequence[Channel]) -> Counter[Channel]:
+    """Those whom the wave reached over channels for which there is no text, by channel."""
+    reached = count_reached(wave)
+    return Counter(
+        {channel: count for channel, count in reached.items() if channel not in channels}
+    )

@@ -1,0 +1,125 @@
+"""When the first channel fails a recipient for good, the same person is written to once over the
+other one, with the text and at the address that were approved for that case."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import aliased
+
+from outreach import audit
+from outreach.accounts.models import User
+from outreach.campaigns.models import Campaign
+from outreach.db import db
+from outreach.messages import outbox, waves
+from outreach.messages.channels import Verdict
+from outreach.messages.models import (
+    Message,
+    MessageSolicitation,
+    MessageStatus,
+    Wave,
+    WaveStatus,
+)
+from outreach.messages.outbox import Draft
+from outreach.reminders.audience import Member, spare_shared
+from outreach.reminders.models import WaveMember
+from outreach.reminders.queries import restore_members, write_letters
+from outreach.reminders.services import draft_letter
+
+_Other = aliased(Message)
+_Correction = aliased(Wave)
+
+
+def queue_fallbacks(now: datetime) -> int:
+    """Queues what takes the place of messages that failed; returns how many are new. Any number
+    of processes may call it at once. A wave that has finished runs again until its end."""
+    # Locked first and looked at after, as `waves.finish_waves` does and for the same reasons.
+    due = db.session.scalars(
+        sa.select(Wave)
+        .where(
+            Wave.id.in_(sa.select(_select_failed().subquery().c.wave_id)),
+            Wave.status.in_((WaveStatus.RUNNING, WaveStatus.FINISHED)),
+            Wave.fallback_version_id.is_not(None),
+            Wave.not_after > now,
+            ~sa.exists().where(_Correction.correction_of_id == Wave.id, _is_alive(_Correction)),
+        )
+        .order_by(Wave.id)
+        .with_for_update(key_share=True, skip_locked=True)
+        .execution_options(populate_existing=True)
+    ).all()
+    counts = {wave.id: _queue(wave) for wave in due}
+    for wave_id, count in counts.items():
+        if count:
+            waves.reopen_wave(wave_id)
+            audit.record("fall_back.wave", f"wave:{wave_id}", messages=count)
+    return sum(counts.values())
+
+
+def _is_alive(wave: type[Wave]) -> sa.ColumnElement[bool]:
+    """A wave that is being put right must not go on, not even over another channel."""
+    return wave.status != WaveStatus.CANCELLED
+
+
+def _select_failed() -> sa.Select[tuple[int | None, int, int, dict[str, Any]]]:
+    """Wave, message, unit and facts of what failed for good and has an approved second address
+    that the wave does not write to yet."""
+    return (
+        sa.select(Message.wave_id, Message.id, MessageSolicitation.solicitation_id, Message.facts)
+        .join(MessageSolicitation, MessageSolicitation.message_id == Message.id)
+        .join(
+            WaveMember,
+            sa.and_(
+                WaveMember.wave_id == Message.wave_id,
+                WaveMember.solicitation_id == MessageSolicitation.solicitation_id,
+            ),
+        )
+        .where(
+            Message.status == MessageStatus.FAILED,
+            Message.fallback_of_id.is_(None),
+            WaveMember.fallback_hash != "",
+            ~sa.exists().where(_Other.fallback_of_id == Message.id),
+            ~sa.exists().where(
+                _Other.wave_id == Message.wave_id, _Other.address_hash == WaveMember.fallback_hash
+            ),
+        )
+        .order_by(Message.id)
+    )
+
+
+def _queue(wave: Wave) -> int:
+    units: dict[int, set[int]] = {}
+    for _wave_id, message_id, solicitation_id, facts in db.session.execute(
+        _select_failed().where(Message.wave_id == wave.id)
+    ):
+        # What our own account or certificate kept back fails by any channel, or goes out by the
+        # first one when that is mended.
+        if facts.get("verdict") != Verdict.MISCONFIGURED.value:
+            units.setdefault(message_id, set()).add(solicitation_id)
+    if not units:
+        return 0
+    members = restore_members(wave)
+    drafts = [_draft(wave, message_id, _turn(members, ids)) for message_id, ids in units.items()]
+    return outbox.materialise(wave, [draft for draft in drafts if draft is not None])
+
+
+def _turn(members: Sequence[Member], solicitation_ids: set[int]) -> list[Member]:
+    """The units of one message, turned to the second way."""
+    return [
+        replace(member, way=member.second, second=None, withheld=None)
+        for member in members
+        if member.solicitation.id in solicitation_ids and member.second is not None
+    ]
+
+
+def _draft(wave: Wave, message_id: int, members: list[Member]) -> Draft | None:
+    """None when there is no second address any more that all units share, or when the text would
+    have a hole in it."""
+    if len({member.way for member in members}) != 1:
+        return None
+    campaign = db.session.get_one(Campaign, wave.campaign_id)
+    spared = spare_shared(campaign, members, wave.purpose)
+    author = db.session.get_one(User, wave.author_id)
+    letter = write_letters(wave, spared, author).letters[0]
+    return None if letter.holes else replace(draft_letter(letter), fallback_of_id=message_id)
