@@ -499,6 +499,7 @@ def settle_unknown(message: Message, decision: Decision, now: datetime) -> bool:
             *mine,
             Message.not_after >= now,
             resend_no=Message.resend_no + 1,
+            inquiries=0,
             attempts=0,
             next_at=now,
             facts={},

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
@@ -10,9 +11,10 @@ from flask_login import current_user
 from outreach.db import db
 from outreach.errors import Refused
 from outreach.forms import check_version
-from outreach.messages import rendering, templates
+from outreach.messages import provider_rules, rendering, templates
 from outreach.messages.models import Channel, TemplateVersion
 from outreach.messages.template_forms import TemplateForm, TextForm
+from outreach.messages.templates import Wording
 from outreach.messages.views import bp
 
 Samples = Callable[[TemplateVersion, Any], list[Any]]
@@ -47,7 +49,7 @@ def edit_template(template_id: int) -> ResponseReturnValue:
     template = templates.get_template(template_id)
     latest = template.versions[-1]
     shown = {"template": template, "channel": template.channel}
-    form = TextForm(data={"name": template.name, "subject": latest.subject, "body": latest.body})
+    form = TextForm(data={"name": template.name} | asdict(templates.wording_of(latest)))
     if not form.validate_on_submit():
         return _show(form, **shown)
     check_version(latest.number)
@@ -69,7 +71,12 @@ def preview_template() -> ResponseReturnValue:
     if not rendering.refusals(findings):
         make_samples: Samples = current_app.extensions["outreach.samples"]
         samples = make_samples(templates.draft_version(channel, subject, body), current_user)
-    return render_template("messages/_template_preview.html", findings=findings, samples=samples)
+    return render_template(
+        "messages/_template_preview.html",
+        findings=findings,
+        samples=samples,
+        registration=provider_rules.registration(body) if channel is Channel.SMS else None,
+    )
 
 
 def _show(form: TextForm, **shown: Any) -> ResponseReturnValue:
@@ -86,9 +93,13 @@ def _refuse(form: TextForm, refusal: Refused, **shown: Any) -> ResponseReturnVal
     return _show(form, **shown)
 
 
-def _text(form: TextForm, channel: Channel) -> dict[str, str]:
-    subject = form.subject.data if channel is Channel.EMAIL else ""
-    return {"name": form.name.data, "subject": subject, "body": form.body.data}
+def _text(form: TextForm, channel: Channel) -> dict[str, Any]:
+    body = form.body.data
+    if channel is Channel.EMAIL:
+        wording = Wording(subject=form.subject.data, body=body)
+    else:
+        wording = Wording("", body, form.provider_template.data)
+    return {"name": form.name.data, "wording": wording}
 
 
 def _channel(value: str) -> Channel:

@@ -14,6 +14,7 @@ from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign
 from outreach.messages import rendering
 from outreach.messages.models import Channel, TemplateVersion, Wave, WaveStatus
+from outreach.messages.provider_rules import find_faults
 from outreach.messages.queries import SendingState
 from outreach.messages.rendering import Finding, Rendered, Severity
 from outreach.messages.templates import sms_signature
@@ -35,6 +36,8 @@ class Letter:
     reply_to: str
     holes: tuple[str, ...]
     """Placeholders in use that have no content for this recipient."""
+    variables: tuple[tuple[str, str], ...] = ()
+    """Of a text message: what its provider puts into the wording that it knows by number."""
 
     @property
     def units(self) -> str:
@@ -74,6 +77,7 @@ class Preview:
         found += _find_holes(self.letters)
         if channel is Channel.SMS and self.letters:
             found += _count_segments(self.letters)
+            found += find_faults(version, ((one.units, one.variables) for one in self.letters))
         order = list(Severity)
         return sorted(found, key=lambda finding: order.index(finding.severity))
 
@@ -103,11 +107,13 @@ class _Writer:
 
     def write(self, recipient: Recipient) -> Letter:
         fields = self.fields(recipient)
+        is_sms = self.version.template.channel is Channel.SMS
         return Letter(
             recipient=recipient,
             rendered=rendering.render(self.version, fields),
             reply_to=self._solicitor(recipient).email,
             holes=tuple(name for name in self.used if not fields[name]),
+            variables=rendering.fill_variables(self.version, fields) if is_sms else (),
         )
 
     def fields(self, recipient: Recipient) -> dict[str, str]:

@@ -314,7 +314,9 @@ def _start(wave: Wave, now: datetime) -> int:
     _check_ready(letters)
     _move(wave, WaveStatus.RUNNING, started_at=now, paused_because="")
     _note_left_out(wave, letters.left_out)
-    count = outbox.materialise(wave, [_draft(letter, _channel(wave)) for letter in letters.letters])
+    count = outbox.materialise(
+        wave, [_draft(letter, letters.version) for letter in letters.letters]
+    )
     audit.record("start.wave", f"wave:{wave.id}", messages=count)
     return count
 
@@ -348,10 +350,10 @@ def _note_left_out(wave: Wave, left_out: list[Member]) -> None:
             )
 
 
-def _draft(letter: Letter, channel: Channel) -> Draft:
+def _draft(letter: Letter, version: TemplateVersion) -> Draft:
     recipient, rendered = letter.recipient, letter.rendered
     return Draft(
-        channel=channel,
+        channel=version.template.channel,
         contact_id=recipient.contact.id,
         address=recipient.address,
         recipient_name=recipient.contact.name,
@@ -360,6 +362,8 @@ def _draft(letter: Letter, channel: Channel) -> Draft:
         body_html=rendered.html,
         reply_to=letter.reply_to,
         solicitation_ids=recipient.solicitation_ids,
+        provider_template=version.provider_template,
+        variables=letter.variables,
     )
 
 
