@@ -18,11 +18,11 @@ from outreach.gifts import gate as gifts_gate
 from outreach.gifts.line_views import bp as gifts
 from outreach.meetings.views import bp as meetings
 from outreach.messages import gate as messages_gate
-from outreach.messages import template_views
-from outreach.messages.channels import OpenChannel, email, sms
+from outreach.messages import provider_rules, template_views
+from outreach.messages.channels import OpenChannel, aliyun, email, sms, tencent
 from outreach.messages.gate import SendGate
 from outreach.messages.models import Channel
-from outreach.messages.public_views import bp as messages
+from outreach.messages.webhooks import bp as messages
 from outreach.overview.views import bp as overview
 from outreach.reminders import gate as reminders_gate
 from outreach.reminders.correction_views import bp as reminders
@@ -48,6 +48,7 @@ GATE = (
     messages_gate.check_address,
     units_gate.check_contact_left,
     reminders_gate.check_audience,
+    provider_rules.check_provider_rules,
     # The caps come last: they count those whom everything before them let pass.
     messages_gate.check_contact_cap,
     messages_gate.check_unit_cap,
@@ -114,6 +115,9 @@ def install_sending(app: Flask, settings: config.Settings) -> None:
     """Decides what a message has to pass, which way it leaves, and what its leaving changes."""
     app.extensions["outreach.gate"] = SendGate(GATE)
     app.extensions["outreach.channels"] = open_channels(app, settings)
+    if text_messages := make_sms_channel(settings):
+        app.extensions["outreach.channels"][Channel.SMS] = text_messages.open
+    app.extensions["outreach.sms_channel"] = text_messages
     app.extensions["outreach.on_sent"] = [note_reminders]
     trial: template_views.TryText = try_text
     app.extensions["outreach.try_text"] = trial
@@ -134,3 +138,34 @@ def open_channels(app: Flask, settings: config.Settings) -> dict[Channel, OpenCh
             settings.data_dir / "sms-simulator.jsonl", settings.sms_signature
         ).open
     return channels
+
+
+def make_sms_channel(settings: config.Settings) -> sms.SmsChannel | None:
+    """None when text messages are simulated, or not sent at all."""
+    provider = make_sms_provider(settings)
+    if provider is None:
+        return None
+    return sms.SmsChannel(
+        provider, signature=settings.sms_signature, read_timeout=settings.sms_timeout
+    )
+
+
+def make_sms_provider(settings: config.Settings) -> sms.Provider | None:
+    if settings.sms_provider == "aliyun":
+        return aliyun.Aliyun(
+            key_id=settings.sms_key_id,
+            key_secret=settings.sms_key_secret,
+            signature=settings.sms_signature,
+            endpoint=settings.sms_endpoint,
+        )
+    if settings.sms_provider == "tencent":
+        account = tencent.Account(
+            secret_id=settings.sms_key_id,
+            secret_key=settings.sms_key_secret,
+            app_id=settings.sms_app_id,
+            region=settings.sms_region,
+        )
+        return tencent.Tencent(
+            account, signature=settings.sms_signature, endpoint=settings.sms_endpoint
+        )
+    return None

@@ -21,6 +21,9 @@ from pydantic_settings import (
 ROOT = Path(__file__).resolve().parent
 EMBEDDED_SECRET_KEY = "embedded-mode-only-never-in-production"  # noqa: S105
 SHORTEST_SECRET_KEY = 32
+SHORTEST_CALLBACK_SECRET = 24
+SMS_CONNECT_TIMEOUT = 5
+"""Seconds; what `outreach.messages.channels.exchange` waits for a connection."""
 
 
 class ConfigurationError(Exception):
@@ -89,8 +92,30 @@ class Settings(BaseSettings):
     sms_signature: str = Field(
         "慈善总会", description="the registered signature, put before text messages in 【】"
     )
-    sms_provider: Literal["", "simulator"] = Field(
-        "", description="empty: the simulator in embedded mode, no SMS in production"
+    sms_provider: Literal["", "simulator", "aliyun", "tencent"] = Field(
+        "",
+        description="simulator, aliyun or tencent; empty: the simulator in embedded mode, no SMS"
+        " in production",
+    )
+    sms_endpoint: str = Field(
+        "", description="address of the SMS provider's service; empty: the provider's own"
+    )
+    sms_key_id: str = Field("", description="AccessKey ID (Aliyun) or SecretId (Tencent)")
+    sms_key_secret: str = Field("", description="AccessKey secret or SecretKey")
+    sms_app_id: str = Field("", description="SdkAppId of the SMS application (Tencent)")
+    sms_region: str = Field("ap-guangzhou", description="region that is named in calls (Tencent)")
+    sms_timeout: int = Field(
+        20, ge=1, description="seconds to wait for an SMS provider's answer, once it is connected"
+    )
+    sms_callback_secret: str = Field(
+        "",
+        description="part of the address to which the SMS provider reports deliveries and replies,"
+        " at least 24 characters; empty: it cannot report",
+    )
+    sms_foreign_numbers: bool = Field(
+        False,
+        description="also write to mobiles outside mainland China; their holders' data then leaves"
+        " the country",
     )
     worker_threads: int = Field(
         2, ge=1, le=32, description="deliveries that run side by side in embedded mode"
@@ -131,6 +156,31 @@ class Settings(BaseSettings):
         is_reachable = self.host not in {"127.0.0.1", "::1", "localhost"}
         if is_reachable and self.is_embedded and self.secret_key == EMBEDDED_SECRET_KEY:
             raise ValueError("OUTREACH_HOST: set OUTREACH_SECRET_KEY to listen beyond 127.0.0.1")
+        return self
+
+    @model_validator(mode="after")
+    def _refuse_unfinished_sms(self) -> Self:
+        if self.sms_provider not in {"aliyun", "tencent"}:
+            return self
+        needed = ["sms_key_id", "sms_key_secret"]
+        needed += ["sms_app_id"] if self.sms_provider == "tencent" else []
+        problems = [
+            f"OUTREACH_{name.upper()}: needed to send by {self.sms_provider}"
+            for name in needed
+            if not getattr(self, name)
+        ]
+        if self.sms_timeout + SMS_CONNECT_TIMEOUT >= self.mail_final_timeout:
+            problems.append(
+                f"OUTREACH_SMS_TIMEOUT: must be {SMS_CONNECT_TIMEOUT} seconds and more below"
+                " OUTREACH_MAIL_FINAL_TIMEOUT, after which a worker loses its messages"
+            )
+        if 0 < len(self.sms_callback_secret) < SHORTEST_CALLBACK_SECRET:
+            problems.append("OUTREACH_SMS_CALLBACK_SECRET: set at least 24 random characters")
+        is_plain = self.sms_endpoint and not self.sms_endpoint.startswith("https://")
+        if is_plain and not self.is_embedded:
+            problems.append("OUTREACH_SMS_ENDPOINT: production needs an https:// address")
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
 
     @model_validator(mode="after")

@@ -120,6 +120,8 @@ RULES: dict[str, frozenset[Role | None]] = {
     "messages.opt_out": ANYONE,
     "messages.confirm_opt_out": ANYONE,
     "messages.undo_opt_out": ANYONE,
+    "messages.take_sms_reports": ANYONE,
+    "messages.take_sms_replies": ANYONE,
     "messages.list_messages": READERS,
     "messages.message": READERS,
     "messages.resolve_unknown": OFFICE,

@@ -24,7 +24,14 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
-NOISY = ("apscheduler", "celery.app.trace", "celery.worker.strategy", "kombu", "waitress")
+NOISY = (
+    "apscheduler",
+    "celery.app.trace",
+    "celery.worker.strategy",
+    "kombu",
+    "urllib3",
+    "waitress",
+)
 QUIET_ENDPOINTS = {"static", "web.healthz", "web.readyz"}
 REQUEST_ID = "request_id"
 

@@ -35,6 +35,14 @@ TIMETABLE = (
         is_sweep=True,
     ),
     Job(
+        name="inquire",
+        label=_("向短信平台查询不明的结果"),
+        rhythm=_("每分钟"),
+        trigger=_at(minute="*"),
+        grace=timedelta(seconds=59),
+        is_sweep=True,
+    ),
+    Job(
         name="start_waves",
         label=_("启动到点的提醒批次"),
         rhythm=_("每分钟"),

@@ -1,8 +1,10 @@
 """Every test that uses `app` runs on SQLite and on PostgreSQL, each time on a fresh database."""
 
 import os
+import shlex
 import shutil
 import sqlite3
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -103,6 +105,23 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     name = request.getfixturevalue("postgres_database")
     server.empty(name)
     yield server.url(name)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of «localhost», with its key; nobody vouches for it."""
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    subprocess.run(
+        shlex.split(
+            "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
+            " -addext subjectAltName=DNS:localhost"
+            f" -keyout {path} -out {path.with_suffix('.crt')}"
+        ),
+        check=True,
+        capture_output=True,
+    )
+    path.write_text(path.read_text() + path.with_suffix(".crt").read_text())
+    return path
 
 
 # Templates are compiled once for the whole run and not for each test.

@@ -25,6 +25,7 @@ TRUTH = {
         static web.healthz web.readyz web.version web.language
         accounts.login accounts.accept_invitation
         messages.opt_out messages.confirm_opt_out messages.undo_opt_out
+        messages.take_sms_reports messages.take_sms_replies
     """,
     SIGNED_IN: """
         accounts.logout accounts.change_password

@@ -1,8 +1,6 @@
-import shlex
 import smtplib
 import socket
 import ssl
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -137,22 +135,6 @@ def test_a_server_without_starttls_gets_nothing_when_the_settings_ask_for_it():
         outcomes = deliver(server, use_tls=True)
     assert [outcome.verdict for outcome in outcomes] == [V.MISCONFIGURED]
     assert not server.messages
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    subprocess.run(
-        shlex.split(
-            "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
-            " -addext subjectAltName=DNS:localhost"
-            f" -keyout {path} -out {path.with_suffix('.crt')}"
-        ),
-        check=True,
-        capture_output=True,
-    )
-    path.write_text(path.read_text() + path.with_suffix(".crt").read_text())
-    return path
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(certificate: Path):

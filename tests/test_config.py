@@ -157,3 +157,30 @@ def test_the_address_of_a_person_is_read_behind_as_many_proxies_as_are_set(
         environ_base={"REMOTE_ADDR": "10.0.0.1"},
     )
     assert answer.text == seen
+
+
+ALIYUN = {"sms_provider": "aliyun", "sms_key_id": "id", "sms_key_secret": "secret"}
+TENCENT = ALIYUN | {"sms_provider": "tencent", "sms_app_id": "1400006666"}
+
+
+@pytest.mark.parametrize("provider", [ALIYUN, TENCENT])
+def test_a_provider_of_text_messages_with_its_credentials_is_taken(provider: dict):
+    assert config.load(**SAFE, **provider).sms_provider == provider["sms_provider"]
+
+
+@pytest.mark.parametrize(
+    ("unfinished", "variable"),
+    [
+        (ALIYUN | {"sms_key_id": ""}, "OUTREACH_SMS_KEY_ID"),
+        (ALIYUN | {"sms_key_secret": ""}, "OUTREACH_SMS_KEY_SECRET"),
+        (TENCENT | {"sms_app_id": ""}, "OUTREACH_SMS_APP_ID"),
+        (ALIYUN | {"sms_timeout": 595}, "OUTREACH_SMS_TIMEOUT"),
+        (ALIYUN | {"sms_callback_secret": "short"}, "OUTREACH_SMS_CALLBACK_SECRET"),
+        (ALIYUN | {"sms_endpoint": "http://sms.example.cn"}, "OUTREACH_SMS_ENDPOINT"),
+    ],
+)
+def test_a_provider_of_text_messages_that_could_not_send_is_refused(
+    unfinished: dict, variable: str
+):
+    with pytest.raises(ConfigurationError, match=f"^{variable}: "):
+        config.load(**SAFE, **unfinished)

@@ -118,6 +118,19 @@ def upgrade():
     with op.batch_alter_table('delivery_receipt', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_delivery_receipt_message_id'), ['message_id'], unique=False)
 
+    op.create_table('early_receipt',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('provider_id', sa.String(length=120), nullable=False),
+    sa.Column('address_hash', sa.String(length=64), nullable=False),
+    sa.Column('kind', sa.Enum('delivered', 'bounced', name='receiptkind', native_enum=False, length=24), nullable=False),
+    sa.Column('detail', sa.String(length=200), nullable=False),
+    sa.Column('received_at', sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_early_receipt')),
+    sa.UniqueConstraint('provider_id', 'kind', name=op.f('uq_early_receipt_provider_id_kind'))
+    )
+    with op.batch_alter_table('early_receipt', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_early_receipt_received_at'), ['received_at'], unique=False)
+
     op.create_table('line_candidate',
     sa.Column('line_id', sa.Integer(), nullable=False),
     sa.Column('solicitation_id', sa.Integer(), nullable=False),
@@ -228,6 +241,10 @@ def downgrade():
         batch_op.drop_index(batch_op.f('ix_line_candidate_solicitation_id'))
 
     op.drop_table('line_candidate')
+    with op.batch_alter_table('early_receipt', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_early_receipt_received_at'))
+
+    op.drop_table('early_receipt')
     with op.batch_alter_table('delivery_receipt', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_delivery_receipt_message_id'))
 

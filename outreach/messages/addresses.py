@@ -4,6 +4,7 @@ import hashlib
 import re
 
 import phonenumbers
+from flask import current_app, has_app_context
 
 from outreach.messages.models import Channel
 
@@ -11,6 +12,7 @@ _EMAIL = re.compile(
     r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
     r"@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}"
 )
+MAINLAND = 86
 _MOBILE = {
     phonenumbers.PhoneNumberType.MOBILE,
     phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE,
@@ -18,8 +20,8 @@ _MOBILE = {
 
 
 def normalise_address(channel: Channel, address: str) -> str:
-    """Lower-case e-mail address, or E.164 number of a mobile of mainland China; empty when the
-    address is neither and cannot be written to."""
+    """Lower-case e-mail address, or E.164 number of a mobile: of mainland China, or of any country
+    where the settings allow that. Empty when the address is neither and cannot be written to."""
     if channel is Channel.SMS:
         return _normalise_mobile(address)
     email = address.strip().lower()
@@ -39,7 +41,13 @@ def _normalise_mobile(text: str) -> str:
         number = phonenumbers.parse(text, "CN")
     except phonenumbers.NumberParseException:
         return ""
-    is_ours = number.country_code == 86 and phonenumbers.is_valid_number(number)
-    if not is_ours or phonenumbers.number_type(number) not in _MOBILE:
+    is_ours = number.country_code == MAINLAND or _may_leave_the_country()
+    is_mobile = phonenumbers.number_type(number) in _MOBILE
+    if not (is_ours and is_mobile and phonenumbers.is_valid_number(number)):
         return ""
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _may_leave_the_country() -> bool:
+    """Whether numbers outside mainland China are written to: their data goes abroad with them."""
+    return has_app_context() and current_app.extensions["outreach.settings"].sms_foreign_numbers

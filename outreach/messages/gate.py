@@ -331,7 +331,8 @@ def check_unit_cap(candidates: Sequence[Candidate], _now: datetime) -> dict[int,
 
 def describe(reason: WithheldReason, facts: dict[str, Any]) -> str:
     """The reason with what it rests on: «已到账 3.00 万元,10-12»."""
-    text = str(_DESCRIPTIONS.get(reason, reason.label) % _Readable(facts))
+    wording = _PROVIDER_RULES.get(facts.get("rule", ""))
+    text = str((wording or _DESCRIPTIONS.get(reason, reason.label)) % _Readable(facts))
     return f"{facts['unit']}：{text}" if "unit" in facts else text
 
 
@@ -350,6 +351,16 @@ _DESCRIPTIONS = {
     WithheldReason.CONTACT_CAP: _("%(days)s 天内已提醒过该联络员 %(count)s 次"),
     WithheldReason.UNIT_CAP: _("本年度已提醒过 %(count)s 次，次数已满"),
 }
+
+_PROVIDER_RULES = {
+    "minute": _("一分钟内已向这个号码发过短信"),
+    "hour": _("一小时内已向这个号码发过 %(count)s 条短信"),
+    "day": _("一天内已向这个号码发过 %(count)s 条短信"),
+    "template": _("短信模板没有平台模板编号，短信平台不会发出"),
+    "length": _("“%(name)s”有 %(length)s 字，短信平台最多接受 %(most)s 字"),
+    "content": _("“%(name)s”中有网址或电话号码，短信平台不接受"),
+}
+"""By the rule that `provider_rules` found broken."""
 
 
 class _Readable(dict[str, Any]):

@@ -276,6 +276,22 @@ class DeliveryReceipt(Base):
     received_at: Mapped[datetime]
 
 
+class EarlyReceipt(Base):
+    """A report under the provider's number for a message that no message of ours carries yet: a
+    provider that does not give our number back can be faster than the worker that writes down
+    what it accepted."""
+
+    __tablename__ = "early_receipt"
+    __table_args__ = (sa.UniqueConstraint("provider_id", "kind"),)
+
+    id: Mapped[PrimaryKey]
+    provider_id: Mapped[str] = mapped_column(sa.String(120))
+    address_hash: Mapped[str] = mapped_column(sa.String(64))
+    kind: Mapped[ReceiptKind]
+    detail: Mapped[str] = mapped_column(sa.String(200), default="")
+    received_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class OptOut(Base):
     """An address that must not be written to. Only its hash is kept, so that it survives the
     erasure of the person and a new import does not bring the address back."""

@@ -109,6 +109,8 @@ def queue_message(  # noqa: PLR0913
     solicitation_ids: Sequence[int] = (),
     reply_to: str = "",
     calendar: str = "",
+    provider_template: str = "",
+    variables: Sequence[tuple[str, str]] = (),
     next_at: datetime | None = None,
     not_after: datetime | None = None,
 ) -> bool:
@@ -130,6 +132,8 @@ def queue_message(  # noqa: PLR0913
                 "body_html": body_html,
                 "reply_to": reply_to,
                 "calendar": calendar,
+                "provider_template": provider_template,
+                "variables": list(variables),
                 "next_at": next_at or now,
                 "not_after": not_after or now + KEEP_TRYING,
             }
@@ -408,6 +412,7 @@ def settle_unknown(message: Message, decision: Decision, now: datetime) -> bool:
             *mine,
             Message.not_after >= now,
             resend_no=Message.resend_no + 1,
+            inquiries=0,
             attempts=0,
             next_at=now,
             facts={},

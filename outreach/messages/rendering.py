@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
+from itertools import count
 
 from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
@@ -33,6 +34,19 @@ PLACEHOLDERS: dict[str, LazyString] = {
 """Every name that may stand between double brackets, with what is put in its place."""
 
 SMS_BANNED_PLACEHOLDERS = ("上年度捐款", "劝募人电话")
+SMS_VARIABLES = {
+    "活动名称": "campaign",
+    "单位名称": "unit",
+    "单位简称": "unitshort",
+    "联系人": "contact",
+    "称谓": "title",
+    "板块": "sector",
+    "截止日期": "deadline",
+    "劝募人": "solicitor",
+    "总会名称": "federation",
+}
+"""What the placeholders of text messages are called where a provider wants names of Latin letters.
+Wordings are registered under these names: none may ever change."""
 SIGNATURE = "【慈善总会】"
 """What a text message is counted with when the caller does not say how it is signed."""
 LONGEST_SUBJECT = 60
@@ -87,6 +101,26 @@ def render(version: TemplateVersion, fields: dict[str, str]) -> Rendered:
 def placeholders_in(text: str) -> list[str]:
     """Names of the placeholders in use, each once, in their order."""
     return list(dict.fromkeys(name for name, _end in _pieces(text) if name))
+
+
+def fill_variables(version: TemplateVersion, fields: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    """(placeholder, value) in the order of the text, a placeholder that comes twice twice: what a
+    provider puts into a wording that it knows by number."""
+    pieces = _pieces(version.body)
+    return tuple((name, _clean(fields[name])) for name, _literal in pieces if name)
+
+
+def name_variables(body: str, write: Callable[[int, str], str]) -> str:
+    """The text as it is registered with a provider; `write` is given the position of a
+    placeholder, from 1, and its name, and returns how the provider has it written."""
+    names = count(1)
+    return "".join(
+        (write(next(names), name) if name else "") + literal for name, literal in _pieces(body)
+    )
+
+
+def has_link_or_phone(text: str) -> bool:
+    return bool(_LINK.search(text) or _PHONE.search(text))
 
 
 def render_html(text: str) -> str:

@@ -1,7 +1,7 @@
 """A person sends a letter to themselves, to read it as its recipient would."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from flask_babel import lazy_gettext as _
 
@@ -9,7 +9,7 @@ from outreach import clock
 from outreach.errors import Refused
 from outreach.messages import outbox
 from outreach.messages.addresses import normalise_address
-from outreach.messages.models import Channel, Purpose
+from outreach.messages.models import Channel, Purpose, TemplateVersion
 from outreach.messages.queries import sending_state
 from outreach.messages.rendering import ROOM_FOR_SUBJECT, Rendered
 
@@ -17,10 +17,24 @@ MARK = "[测试] "
 WORTH_WAITING = timedelta(hours=1)
 
 
-def queue_test(rendered: Rendered, channel: Channel, *, about: str, to: Any, reply_to: str) -> bool:
+class Letter(Protocol):
+    """A text as one recipient would read it."""
+
+    @property
+    def version(self) -> TemplateVersion: ...
+    @property
+    def rendered(self) -> Rendered: ...
+    @property
+    def reply_to(self) -> str: ...
+    @property
+    def variables(self) -> tuple[tuple[str, str], ...]: ...
+
+
+def queue_test(letter: Letter, *, about: str, to: Any) -> bool:
     """Queues the letter for `to`, at the address of their account; False when this person had the
     same one (`about`) sent in this minute. A text message carries no mark: providers take the
     approved wording and no other."""
+    rendered, channel = letter.rendered, letter.version.template.channel
     now = clock.now()
     state = sending_state(now)
     if not state.is_on:
@@ -37,7 +51,9 @@ def queue_test(rendered: Rendered, channel: Channel, *, about: str, to: Any, rep
         subject=f"{MARK}{rendered.subject}"[:ROOM_FOR_SUBJECT] if rendered.subject else "",
         body_text=rendered.text,
         body_html=rendered.html,
-        reply_to=reply_to,
+        reply_to=letter.reply_to,
+        provider_template=letter.version.provider_template,
+        variables=letter.variables,
         not_after=now + WORTH_WAITING,
     )
 

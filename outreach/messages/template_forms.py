@@ -1,6 +1,6 @@
 from flask_babel import lazy_gettext as _
 from wtforms import RadioField, StringField, TextAreaField
-from wtforms.validators import DataRequired, InputRequired, Length
+from wtforms.validators import DataRequired, InputRequired, Length, Optional, Regexp
 
 from outreach.forms import Form
 from outreach.messages.models import Channel
@@ -18,6 +18,17 @@ class TextForm(Form):
         _("正文"),
         [DataRequired(_("请填写正文。")), Length(max=10_000, message=_("不超过 10000 字。"))],
         filters=[lambda text: text.replace("\r\n", "\n") if text else text],
+    )
+    provider_template = StringField(
+        _("平台模板编号"),
+        [
+            Optional(),
+            Length(max=40, message=_("不超过 40 个字符。")),
+            Regexp(
+                r"^[A-Za-z0-9_-]+$", message=_("编号只有字母、数字和下划线，如 SMS_123456789。")
+            ),
+        ],
+        filters=[lambda text: (text or "").strip()],
     )
 
 

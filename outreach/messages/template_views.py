@@ -1,5 +1,6 @@
 import hashlib
 from collections.abc import Callable
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
@@ -12,9 +13,10 @@ from outreach import audit, jobs
 from outreach.db import db
 from outreach.errors import Refused
 from outreach.forms import check_version
-from outreach.messages import rendering, self_sends, templates
+from outreach.messages import provider_rules, rendering, self_sends, templates
 from outreach.messages.models import Channel, TemplateVersion
 from outreach.messages.template_forms import TemplateForm, TextForm
+from outreach.messages.templates import Wording
 from outreach.messages.views import bp
 
 TryText = Callable[[TemplateVersion, Any], Any]
@@ -90,7 +92,7 @@ def edit_template(template_id: int) -> ResponseReturnValue:
     template = templates.get_template(template_id)
     latest = template.versions[-1]
     shown = {"template": template, "channel": template.channel}
-    form = TextForm(data={"name": template.name, "subject": latest.subject, "body": latest.body})
+    form = TextForm(data={"name": template.name} | asdict(templates.wording_of(latest)))
     if not form.validate_on_submit():
         return _show(form, **shown)
     check_version(latest.number)
@@ -109,7 +111,13 @@ def preview_template() -> ResponseReturnValue:
     trial = None
     if not rendering.refusals(findings):
         trial = _try_text(version)
-    return render_template("messages/_template_preview.html", findings=findings, trial=trial)
+    is_sms = version.template.channel is Channel.SMS
+    return render_template(
+        "messages/_template_preview.html",
+        findings=findings,
+        trial=trial,
+        registration=provider_rules.registration(version.body) if is_sms else None,
+    )
 
 
 @bp.post("/templates/test")
@@ -132,13 +140,7 @@ def _send_longest(version: TemplateVersion) -> bool:
         raise Refused(_("还没有进行中的活动，没有可以试发的信。"))
     letter = samples[0].letter
     words = hashlib.sha256(f"{version.subject}\n{version.body}".encode()).hexdigest()
-    is_new = self_sends.queue_test(
-        letter.rendered,
-        version.template.channel,
-        about=f"text:{words[:16]}",
-        to=current_user,
-        reply_to=letter.reply_to,
-    )
+    is_new = self_sends.queue_test(letter, about=f"text:{words[:16]}", to=current_user)
     if is_new:
         audit.record("test.template", f"user_account:{current_user.id}", text=words)
     return is_new
@@ -172,9 +174,13 @@ def _refuse(form: TextForm, refusal: Refused, **shown: Any) -> ResponseReturnVal
     return _show(form, **shown)
 
 
-def _text(form: TextForm, channel: Channel) -> dict[str, str]:
-    subject = form.subject.data if channel is Channel.EMAIL else ""
-    return {"name": form.name.data, "subject": subject, "body": form.body.data}
+def _text(form: TextForm, channel: Channel) -> dict[str, Any]:
+    body = form.body.data
+    if channel is Channel.EMAIL:
+        wording = Wording(subject=form.subject.data, body=body)
+    else:
+        wording = Wording("", body, form.provider_template.data)
+    return {"name": form.name.data, "wording": wording}
 
 
 def _channel(value: str) -> Channel:

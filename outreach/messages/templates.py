@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -14,7 +14,17 @@ from outreach import audit, clock
 from outreach.db import db
 from outreach.errors import NotFound, Refused
 from outreach.messages import rendering
+from outreach.messages.channels.sms import signed
 from outreach.messages.models import Channel, Template, TemplateVersion
+
+
+@dataclass(frozen=True)
+class Wording:
+    """What a version keeps."""
+
+    subject: str
+    body: str
+    provider_template: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,29 +54,34 @@ def get_template(template_id: int) -> Template:
     return template
 
 
-def create_template(*, name: str, channel: Channel, subject: str, body: str, by: Any) -> Template:
+def create_template(*, name: str, channel: Channel, wording: Wording, by: Any) -> Template:
     _check_name(name)
-    _check_text(channel, subject, body)
+    _check_text(channel, wording)
     template = Template(name=name, channel=channel)
     db.session.add(template)
-    _add_version(template, 1, subject, body, by)
+    _add_version(template, 1, wording, by)
     db.session.flush()
     audit.record("create.template", f"template:{template.id}", name=name)
     return template
 
 
-def rewrite_template(template: Template, *, name: str, subject: str, body: str, by: Any) -> None:
-    """Keeps a changed text as a new version; the name may change by itself."""
+def rewrite_template(template: Template, *, name: str, wording: Wording, by: Any) -> None:
+    """Keeps a changed text, or another number at the provider, as a new version; the name may
+    change by itself."""
     if name != template.name:
         _check_name(name)
         template.name = name
     latest = template.versions[-1]
-    if (latest.subject, latest.body) == (subject, body):
+    if wording == wording_of(latest):
         return
-    _check_text(template.channel, subject, body)
-    _add_version(template, latest.number + 1, subject, body, by)
+    _check_text(template.channel, wording)
+    _add_version(template, latest.number + 1, wording, by)
     db.session.flush()
     audit.record("rewrite.template", f"template:{template.id}", number=latest.number + 1)
+
+
+def wording_of(version: TemplateVersion) -> Wording:
+    return Wording(version.subject, version.body, version.provider_template)
 
 
 def archive_template(template: Template) -> None:
@@ -110,15 +125,14 @@ def draft_version(channel: Channel, subject: str, body: str) -> TemplateVersion:
 
 def sms_signature() -> str:
     """How text messages are signed."""
-    return f"【{current_app.extensions['outreach.settings'].mail_sender_name}】"
+    return signed(current_app.extensions["outreach.settings"].sms_signature)
 
 
-def _add_version(template: Template, number: int, subject: str, body: str, by: Any) -> None:
+def _add_version(template: Template, number: int, wording: Wording, by: Any) -> None:
     template.versions.append(
         TemplateVersion(
             number=number,
-            subject=subject,
-            body=body,
+            **asdict(wording),
             created_at=clock.now(),
             created_by_id=by.id,
         )
@@ -133,8 +147,8 @@ def _check_name(name: str) -> None:
         raise Refused(_("已有名为“%(name)s”的模板。请换一个名称。", name=name))
 
 
-def _check_text(channel: Channel, subject: str, body: str) -> None:
-    findings = rendering.lint(channel, subject, body, signature=sms_signature())
+def _check_text(channel: Channel, wording: Wording) -> None:
+    findings = rendering.lint(channel, wording.subject, wording.body, signature=sms_signature())
     refusals = rendering.refusals(findings)
     if refusals:
         raise Refused(refusals[0].message)

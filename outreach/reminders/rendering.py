@@ -16,6 +16,7 @@ from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign
 from outreach.messages import rates, rendering
 from outreach.messages.models import Channel, Purpose, TemplateVersion, Wave, WaveStatus
+from outreach.messages.provider_rules import find_faults
 from outreach.messages.queries import SendingState
 from outreach.messages.rendering import Finding, Rendered, Severity
 from outreach.messages.templates import sms_signature
@@ -41,6 +42,8 @@ class Letter:
     gaps: tuple[str, ...]
     """Placeholders in use of which nothing is on record: holes, and those that something stands
     in for."""
+    variables: tuple[tuple[str, str], ...] = ()
+    """Of a text message: what its provider puts into the wording that it knows by number."""
 
     @property
     def segments(self) -> int:
@@ -92,19 +95,22 @@ class Preview:
 
     @cached_property
     def findings(self) -> list[Finding]:
-        found = [
-            finding
-            for version in (self.version, self.fallback)
-            if version is not None
-            for finding in rendering.lint(
-                version.template.channel,
+        letters = self.letters + self.spare
+        found = _find_holes(letters) + _count_segments(self)
+        for version in (self.version, self.fallback):
+            if version is None:
+                continue
+            channel = version.template.channel
+            found += rendering.lint(
+                channel,
                 version.subject,
                 version.body,
                 signature=sms_signature(),
                 is_appeal=self.purpose is Purpose.REMINDER,
             )
-        ]
-        found += _find_holes(self.letters + self.spare) + _count_segments(self)
+            if channel is Channel.SMS:
+                theirs = (letter for letter in letters if letter.version is version)
+                found += find_faults(version, ((one.units, one.variables) for one in theirs))
         order = list(Severity)
         return sorted(found, key=lambda finding: order.index(finding.severity))
 
@@ -151,6 +157,7 @@ class Writer:
     def write(self, recipient: Recipient) -> Letter:
         fields = self.fields(recipient)
         missing = self._missing(recipient)
+        is_sms = self.version.template.channel is Channel.SMS
         return Letter(
             recipient=recipient,
             version=self.version,
@@ -158,6 +165,7 @@ class Writer:
             reply_to=self._solicitor(recipient).email,
             holes=tuple(name for name in self.used if not fields[name]),
             gaps=tuple(name for name in self.used if not fields[name] or name in missing),
+            variables=rendering.fill_variables(self.version, fields) if is_sms else (),
         )
 
     def fields(self, recipient: Recipient) -> dict[str, str]:

@@ -211,13 +211,8 @@ def send_test(wave: Wave, solicitation_id: int | None, *, to: User) -> bool:
     if wave.started_at is not None or wave.status is WaveStatus.CANCELLED:
         raise Refused(_("这个批次已经发出或取消，不能再试发。"))
     letter = _pick_letter(preview_wave(wave), solicitation_id)
-    is_new = self_sends.queue_test(
-        letter.rendered,
-        letter.recipient.channel,
-        about=f"wave:{wave.id}:{wave.version}:{letter.recipient.solicitation_ids[0]}",
-        to=to,
-        reply_to=letter.reply_to,
-    )
+    about = f"wave:{wave.id}:{wave.version}:{letter.recipient.solicitation_ids[0]}"
+    is_new = self_sends.queue_test(letter, about=about, to=to)
     if is_new:
         subject = letter.recipient.solicitation_ids[0]
         audit.record("test.wave", f"wave:{wave.id}", solicitation=subject)
@@ -447,6 +442,8 @@ def draft_letter(letter: Letter) -> Draft:
         body_html=rendered.html,
         reply_to=letter.reply_to,
         solicitation_ids=recipient.solicitation_ids,
+        provider_template=letter.version.provider_template,
+        variables=letter.variables,
     )
 
 

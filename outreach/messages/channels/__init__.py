@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
+from outreach.messages.models import ReceiptKind
+
 
 @dataclass(frozen=True)
 class Outgoing:
@@ -81,3 +83,26 @@ class Sender(Protocol):
 
 OpenChannel = Callable[[], AbstractContextManager[Sender]]
 """Opens a line for one drain; nothing is connected until there is something to deliver."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A sending of which nobody knows whether it was accepted."""
+
+    message_id: int
+    resend_no: int
+    address: str
+    since: datetime
+    until: datetime
+    """When the provider may have got it."""
+
+
+@dataclass(frozen=True)
+class Fate:
+    kind: ReceiptKind
+    detail: str
+    """In the provider's words, without any address."""
+
+
+class NoAnswer(Exception):
+    """The provider could not be asked, or its answer could not be read."""
