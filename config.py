@@ -21,6 +21,7 @@ from pydantic_settings import (
 ROOT = Path(__file__).resolve().parent
 EMBEDDED_SECRET_KEY = "embedded-mode-only-never-in-production"  # noqa: S105
 SHORTEST_SECRET_KEY = 32
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class ConfigurationError(Exception):
@@ -92,6 +93,9 @@ class Settings(BaseSettings):
     sms_provider: Literal["", "simulator"] = Field(
         "", description="empty: the simulator in embedded mode, no SMS in production"
     )
+    wecom_endpoint: str = Field(
+        "", description="where posts to WeCom groups go; empty: WeCom's own https address"
+    )
     worker_threads: int = Field(
         2, ge=1, le=32, description="deliveries that run side by side in embedded mode"
     )
@@ -128,9 +132,19 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _keep_embedded_mode_at_home(self) -> Self:
-        is_reachable = self.host not in {"127.0.0.1", "::1", "localhost"}
+        is_reachable = self.host not in LOOPBACK
         if is_reachable and self.is_embedded and self.secret_key == EMBEDDED_SECRET_KEY:
             raise ValueError("OUTREACH_HOST: set OUTREACH_SECRET_KEY to listen beyond 127.0.0.1")
+        return self
+
+    @model_validator(mode="after")
+    def _protect_robot_keys(self) -> Self:
+        """They are part of the address: only a server on this machine gets them in clear."""
+        endpoint = urlsplit(self.wecom_endpoint)
+        is_at_home = endpoint.scheme == "http" and endpoint.hostname in LOOPBACK
+        is_safe = endpoint.scheme == "https" and endpoint.hostname
+        if self.wecom_endpoint and not (is_safe or is_at_home):
+            raise ValueError("OUTREACH_WECOM_ENDPOINT: set an https:// address, or leave it empty")
         return self
 
     @model_validator(mode="after")

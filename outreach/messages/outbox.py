@@ -23,8 +23,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from outreach import clock
 from outreach.db import db
 from outreach.messages import opt_outs, queries, rates, rendering, waves
-from outreach.messages.addresses import hash_address, normalise_address
-from outreach.messages.channels import OpenChannel, Outcome, Outgoing, Verdict
+from outreach.messages.addresses import domain_of, hash_address, normalise_address
+from outreach.messages.channels import OpenChannel, Outcome, Outgoing, Verdict, wecom
 from outreach.messages.gate import TO_UNITS, Candidate, SendGate
 from outreach.messages.models import (
     Channel,
@@ -191,7 +191,7 @@ def _row(channel: Channel, address: str, now: datetime) -> dict[str, Any]:
     return {
         "channel": channel,
         "address": normalised or address[:254],
-        "domain": normalised.partition("@")[2][:190],
+        "domain": domain_of(channel, normalised),
         "address_hash": hash_address(channel, address),
         "facts": {},
         "queued_at": now,
@@ -220,6 +220,8 @@ def _insert(rows: list[dict[str, Any]]) -> dict[tuple[Channel, str], int]:
 
 
 def _count_segments(row: dict[str, Any]) -> int:
+    if row["channel"] is Channel.WECOM:
+        return len(wecom.split(row["body_text"]))
     if row["channel"] is not Channel.SMS:
         return 1
     return rendering.segments(row["body_text"], f"【{_settings().sms_signature}】")
