@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import config
 from outreach.messages.addresses import domain_of, hash_address, normalise_address
 from outreach.messages.channels import Outcome, Verdict, wecom
 from outreach.messages.models import Channel
@@ -183,6 +184,17 @@ def test_the_key_is_in_no_outcome_and_no_log(answer, caplog: pytest.LogCaptureFi
         outcomes = deliver(server.url, "您好")
     outcomes += deliver("http://127.0.0.1:1", "您好")
     assert KEY not in f"{outcomes}{caplog.text}"
+
+
+@pytest.mark.parametrize("endpoint", ["http://wecom.example", "wecom.example", "ftp://127.0.0.1"])
+def test_keys_leave_this_machine_only_encrypted(endpoint: str):
+    with pytest.raises(config.ConfigurationError, match="OUTREACH_WECOM_ENDPOINT: set an https"):
+        config.load(wecom_endpoint=endpoint)
+
+
+@pytest.mark.parametrize("endpoint", ["", "https://proxy.example/wecom", "http://127.0.0.1:8099"])
+def test_posts_may_go_through_a_proxy_of_the_office(endpoint: str):
+    assert config.load(wecom_endpoint=endpoint).wecom_endpoint == endpoint
 
 
 # Addresses

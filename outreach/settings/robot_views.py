@@ -9,6 +9,7 @@ from outreach.db import db
 from outreach.errors import Refused
 from outreach.messages import robots
 from outreach.messages.models import WecomRobot
+from outreach.messages.queries import explain
 from outreach.messages.robots import Group
 from outreach.settings.robot_forms import NewRobotForm, RobotForm
 from outreach.settings.robot_groups import GroupChoice, list_choices, list_groups
@@ -24,6 +25,7 @@ def list_robots() -> ResponseReturnValue:
         groups={choice.group: choice for choice in list_groups()},
         group_of=_group_of,
         last_messages=robots.last_messages(rows),
+        explain=explain,
     )
 
 

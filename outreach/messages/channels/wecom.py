@@ -157,5 +157,5 @@ def _read(status: int, text: bytes, key: str) -> Outcome:
 def _classify(code: int, words: str) -> Outcome:
     verdicts: dict[int, Any] = {0: lambda _words: accepted(), TOO_FAST: retry, BUSY: unknown}
     if code in NO_ROBOT:
-        return misconfigured(words)
+        return misconfigured(f"密钥已失效，或机器人已被移出群。请更换密钥（{words}）")
     return verdicts.get(code, rejected)(words)
