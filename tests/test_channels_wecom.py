@@ -2,6 +2,8 @@
 
 import logging
 import socket
+import ssl
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,7 +14,7 @@ from outreach.messages.addresses import domain_of, hash_address, normalise_addre
 from outreach.messages.channels import Outcome, Verdict, wecom
 from outreach.messages.models import Channel
 from outreach.web import mask
-from tests.test_channels_email import make_outgoing
+from tests.test_channels_email import certificate, make_outgoing  # noqa: F401
 from tests.wecom_server import DROP, DROP_UNREAD, HANG, NO_ROBOT, TOO_FAST, Post, RobotServer
 
 V = Verdict
@@ -80,6 +82,15 @@ def test_a_server_that_speaks_no_tls_has_taken_nothing():
     with RobotServer() as server:
         (outcome,) = deliver(server.url.replace("http:", "https:"), "您好")
     assert outcome.verdict is V.RETRY
+    assert server.posts == []
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(certificate: Path):  # noqa: F811
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with RobotServer(tls=context) as server:
+        (outcome,) = deliver(server.url.replace("http://127.0.0.1", "https://localhost"), "您好")
+    assert outcome.verdict is V.MISCONFIGURED
     assert server.posts == []
 
 

@@ -161,7 +161,9 @@ def test_a_key_is_kept_unless_another_is_typed_and_never_shown(app: Flask, sign_
     chosen = factories.make_robot(key=KEY)
     client = sign_in(Role.ADMINISTRATOR)
     page = f"/settings/robots/{chosen.id}"
-    assert "已设置" in client.get(page).text
+    shown = client.get(page).text
+    assert "已设置" in shown
+    assert KEY not in shown
     client.post(page, data={"name": "新名", "group": ":", "key": ""})
     assert (robot().name, robot().key, robot().is_on) == ("新名", KEY, False)
     client.post(page, data={"name": "新名", "group": ":", "key": KEY[::-1], "is_on": "y"})

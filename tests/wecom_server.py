@@ -1,6 +1,7 @@
 """A server that takes what WeCom's group robots take, and misbehaves on command."""
 
 import json
+import ssl
 import threading
 import time
 from collections import Counter
@@ -43,6 +44,7 @@ class RobotServer:
         keys: set[str] | None = None,
         per_minute: int | None = None,
         delay: float = 0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.script = list(script)
         self.keys = keys
@@ -56,6 +58,8 @@ class RobotServer:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self._server.block_on_close = False
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
 
     @property
     def url(self) -> str:

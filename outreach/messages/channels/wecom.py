@@ -54,13 +54,11 @@ class GroupRobots:
         read_keys: ReadKeys,
         *,
         timeout: float = ANSWER_TIMEOUT,
-        tls: ssl.SSLContext | None = None,
     ) -> None:
         """`endpoint`: scheme, host and what comes before `/cgi-bin`; empty: WeCom's own."""
         self._endpoint = urlsplit(endpoint or PROVIDER)
         self._read_keys = read_keys
         self._timeout = timeout
-        self._tls = tls or ssl.create_default_context()
 
     @contextmanager
     def open(self) -> Iterator["GroupRobots"]:
@@ -107,9 +105,9 @@ class GroupRobots:
 
     def _connection(self) -> http.client.HTTPConnection:
         host, port = self._endpoint.hostname or "", self._endpoint.port
-        if self._endpoint.scheme == "http":
-            return http.client.HTTPConnection(host, port, timeout=CONNECT_TIMEOUT)
-        return http.client.HTTPSConnection(host, port, timeout=CONNECT_TIMEOUT, context=self._tls)
+        is_plain = self._endpoint.scheme == "http"
+        kind = http.client.HTTPConnection if is_plain else http.client.HTTPSConnection
+        return kind(host, port, timeout=CONNECT_TIMEOUT)
 
 
 def split(text: str, limit: int = LONGEST) -> list[str]:
