@@ -18,8 +18,8 @@ from outreach.gifts import gate as gifts_gate
 from outreach.gifts.line_views import bp as gifts
 from outreach.meetings.views import bp as meetings
 from outreach.messages import gate as messages_gate
-from outreach.messages import provider_rules, template_views
-from outreach.messages.channels import OpenChannel, aliyun, email, sms, tencent
+from outreach.messages import provider_rules, robots, template_views
+from outreach.messages.channels import OpenChannel, aliyun, email, sms, tencent, wecom
 from outreach.messages.gate import SendGate
 from outreach.messages.models import Channel
 from outreach.messages.webhooks import bp as messages
@@ -27,7 +27,7 @@ from outreach.overview.views import bp as overview
 from outreach.reminders import gate as reminders_gate
 from outreach.reminders.correction_views import bp as reminders
 from outreach.reminders.queries import try_text
-from outreach.settings.views import bp as settings_pages
+from outreach.settings.robot_views import bp as settings_pages
 from outreach.todos.views import bp as todos
 from outreach.units import gate as units_gate
 from outreach.units.views import bp as units
@@ -137,6 +137,7 @@ def open_channels(app: Flask, settings: config.Settings) -> dict[Channel, OpenCh
         channels[Channel.SMS] = sms.SmsSimulator(
             settings.data_dir / "sms-simulator.jsonl", settings.sms_signature
         ).open
+    channels[Channel.WECOM] = wecom.GroupRobots(settings.wecom_endpoint, robots.read_keys).open
     return channels
 
 

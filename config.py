@@ -24,6 +24,7 @@ SHORTEST_SECRET_KEY = 32
 SHORTEST_CALLBACK_SECRET = 24
 SMS_CONNECT_TIMEOUT = 5
 """Seconds; what `outreach.messages.channels.exchange` waits for a connection."""
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class ConfigurationError(Exception):
@@ -117,6 +118,9 @@ class Settings(BaseSettings):
         description="also write to mobiles outside mainland China; their holders' data then leaves"
         " the country",
     )
+    wecom_endpoint: str = Field(
+        "", description="where posts to WeCom groups go; empty: WeCom's own https address"
+    )
     worker_threads: int = Field(
         2, ge=1, le=32, description="deliveries that run side by side in embedded mode"
     )
@@ -153,7 +157,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _keep_embedded_mode_at_home(self) -> Self:
-        is_reachable = self.host not in {"127.0.0.1", "::1", "localhost"}
+        is_reachable = self.host not in LOOPBACK
         if is_reachable and self.is_embedded and self.secret_key == EMBEDDED_SECRET_KEY:
             raise ValueError("OUTREACH_HOST: set OUTREACH_SECRET_KEY to listen beyond 127.0.0.1")
         return self
@@ -181,6 +185,16 @@ class Settings(BaseSettings):
             problems.append("OUTREACH_SMS_ENDPOINT: production needs an https:// address")
         if problems:
             raise ValueError("; ".join(problems))
+        return self
+
+    @model_validator(mode="after")
+    def _protect_robot_keys(self) -> Self:
+        """They are part of the address: only a server on this machine gets them in clear."""
+        endpoint = urlsplit(self.wecom_endpoint)
+        is_at_home = endpoint.scheme == "http" and endpoint.hostname in LOOPBACK
+        is_safe = endpoint.scheme == "https" and endpoint.hostname
+        if self.wecom_endpoint and not (is_safe or is_at_home):
+            raise ValueError("OUTREACH_WECOM_ENDPOINT: set an https:// address, or leave it empty")
         return self
 
     @model_validator(mode="after")

@@ -137,7 +137,10 @@ def format_percent(share: float | None, places: int = 1) -> str:
 
 
 def mask(address: str) -> str:
-    """«138****1234» or «w***@example.org»: enough to recognise, too little to use."""
+    """«138****1234» or «w***@example.org»: enough to recognise, too little to use. A group is
+    recognised by its name, which stands beside."""
+    if address.startswith("robot:"):
+        return str(_("群机器人"))
     if "@" in address:
         name, _at, domain = address.partition("@")
         return f"{name[:1]}***@{domain}"

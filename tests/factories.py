@@ -25,6 +25,7 @@ from outreach.messages.models import (
     TemplateVersion,
     Wave,
     WaveStatus,
+    WecomRobot,
     WindowDays,
 )
 from outreach.reminders.models import WaveMember
@@ -269,6 +270,21 @@ def make_message(**values: Any) -> Message | None:
     if not is_new:
         return None
     return db.session.query(Message).filter_by(occurrence=arguments["occurrence"]).one()
+
+
+def make_robot(**values: Any) -> WecomRobot:
+    """The robot of the secretariat's group in all campaigns, unless `values` say otherwise."""
+    number = next(_numbers)
+    return save(
+        WecomRobot(
+            **{
+                "name": f"工作群{number}",
+                "key": f"693a91f6-7xxx-4bc4-97a0-{number:012d}",
+                "created_at": clock.now(),
+            }
+            | values
+        )
+    )
 
 
 def make_running_wave(

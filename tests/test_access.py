@@ -74,6 +74,8 @@ TRUTH = {
     ADMINISTRATORS: """
         messages.edit_window messages.edit_rate messages.local_outbox
         settings.list_users settings.create_user settings.edit_user settings.invite_user
+        settings.list_robots settings.create_robot settings.edit_robot settings.test_robot
+        settings.delete_robot
     """,
 }
 MAY_CALL = {

@@ -131,6 +131,7 @@ def make_world(campaign: Campaign, sector: Sector, mark: str = "世界") -> dict
     return ids | {
         "window_id": db.session.scalars(sa.select(SendingWindow.id)).one(),
         "digest_id": digest.id,
+        "robot_id": factories.make_robot(name=f"{mark}工作群").id,
         "year": clock.today().year,
         "filename": "app.css",
         "token": "no-such-token",

@@ -45,11 +45,14 @@ def upgrade():
     sa.Column('campaign_id', sa.Integer(), nullable=True),
     sa.Column('sector_id', sa.Integer(), nullable=True),
     sa.Column('is_on', sa.Boolean(), nullable=False),
+    sa.Column('tokens', sa.Double(), nullable=False),
+    sa.Column('tokens_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.ForeignKeyConstraint(['campaign_id'], ['campaign.id'], name=op.f('fk_wecom_robot_campaign_id_campaign')),
     sa.ForeignKeyConstraint(['sector_id'], ['sector.id'], name=op.f('fk_wecom_robot_sector_id_sector')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_wecom_robot')),
-    sa.UniqueConstraint('name', name=op.f('uq_wecom_robot_name'))
+    sa.UniqueConstraint('name', name=op.f('uq_wecom_robot_name')),
+    sqlite_autoincrement=True
     )
     op.create_table('statement_line',
     sa.Column('id', sa.Integer(), nullable=False),

@@ -21,6 +21,10 @@ class Channel(Term):
     WECOM = "wecom", _("企业微信群")
 
 
+TO_ONE_PERSON = (Channel.EMAIL, Channel.SMS)
+"""Channels by which one person is written to; a group is written to as a whole."""
+
+
 class Purpose(Term):
     REMINDER = "reminder", _("提醒")
     CORRECTION = "correction", _("更正")
@@ -198,10 +202,11 @@ class Message(Base):
 
     recipient_name: Mapped[str] = mapped_column(sa.String(60), default="")
     address: Mapped[str] = mapped_column(sa.String(254))
-    """E-mail address in lower case, or mobile number in E.164."""
+    """E-mail address in lower case, mobile number in E.164, or «robot:12» for a group of WeCom."""
     address_hash: Mapped[str] = mapped_column(sa.String(64))
     domain: Mapped[str] = mapped_column(sa.String(190), default="")
-    """Of an e-mail address, for the rate at which its provider is written to."""
+    """Of an e-mail address, for the rate at which its provider is written to; of a group, the
+    whole address."""
     subject: Mapped[str] = mapped_column(sa.String(200), default="")
     body_text: Mapped[str] = mapped_column(sa.Text)
     body_html: Mapped[str] = mapped_column(sa.Text, default="")
@@ -209,7 +214,7 @@ class Message(Base):
     """An iCalendar object with its METHOD, sent as a part of the e-mail."""
     reply_to: Mapped[str] = mapped_column(sa.String(254), default="")
     segments: Mapped[int] = mapped_column(default=1)
-    """Text messages that the provider counts; 1 for any other message."""
+    """What the provider counts: text messages, or posts to a group; 1 for an e-mail."""
     provider_template: Mapped[str] = mapped_column(sa.String(40), default="")
     variables: Mapped[list[Any]] = mapped_column(default=list)
     """Of a text message: [placeholder, value] in the order of the text, since providers are given
@@ -355,19 +360,37 @@ class SendingRate(Base):
     tokens_at: Mapped[datetime | None]
 
 
+ROBOT_PREFIX = "robot:"
+
+
 class WecomRobot(Base):
     """A robot of a WeCom group: of the secretariat (no sector), or of one sector's group."""
 
     __tablename__ = "wecom_robot"
+    # Messages name a robot by its id: that of one that was deleted must not come back.
+    __table_args__ = {"sqlite_autoincrement": True}
 
     id: Mapped[PrimaryKey]
     name: Mapped[str] = mapped_column(sa.String(60), unique=True)
-    key: Mapped[str] = mapped_column(sa.String(80))
-    """The secret in its address; never shown again once it is saved."""
+    key: Mapped[str] = mapped_column(sa.String(80), deferred=True)
+    """The secret in its address; read for sending only, never shown again once it is saved."""
     campaign_id: Mapped[int | None] = mapped_column(sa.ForeignKey("campaign.id"))
+    """None, of a robot without a sector: the secretariat's group in every campaign."""
     sector_id: Mapped[int | None] = mapped_column(sa.ForeignKey("sector.id"))
     is_on: Mapped[bool] = mapped_column(default=True)
+    tokens: Mapped[float] = mapped_column(default=0.0)
+    tokens_at: Mapped[datetime | None]
+    """A bucket like that of a `SendingRate`: the provider counts for each robot."""
     created_at: Mapped[datetime]
+
+    @property
+    def address(self) -> str:
+        return self.address_of(self.id)
+
+    @staticmethod
+    def address_of(robot_id: int) -> str:
+        """What stands in a message in place of the secret."""
+        return f"{ROBOT_PREFIX}{robot_id}"
 
 
 class WindowDays(Term):

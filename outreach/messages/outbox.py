@@ -23,8 +23,8 @@ from flask import current_app
 from outreach import clock
 from outreach.db import among, db, looked_up, one_of, run, table_of
 from outreach.messages import opt_outs, queries, rates, rendering, waves
-from outreach.messages.addresses import hash_address, normalise_address
-from outreach.messages.channels import OpenChannel, Outcome, Outgoing, Verdict
+from outreach.messages.addresses import domain_of, hash_address, normalise_address
+from outreach.messages.channels import OpenChannel, Outcome, Outgoing, Verdict, wecom
 from outreach.messages.effects import tell_sent
 from outreach.messages.gate import TO_UNITS, Candidate, SendGate
 from outreach.messages.models import (
@@ -180,18 +180,23 @@ def materialise(wave: Wave, drafts: Sequence[Draft]) -> int:
 
 def _row(channel: Channel, address: str, text: str, now: datetime) -> dict[str, Any]:
     normalised = normalise_address(channel, address)
-    signature = f"【{_settings().sms_signature}】"
     return {
         "channel": channel,
         "address": normalised or address[:254],
-        "domain": normalised.partition("@")[2][:190],
+        "domain": domain_of(channel, normalised),
         "address_hash": hash_address(channel, address),
         "body_text": text,
-        "segments": rendering.segments(text, signature) if channel is Channel.SMS else 1,
+        "segments": _count_segments(channel, text),
         "facts": {},
         "queued_at": now,
         "status_at": now,
     }
+
+
+def _count_segments(channel: Channel, text: str) -> int:
+    if channel is Channel.SMS:
+        return rendering.segments(text, f"【{_settings().sms_signature}】")
+    return len(wecom.split(text)) if channel is Channel.WECOM else 1
 
 
 def _link(solicitations: Mapping[int, Sequence[int]]) -> None:

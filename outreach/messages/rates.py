@@ -1,5 +1,7 @@
 """How fast a provider may be written to. Each rate is a bucket that holds a minute's worth of
-messages and fills up again; a channel without a rate of its own sends nothing."""
+messages and fills up again; a channel without a rate of its own sends nothing.
+
+The rate of WeCom holds for each robot, as its provider counts: every robot has a bucket."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,10 +19,12 @@ from outreach.messages.models import (
     MessageStatus,
     SendingRate,
     SendPolicy,
+    WecomRobot,
 )
 
 DEFAULT_SMS_PRICE_FEN = 5
-
+_ANY_LENGTH = 1_000_000
+"""More posts than any message has."""
 _MAYBE_GONE = (MessageStatus.SENDING, MessageStatus.UNKNOWN)
 
 
@@ -29,6 +33,8 @@ class Allowance:
     """What may be taken at this moment; to be used under the send lock."""
 
     rates: dict[tuple[Channel, str], SendingRate]
+    robots: dict[str, WecomRobot]
+    """By address; empty when their channel has no limit."""
     sms_left: int
     """Segments of text messages that the day's budget still has."""
 
@@ -48,6 +54,10 @@ class Allowance:
         if Channel.SMS in channels:
             is_affordable = Message.segments <= self.sms_left
             conditions.append(sa.or_(Message.channel != Channel.SMS, is_affordable))
+        if self.robots:
+            room = {address: self._room_of(robot) for address, robot in self.robots.items()}
+            has_room = Message.segments <= sa.case(room, value=Message.domain, else_=_ANY_LENGTH)
+            conditions.append(sa.or_(Message.channel != Channel.WECOM, has_room))
         return conditions
 
     def take(self, messages: Sequence[tuple[int, Channel, str, int]]) -> set[int]:
@@ -56,6 +66,10 @@ class Allowance:
         over = set()
         taken: Counter[tuple[Channel, str]] = Counter()
         for id_, channel, domain, segments in messages:
+            if channel is Channel.WECOM:
+                if not self._take_from_robot(domain, segments):
+                    over.add(id_)
+                continue
             keys = {(channel, ""), (channel, domain)} & self.rates.keys()
             is_dear = channel is Channel.SMS and segments > self.sms_left
             if is_dear or any(self._left(key) - taken[key] < 1 for key in keys):
@@ -68,6 +82,20 @@ class Allowance:
             if self.rates[key].per_minute is not None:
                 self.rates[key].tokens -= count
         return over
+
+    def _take_from_robot(self, address: str, posts: int) -> bool:
+        robot = self.robots.get(address)
+        if robot is None:
+            return True
+        if posts > self._room_of(robot):
+            return False
+        robot.tokens -= posts
+        return True
+
+    def _room_of(self, robot: WecomRobot) -> float:
+        """Posts that a message may have. A full bucket takes any, or the longest would never go."""
+        is_full = robot.tokens >= (self.rates[Channel.WECOM, ""].per_minute or 0)
+        return _ANY_LENGTH if is_full else robot.tokens
 
     def _has_room(self, channel: Channel, domain: str) -> bool:
         return (channel, domain) in self.rates and self._left((channel, domain)) >= 1
@@ -86,10 +114,18 @@ def fill(now: datetime) -> Allowance:
         rates[rate.channel, rate.domain] = rate
         if rate.per_minute is not None:
             _fill(rate, rate.per_minute, now)
-    return Allowance(rates, _sms_left(now) if (Channel.SMS, "") in rates else 0)
+    robots = {}
+    of_each_robot = rates.get((Channel.WECOM, ""))
+    if of_each_robot is not None and of_each_robot.per_minute is not None:
+        for robot in db.session.scalars(
+            sa.select(WecomRobot).execution_options(populate_existing=True)
+        ):
+            robots[robot.address] = robot
+            _fill(robot, of_each_robot.per_minute, now)
+    return Allowance(rates, robots, _sms_left(now) if (Channel.SMS, "") in rates else 0)
 
 
-def _fill(rate: SendingRate, per_minute: int, now: datetime) -> None:
+def _fill(rate: SendingRate | WecomRobot, per_minute: int, now: datetime) -> None:
     if rate.tokens_at is None:
         rate.tokens = float(per_minute)
     else:

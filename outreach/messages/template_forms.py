@@ -3,7 +3,7 @@ from wtforms import RadioField, StringField, TextAreaField
 from wtforms.validators import DataRequired, InputRequired, Length, Optional, Regexp
 
 from outreach.forms import Form
-from outreach.messages.models import Channel
+from outreach.messages.models import TO_ONE_PERSON, Channel
 
 
 class TextForm(Form):
@@ -36,6 +36,6 @@ class TemplateForm(TextForm):
     channel = RadioField(
         _("渠道"),
         [InputRequired(_("请选择邮件或短信。"))],
-        choices=Channel.choices(),
+        choices=[(channel.value, channel.label) for channel in TO_ONE_PERSON],
         default=Channel.EMAIL.value,
     )

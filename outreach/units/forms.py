@@ -2,11 +2,11 @@ from typing import Any
 
 from flask_babel import lazy_gettext as _
 from wtforms import BooleanField, StringField
-from wtforms.validators import InputRequired, Length, ValidationError
+from wtforms.validators import AnyOf, InputRequired, Length, ValidationError
 
 from outreach.forms import DayField, Form, TermField
 from outreach.messages.addresses import normalise_address
-from outreach.messages.models import Channel
+from outreach.messages.models import TO_ONE_PERSON, Channel
 from outreach.units.contacts import Details, RevealReason
 from outreach.units.models import Contact, ContactRole
 
@@ -59,7 +59,7 @@ class EndContactForm(Form):
 
 
 class OptOutForm(Form):
-    channel = TermField(_("方式"), Channel)
+    channel = TermField(_("方式"), Channel, validators=[AnyOf(TO_ONE_PERSON)])
     reason = StringField(_("依据"), [Length(max=200, message=_("最多 200 个字。"))])
 
 
