@@ -119,17 +119,23 @@ def get_todo(campaign: Campaign, todo_id: int, viewer: User) -> Todo:
     return todo
 
 
-def list_due(campaign: Campaign, owner: User) -> list[Todo]:
-    """What this person has to do today, the longest overdue first."""
-    return list(
-        db.session.scalars(select_todos(campaign, owner, TodoView.MINE).where(is_due(campaign)))
+@dataclass(frozen=True)
+class Agenda:
+    """What one person has to do."""
+
+    due: list[Todo]
+    """Today, the longest overdue first."""
+    ahead_count: int
+    """Open, but not due yet."""
+
+
+def read_agenda(campaign: Campaign, owner: User) -> Agenda:
+    mine = select_todos(campaign, owner, TodoView.MINE).add_columns(is_due(campaign))
+    rows = db.session.execute(mine).all()
+    return Agenda(
+        due=[todo for todo, has_come in rows if has_come],
+        ahead_count=sum(todo.due_on > clock.today() for todo, _has_come in rows),
     )
-
-
-def count_ahead(campaign: Campaign, owner: User) -> int:
-    """Open to-dos of this person that are not due yet."""
-    mine = select_todos(campaign, owner, TodoView.MINE).where(Todo.due_on > clock.today())
-    return db.session.scalar(sa.select(sa.func.count()).select_from(mine.subquery())) or 0
 
 
 def is_due(campaign: Campaign) -> sa.ColumnElement[bool]:
@@ -202,6 +208,8 @@ class Card:
 
 def list_cards(todos: Sequence[Todo], reader: User) -> list[Card]:
     """In the order of the to-dos; the number of queries does not depend on theirs."""
+    if not todos:
+        return []
     today = clock.today()
     unit_ids = {todo.solicitation.unit_id for todo in todos}
     people = [

@@ -38,7 +38,8 @@ def my_day() -> ResponseReturnValue:
     proposals = [visit for visit in mine if visit.status is VisitStatus.PROPOSED]
     due = [visit for visit in planned if visit.planned_on <= today]
     cards = queries.list_cards(g.campaign, due, current_user)
-    todo_cards = todos.list_cards(todos.list_due(g.campaign, current_user), current_user)
+    agenda = todos.read_agenda(g.campaign, current_user)
+    todo_cards = todos.list_cards(agenda.due, current_user)
     shown = [card.contact for card in cards if card.shows_phone]
     shown += [card.contact for card in todo_cards if card.shows_phone]
     if unnoted := services.list_unnoted(shown, current_user):
@@ -48,7 +49,7 @@ def my_day() -> ResponseReturnValue:
         "visits/my_day.html",
         cards=cards,
         todo_cards=todo_cards,
-        todos_ahead=todos.count_ahead(g.campaign, current_user),
+        todos_ahead=agenda.ahead_count,
         later=[visit for visit in planned if today < visit.planned_on <= today + DAYS_AHEAD],
         proposals=proposals,
         confirmable=[visit for visit in proposals if not visit.is_overdue(today)],
