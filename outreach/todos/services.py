@@ -76,8 +76,7 @@ def settle(todo: Todo, *, outcome: TodoOutcome, by: User, note: str = "") -> Ste
     if todo.kind not in LADDER and outcome is TodoOutcome.NO_ANSWER:
         raise Refused(_("还没有找到联络员时，这件事保持待办。不再需要时请写明原因并取消。"))
     lock_open_todo(todo)
-    _close(todo, TodoStatus.DONE, by=by, note=note)
-    todo.outcome = outcome
+    _close(todo, outcome, by=by, note=note)
     audit.record("settle.todo", f"todo:{todo.id}", kind=todo.kind.value, outcome=outcome.value)
     if todo.kind not in LADDER:
         return None
@@ -91,7 +90,7 @@ def settle(todo: Todo, *, outcome: TodoOutcome, by: User, note: str = "") -> Ste
 def drop(todo: Todo, *, reason: str, by: User) -> None:
     """Takes an open to-do off the list. What it was proposed for is not proposed again."""
     lock_open_todo(todo)
-    _close(todo, TodoStatus.DROPPED, by=by, note=reason)
+    _close(todo, None, by=by, note=reason)
     audit.record("drop.todo", f"todo:{todo.id}", kind=todo.kind.value)
 
 
@@ -112,7 +111,7 @@ def withdraw_settled(campaign: Campaign, asked_ids: Collection[int]) -> None:
     (their solicitations are not in `asked_ids`), and the search for a contact who was found."""
     for todo in _take_open(campaign):
         if todo.kind is not TodoKind.FIND_CONTACT and todo.solicitation_id not in asked_ids:
-            _close(todo, TodoStatus.DROPPED, by=None, note=str(_tell_why(todo.solicitation)))
+            _close(todo, None, by=None, note=str(_tell_why(todo.solicitation)))
     searches = [todo for todo in _take_open(campaign) if todo.kind is TodoKind.FIND_CONTACT]
     found = list_reachable({todo.solicitation.unit_id for todo in searches})
     for todo in searches:
@@ -213,19 +212,19 @@ def _take_open(campaign: Campaign) -> list[Todo]:
 def _find(todo: Todo, contact: Contact) -> None:
     if todo.is_open:
         note = _("已登记联络员%(name)s", name=contact.name)
-        _close(todo, TodoStatus.DONE, by=None, note=str(note))
-        todo.outcome = TodoOutcome.SETTLED
+        _close(todo, TodoOutcome.SETTLED, by=None, note=str(note))
 
 
-def _close(todo: Todo, status: TodoStatus, *, by: User | None, note: str) -> None:
-    todo.status = status
+def _close(todo: Todo, outcome: TodoOutcome | None, *, by: User | None, note: str) -> None:
+    """Without an outcome it is dropped; without a person it closed itself."""
+    by_id = by.id if by else None
+    todo.status = TodoStatus.DONE if outcome else TodoStatus.DROPPED
+    todo.outcome = outcome
     todo.note = note
     todo.settled_at = clock.now()
-    if by is None:
-        return
-    todo.settled_by_id = by.id
+    todo.settled_by_id = by_id
     if todo.owner_id is None:
-        todo.owner_id = by.id
+        todo.owner_id = by_id
 
 
 def _tell_why(solicitation: Solicitation) -> LazyString:
