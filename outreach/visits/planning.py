@@ -16,7 +16,6 @@ from typing import Any, Final
 import sqlalchemy as sa
 from flask_babel import lazy_gettext as _
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import joinedload
 
 from outreach import clock, workdays
 from outreach.accounts.models import User
@@ -24,17 +23,14 @@ from outreach.campaigns.models import (
     Campaign,
     CampaignStatus,
     Solicitation,
-    StageCause,
-    StageChange,
 )
 from outreach.db import db
-from outreach.gifts.models import Gift, Pledge
 from outreach.gifts.standings import Standing, find_standing, list_standings
-from outreach.messages.models import Message, MessageSolicitation, MessageStatus, Purpose
 from outreach.todos import services as todos
-from outreach.todos.models import VISIT, Todo, TodoKind, TodoOutcome, step_after
-from outreach.todos.queries import Ladder, find_ladder, list_ladders
+from outreach.todos.models import VISIT, TodoKind, step_after
+from outreach.todos.queries import Ladder, find_ladder
 from outreach.todos.rendering import tell_in_vain
+from outreach.visits.history import History, read_history
 from outreach.visits.models import OPEN, Visit, VisitOutcome, VisitStatus
 from outreach.web import format_day
 from outreach.workdays import CalendarUnknown
@@ -207,7 +203,7 @@ def _find_follow_ups(
 ) -> list[FollowUp]:
     """Those that are not proposed yet: first what was agreed on a visit, by day; then units whose
     call nobody answered and silent ones, those that gave most last year first."""
-    history = _read_history(campaign)
+    history = read_history(campaign)
     ready = {key: s for key, s in standings.items() if key not in history.waiting}
     agreed = [
         _after_visit(visit, ready[key].solicitation, history.ladder(key))
@@ -236,7 +232,7 @@ def _find_follow_ups(
     return [follow_up for follow_up in first.values() if follow_up.key not in history.keys]
 
 
-def _find_called(standings: Sequence[Standing], history: "History") -> Iterator[FollowUp]:
+def _find_called(standings: Sequence[Standing], history: History) -> Iterator[FollowUp]:
     """Units whose call nobody answered, and of which nothing was heard since."""
     for standing in standings:
         solicitation = standing.solicitation
@@ -254,7 +250,7 @@ def _find_called(standings: Sequence[Standing], history: "History") -> Iterator[
 
 
 def _find_silent(
-    campaign: Campaign, standings: Sequence[Standing], history: "History"
+    campaign: Campaign, standings: Sequence[Standing], history: History
 ) -> Iterator[FollowUp]:
     today = clock.today()
     calendar = workdays.load_calendar()
@@ -324,137 +320,9 @@ def _after_visit(visit: Visit, solicitation: Solicitation, ladder: Ladder) -> Fo
     )
 
 
-@dataclass(frozen=True)
-class History:
-    """What has happened with the units of a campaign, by solicitation."""
-
-    keys: set[str | None]
-    """What was proposed before, as a visit or as a to-do."""
-    waiting: set[int]
-    """Those with an open visit."""
-    last_visits: dict[int, Visit]
-    ladders: dict[int, Ladder]
-    answers: dict[int, datetime]
-    changes: dict[int, datetime]
-    reminders: dict[int, tuple[int, datetime]]
-
-    def ladder(self, solicitation_id: int) -> Ladder:
-        return self.ladders.get(solicitation_id, Ladder())
-
-    def has_heard(self, solicitation: Solicitation, *, since: datetime) -> bool:
-        """Whether the unit answered, or was visited or met, after `since`; a reminder that was
-        sent later is no answer."""
-        key = solicitation.id
-        visit = self.last_visits.get(key)
-        heard = (self.answers.get(key), self.changes.get(key), visit.logged_at if visit else None)
-        _id, reminded_at = self.reminders.get(key, (0, since))
-        asked_on = clock.day_of(max(since, reminded_at))
-        was_met = (solicitation.last_contact_on or asked_on) > asked_on
-        return was_met or any(at and at > since for at in heard)
-
-
-def _read_history(campaign: Campaign) -> History:
-    keys, waiting, last_visits = _read_visits(campaign)
-    ladders = list_ladders(campaign)
-    keys |= {todo.proposal_key for ladder in ladders.values() for todo in ladder.todos}
-    return History(
-        keys=keys,
-        waiting=waiting,
-        last_visits=last_visits,
-        ladders=ladders,
-        answers=_last_answers(campaign),
-        changes=_last_changes(campaign),
-        reminders=_last_reminders(campaign),
-    )
-
-
 def _is_promised(standing: Standing) -> bool:
     """The unit has named a day that is still to come."""
     return standing.pledge_due_on is not None and standing.pledge_due_on >= clock.today()
-
-
-def _read_visits(campaign: Campaign) -> tuple[set[str | None], set[int], dict[int, Visit]]:
-    """Keys that are taken, solicitations with an open visit, and the last logged visit of each."""
-    visits = db.session.scalars(
-        sa.select(Visit)
-        .join(Visit.solicitation)
-        .where(Solicitation.campaign_id == campaign.id)
-        .order_by(Visit.logged_at, Visit.id)
-        .options(joinedload(Visit.visitor))
-    ).all()
-    return (
-        {visit.proposal_key for visit in visits},
-        {visit.solicitation_id for visit in visits if visit.is_open},
-        {visit.solicitation_id: visit for visit in visits if visit.logged_at},
-    )
-
-
-def _last_reminders(campaign: Campaign) -> dict[int, tuple[int, datetime]]:
-    """Id of the last reminder that reached each unit, and when it was sent."""
-    rows = db.session.execute(
-        sa.select(MessageSolicitation.solicitation_id, Message.id, Message.sent_at)
-        .join(Message, Message.id == MessageSolicitation.message_id)
-        .join(Solicitation, Solicitation.id == MessageSolicitation.solicitation_id)
-        .where(
-            Solicitation.campaign_id == campaign.id,
-            Message.purpose == Purpose.REMINDER,
-            Message.status.in_((MessageStatus.SENT, MessageStatus.DELIVERED)),
-        )
-        .order_by(Message.sent_at, Message.id)
-    )
-    return {
-        solicitation_id: (message_id, sent_at)
-        for solicitation_id, message_id, sent_at in rows
-        if sent_at is not None
-    }
-
-
-def _last_answers(campaign: Campaign) -> dict[int, datetime]:
-    """When each unit last promised or gave something, or answered to a to-do."""
-    given = (
-        sa.select(Solicitation.id, Gift.recorded_at)
-        .join(
-            Gift,
-            (Gift.unit_id == Solicitation.unit_id) & (Gift.campaign_id == Solicitation.campaign_id),
-        )
-        .where(Solicitation.campaign_id == campaign.id, Gift.amount_fen > 0)
-    )
-    promised = (
-        sa.select(Solicitation.id, Pledge.recorded_at)
-        .join(Pledge, Pledge.solicitation_id == Solicitation.id)
-        .where(Solicitation.campaign_id == campaign.id)
-    )
-    told = (
-        sa.select(Solicitation.id, Todo.settled_at)
-        .join(Todo, Todo.solicitation_id == Solicitation.id)
-        .where(
-            Solicitation.campaign_id == campaign.id,
-            Todo.outcome == TodoOutcome.SETTLED,
-            Todo.settled_at.is_not(None),
-            Todo.kind != TodoKind.FIND_CONTACT,
-        )
-    )
-    return _newest(given, promised, told)
-
-
-def _last_changes(campaign: Campaign) -> dict[int, datetime]:
-    """When somebody last moved each unit to another stage; machines do not count."""
-    return _newest(
-        sa.select(Solicitation.id, StageChange.at)
-        .join(StageChange, StageChange.solicitation_id == Solicitation.id)
-        .where(
-            Solicitation.campaign_id == campaign.id,
-            StageChange.cause.not_in((StageCause.MESSAGE, StageCause.DEMO)),
-        )
-    )
-
-
-def _newest(*statements: sa.Select[int, Any]) -> dict[int, datetime]:
-    newest: dict[int, datetime] = {}
-    for statement in statements:
-        for key, at in db.session.execute(statement):
-            newest[key] = max(at, newest.get(key, at))
-    return newest
 
 
 def _since(at: datetime | None, visit: Visit) -> bool:
