@@ -28,6 +28,7 @@ from outreach.reminders import gate as reminders_gate
 from outreach.reminders.correction_views import bp as reminders
 from outreach.reminders.queries import try_text
 from outreach.settings.robot_views import bp as settings_pages
+from outreach.todos.services import note_new_address
 from outreach.todos.views import bp as todos
 from outreach.units import gate as units_gate
 from outreach.units.views import bp as units
@@ -112,13 +113,15 @@ def install_tasks(app: Flask, settings: config.Settings) -> None:
 
 
 def install_sending(app: Flask, settings: config.Settings) -> None:
-    """Decides what a message has to pass, which way it leaves, and what its leaving changes."""
+    """Decides what a message has to pass, which way it leaves, and what its leaving changes, as
+    does an address that can be written to again."""
     app.extensions["outreach.gate"] = SendGate(GATE)
     app.extensions["outreach.channels"] = open_channels(app, settings)
     if text_messages := make_sms_channel(settings):
         app.extensions["outreach.channels"][Channel.SMS] = text_messages.open
     app.extensions["outreach.sms_channel"] = text_messages
     app.extensions["outreach.on_sent"] = [note_reminders]
+    app.extensions["outreach.on_new_address"] = [note_new_address]
     trial: template_views.TryText = try_text
     app.extensions["outreach.try_text"] = trial
 
