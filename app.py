@@ -17,12 +17,13 @@ from outreach.digests.views import bp as digests
 from outreach.gifts import gate as gifts_gate
 from outreach.gifts.line_views import bp as gifts
 from outreach.meetings.views import bp as meetings
+from outreach.messages import dead_addresses, template_views
 from outreach.messages import gate as messages_gate
-from outreach.messages import template_views
 from outreach.messages.channels import OpenChannel, email, sms
 from outreach.messages.gate import SendGate
 from outreach.messages.models import Channel
 from outreach.messages.public_views import bp as messages
+from outreach.messages.return_paths import ReturnPaths
 from outreach.overview.views import bp as overview
 from outreach.reminders import gate as reminders_gate
 from outreach.reminders.queries import sample_letters
@@ -46,6 +47,7 @@ GATE = (
     campaigns_gate.check_campaign,
     messages_gate.check_opt_out,
     messages_gate.check_address,
+    dead_addresses.check_dead_address,
     units_gate.check_contact_left,
     reminders_gate.check_audience,
     # The caps come last: they count those whom everything before them let pass.
@@ -113,6 +115,9 @@ def install_tasks(app: Flask, settings: config.Settings) -> None:
 def install_sending(app: Flask, settings: config.Settings) -> None:
     """Decides what a message has to pass, which way it leaves, and what its leaving changes."""
     app.extensions["outreach.gate"] = SendGate(GATE)
+    app.extensions["outreach.return_paths"] = ReturnPaths(
+        settings.mail_bounce_address, settings.secret_key
+    )
     app.extensions["outreach.channels"] = open_channels(app, settings)
     app.extensions["outreach.on_sent"] = [note_reminders]
     samples: template_views.Samples = sample_letters
@@ -122,7 +127,10 @@ def install_sending(app: Flask, settings: config.Settings) -> None:
 def open_channels(app: Flask, settings: config.Settings) -> dict[Channel, OpenChannel]:
     channels: dict[Channel, OpenChannel] = {}
     if settings.mail_server:
-        mail = email.Mail(email.Timeouts(settings.mail_timeout, settings.mail_final_timeout))
+        mail = email.Mail(
+            email.Timeouts(settings.mail_timeout, settings.mail_final_timeout),
+            return_path=app.extensions["outreach.return_paths"].of,
+        )
         mail.init_app(app)
         channels[Channel.EMAIL] = mail.open
     else:

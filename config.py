@@ -5,6 +5,7 @@ raises them together, so that an operator mends a configuration once and not lin
 """
 
 import os
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -21,6 +22,7 @@ from pydantic_settings import (
 ROOT = Path(__file__).resolve().parent
 EMBEDDED_SECRET_KEY = "embedded-mode-only-never-in-production"  # noqa: S105
 SHORTEST_SECRET_KEY = 32
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 class ConfigurationError(Exception):
@@ -76,9 +78,29 @@ class Settings(BaseSettings):
         "outreach@example.org", description="address that messages are sent from"
     )
     mail_sender_name: str = Field("慈善总会", description="name that messages are sent from")
-    mail_timeout: int = Field(30, ge=1, description="seconds to wait for an SMTP answer")
+    mail_timeout: int = Field(
+        30, ge=1, description="seconds to wait for an answer of the SMTP or IMAP server"
+    )
     mail_final_timeout: int = Field(
         600, ge=1, description="seconds to wait after the final dot (RFC 5321, 4.5.3.2.6)"
+    )
+    mail_bounce_address: str = Field(
+        "",
+        description="envelope sender, as bounce+…@ with a signed number for each message;"
+        " empty: the sender's own address",
+    )
+    bounce_server: str = Field(
+        "", description="IMAP server of the mailbox that bounces come back to; empty: none is read"
+    )
+    bounce_port: int = Field(993, ge=1, le=65535, description="port of the IMAP server")
+    bounce_use_tls: bool = Field(
+        True,
+        description="TLS from the first byte, certificate verified; off only for 127.0.0.1",
+    )
+    bounce_username: str = Field("", description="IMAP user name")
+    bounce_password: str = Field("", description="IMAP password")
+    bounce_folder: str = Field(
+        "INBOX", description="folder that bounces are in; what was read is marked as seen"
     )
     delivery_lease_margin: int = Field(
         60,
@@ -128,9 +150,25 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _keep_embedded_mode_at_home(self) -> Self:
-        is_reachable = self.host not in {"127.0.0.1", "::1", "localhost"}
+        is_reachable = self.host not in LOOPBACK
         if is_reachable and self.is_embedded and self.secret_key == EMBEDDED_SECRET_KEY:
             raise ValueError("OUTREACH_HOST: set OUTREACH_SECRET_KEY to listen beyond 127.0.0.1")
+        return self
+
+    @model_validator(mode="after")
+    def _check_bounces(self) -> Self:
+        address = self.mail_bounce_address
+        if address and not re.fullmatch(r"[\w.-]{1,30}@[\w.-]+", address, re.ASCII):
+            raise ValueError(
+                "OUTREACH_MAIL_BOUNCE_ADDRESS: an address without «+», at most 30 characters"
+                " before the @"
+            )
+        if not self.bounce_server:
+            return self
+        if not (self.bounce_username and self.bounce_password):
+            raise ValueError("OUTREACH_BOUNCE_USERNAME: set this and OUTREACH_BOUNCE_PASSWORD")
+        if not self.bounce_use_tls and self.bounce_server not in LOOPBACK:
+            raise ValueError("OUTREACH_BOUNCE_USE_TLS: must be on for a server elsewhere")
         return self
 
     @model_validator(mode="after")

@@ -27,6 +27,7 @@ from outreach.messages.addresses import hash_address, normalise_address
 from outreach.messages.channels import OpenChannel, Outcome, Outgoing, Verdict
 from outreach.messages.gate import TO_UNITS, Candidate, SendGate
 from outreach.messages.models import (
+    BounceCause,
     Channel,
     DeliveryReceipt,
     FailureKind,
@@ -441,7 +442,11 @@ def apply_receipts(ids: Collection[int], now: datetime) -> None:
             MessageStatus.FAILED,
             Message.id == id_,
             failure=FailureKind.BOUNCED,
-            facts={"answer": proof.detail, "bounced_at": proof.received_at.isoformat()},
+            facts={
+                "answer": proof.detail,
+                "bounced_at": proof.received_at.isoformat(),
+                "cause": proof.cause,
+            },
         )
     ]
     if bounced:
@@ -453,6 +458,7 @@ class _Proof:
     is_bounced: bool
     received_at: datetime
     detail: str
+    cause: BounceCause | None
 
 
 def _read_receipts(ids: Collection[int]) -> dict[int, _Proof]:
@@ -464,6 +470,7 @@ def _read_receipts(ids: Collection[int]) -> dict[int, _Proof]:
             DeliveryReceipt.kind,
             DeliveryReceipt.received_at,
             DeliveryReceipt.detail,
+            DeliveryReceipt.cause,
         )
         .join(Message, Message.id == DeliveryReceipt.message_id)
         .where(
@@ -476,11 +483,11 @@ def _read_receipts(ids: Collection[int]) -> dict[int, _Proof]:
         .order_by(DeliveryReceipt.received_at, DeliveryReceipt.id)
     )
     proofs: dict[int, _Proof] = {}
-    for message_id, kind, received_at, detail in rows:
+    for message_id, kind, received_at, detail, cause in rows:
         is_bounced = kind is ReceiptKind.BOUNCED
         known = proofs.get(message_id)
         if known is None or (is_bounced and not known.is_bounced):
-            proofs[message_id] = _Proof(is_bounced, received_at, detail)
+            proofs[message_id] = _Proof(is_bounced, received_at, detail, cause)
     return proofs
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from outreach.db import db, insert_new
 from outreach.messages import outbox
-from outreach.messages.models import DeliveryReceipt, Message, ReceiptKind
+from outreach.messages.models import BounceCause, DeliveryReceipt, Message, ReceiptKind
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ class Report:
     kind: ReceiptKind
     detail: str = ""
     """In the provider's words, without any address."""
+    cause: BounceCause | None = None
 
 
 def take(reports: Iterable[Report], now: datetime) -> int:
@@ -44,6 +45,7 @@ def take(reports: Iterable[Report], now: datetime) -> int:
             "message_id": report.message_id,
             "resend_no": report.resend_no,
             "kind": report.kind,
+            "cause": report.cause,
             "detail": report.detail[:LONGEST_DETAIL],
             "received_at": now,
         }
