@@ -17,11 +17,12 @@ from outreach.digests.views import bp as digests
 from outreach.gifts import gate as gifts_gate
 from outreach.gifts.line_views import bp as gifts
 from outreach.meetings.views import bp as meetings
+from outreach.messages import dead_addresses, provider_rules, robots, template_views
 from outreach.messages import gate as messages_gate
-from outreach.messages import provider_rules, robots, template_views
 from outreach.messages.channels import OpenChannel, aliyun, email, sms, tencent, wecom
 from outreach.messages.gate import SendGate
 from outreach.messages.models import Channel
+from outreach.messages.return_paths import ReturnPaths
 from outreach.messages.webhooks import bp as messages
 from outreach.overview.views import bp as overview
 from outreach.reminders import gate as reminders_gate
@@ -47,6 +48,7 @@ GATE = (
     campaigns_gate.check_campaign,
     messages_gate.check_opt_out,
     messages_gate.check_address,
+    dead_addresses.check_dead_address,
     units_gate.check_contact_left,
     reminders_gate.check_audience,
     provider_rules.check_provider_rules,
@@ -116,6 +118,9 @@ def install_sending(app: Flask, settings: config.Settings) -> None:
     """Decides what a message has to pass, which way it leaves, and what its leaving changes, as
     does an address that can be written to again."""
     app.extensions["outreach.gate"] = SendGate(GATE)
+    app.extensions["outreach.return_paths"] = ReturnPaths(
+        settings.mail_bounce_address, settings.secret_key
+    )
     app.extensions["outreach.channels"] = open_channels(app, settings)
     if text_messages := make_sms_channel(settings):
         app.extensions["outreach.channels"][Channel.SMS] = text_messages.open
@@ -129,7 +134,10 @@ def install_sending(app: Flask, settings: config.Settings) -> None:
 def open_channels(app: Flask, settings: config.Settings) -> dict[Channel, OpenChannel]:
     channels: dict[Channel, OpenChannel] = {}
     if settings.mail_server:
-        mail = email.Mail(email.Timeouts(settings.mail_timeout, settings.mail_final_timeout))
+        mail = email.Mail(
+            email.Timeouts(settings.mail_timeout, settings.mail_final_timeout),
+            return_path=app.extensions["outreach.return_paths"].of,
+        )
         mail.init_app(app)
         channels[Channel.EMAIL] = mail.open
     else:

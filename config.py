@@ -5,6 +5,7 @@ raises them together, so that an operator mends a configuration once and not lin
 """
 
 import os
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -80,9 +81,29 @@ class Settings(BaseSettings):
         "outreach@example.org", description="address that messages are sent from"
     )
     mail_sender_name: str = Field("慈善总会", description="name that messages are sent from")
-    mail_timeout: int = Field(30, ge=1, description="seconds to wait for an SMTP answer")
+    mail_timeout: int = Field(
+        30, ge=1, description="seconds to wait for an answer of the SMTP or IMAP server"
+    )
     mail_final_timeout: int = Field(
         600, ge=1, description="seconds to wait after the final dot (RFC 5321, 4.5.3.2.6)"
+    )
+    mail_bounce_address: str = Field(
+        "",
+        description="envelope sender, as bounce+…@ with a signed number for each message;"
+        " empty: the sender's own address",
+    )
+    bounce_server: str = Field(
+        "", description="IMAP server of the mailbox that bounces come back to; empty: none is read"
+    )
+    bounce_port: int = Field(993, ge=1, le=65535, description="port of the IMAP server")
+    bounce_use_tls: bool = Field(
+        True,
+        description="TLS from the first byte, certificate verified; off only for 127.0.0.1",
+    )
+    bounce_username: str = Field("", description="IMAP user name")
+    bounce_password: str = Field("", description="IMAP password")
+    bounce_folder: str = Field(
+        "INBOX", description="folder that bounces are in; what was read is marked as seen"
     )
     delivery_lease_margin: int = Field(
         60,
@@ -195,6 +216,22 @@ class Settings(BaseSettings):
         is_safe = endpoint.scheme == "https" and endpoint.hostname
         if self.wecom_endpoint and not (is_safe or is_at_home):
             raise ValueError("OUTREACH_WECOM_ENDPOINT: set an https:// address, or leave it empty")
+        return self
+
+    @model_validator(mode="after")
+    def _check_bounces(self) -> Self:
+        address = self.mail_bounce_address
+        if address and not re.fullmatch(r"[\w.-]{1,30}@[\w.-]+", address, re.ASCII):
+            raise ValueError(
+                "OUTREACH_MAIL_BOUNCE_ADDRESS: an address without «+», at most 30 characters"
+                " before the @"
+            )
+        if not self.bounce_server:
+            return self
+        if not (self.bounce_username and self.bounce_password):
+            raise ValueError("OUTREACH_BOUNCE_USERNAME: set this and OUTREACH_BOUNCE_PASSWORD")
+        if not self.bounce_use_tls and self.bounce_server not in LOOPBACK:
+            raise ValueError("OUTREACH_BOUNCE_USE_TLS: must be on for a server elsewhere")
         return self
 
     @model_validator(mode="after")

@@ -60,6 +60,7 @@ RULES: dict[str, frozenset[Role | None]] = {
     "units.end_contact": OFFICE,
     "units.reveal_contact": OFFICE,
     "units.opt_out_contact": OFFICE,
+    "units.verify_contact": OFFICE,
     "units.allow_contact": DECIDERS,
     "gifts.list_gifts": READERS,
     "gifts.record_gift": OFFICE,

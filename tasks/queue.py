@@ -13,6 +13,7 @@ from kombu.exceptions import OperationalError
 
 from outreach import clock, jobs, logs
 from outreach.db import db
+from outreach.errors import OutreachError
 from outreach.jobs import Job, JobResult
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ PREFIX = "outreach."
 PATIENCE = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5, "max_retries": 0}
 """How long a page may wait for the broker, in seconds."""
 TASK_MODULES = (
+    "tasks.bounces",
     "tasks.delivery",
     "tasks.inquiries",
     "tasks.waves",
@@ -78,7 +80,10 @@ class ContextTask(Task):
             detail = self.run() or ""
             result = JobResult.DONE
         except Exception as error:
+            # A refusal says what to do about it; the name of any other error says more.
             detail = type(error).__name__
+            if isinstance(error, OutreachError):
+                detail = str(error.message)
             raise
         finally:
             db.session.rollback()

@@ -59,6 +59,14 @@ TIMETABLE = (
         is_sweep=True,
     ),
     Job(
+        name="read_bounces",
+        label=_("读取退信"),
+        rhythm=_("每 5 分钟"),
+        trigger=_at(minute="*/5"),
+        grace=timedelta(minutes=4, seconds=59),
+        is_sweep=True,
+    ),
+    Job(
         name="propose_visits",
         label=_("提出回访建议"),
         rhythm=_("每天 07:00"),

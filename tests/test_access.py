@@ -45,7 +45,7 @@ TRUTH = {
         overview.preview_bulk overview.apply_bulk
         campaigns.change_stage campaigns.plan_next_action campaigns.import_register
         units.create_contact units.edit_contact units.end_contact units.reveal_contact
-        units.opt_out_contact
+        units.opt_out_contact units.verify_contact
         gifts.record_gift gifts.suggest_units gifts.reverse_gift gifts.record_pledge
         gifts.open_line gifts.settle_line gifts.open_unmatched
         gifts.import_gifts gifts.preview_gifts gifts.apply_previewed_gifts gifts.gifts_sample

@@ -184,3 +184,26 @@ def test_a_provider_of_text_messages_that_could_not_send_is_refused(
 ):
     with pytest.raises(ConfigurationError, match=f"^{variable}: "):
         config.load(**SAFE, **unfinished)
+
+
+@pytest.mark.parametrize(
+    ("values", "variable"),
+    [
+        ({"mail_bounce_address": "bounce"}, "OUTREACH_MAIL_BOUNCE_ADDRESS"),
+        ({"mail_bounce_address": "bounce+x@charity.example"}, "OUTREACH_MAIL_BOUNCE_ADDRESS"),
+        ({"mail_bounce_address": f"{'b' * 31}@charity.example"}, "OUTREACH_MAIL_BOUNCE_ADDRESS"),
+        ({"bounce_server": "imap.charity.example"}, "OUTREACH_BOUNCE_USERNAME"),
+        (
+            {
+                "bounce_server": "imap.charity.example",
+                "bounce_username": "bounce",
+                "bounce_password": "a secret",
+                "bounce_use_tls": False,
+            },
+            "OUTREACH_BOUNCE_USE_TLS",
+        ),
+    ],
+)
+def test_a_bounce_mailbox_is_named_whole_and_safely(values: dict, variable: str):
+    with pytest.raises(ConfigurationError, match=f"^{variable}: "):
+        config.load(**values)

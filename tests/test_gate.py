@@ -14,11 +14,15 @@ from outreach.messages import delivery, gate
 from outreach.messages.addresses import hash_address
 from outreach.messages.gate import Candidate, SendGate
 from outreach.messages.models import (
+    BounceCause,
     Channel,
+    DeliveryReceipt,
+    FailureKind,
     Message,
     MessageStatus,
     OptOut,
     Purpose,
+    ReceiptKind,
     SendPolicy,
     WithheldReason,
 )
@@ -109,6 +113,22 @@ def lose_address(case: Case) -> None:
     case.address = ""
 
 
+def bounce(case: Case) -> None:
+    message = make_message(address=case.contact.email)
+    message.status, message.failure = MessageStatus.FAILED, FailureKind.BOUNCED
+    message.sent_at = clock.now() - timedelta(days=1)
+    save(
+        DeliveryReceipt(
+            key=f"test:{message.id}",
+            message_id=message.id,
+            resend_no=0,
+            kind=ReceiptKind.BOUNCED,
+            cause=BounceCause.NO_SUCH_ADDRESS,
+            received_at=clock.now(),
+        )
+    )
+
+
 def leave(case: Case) -> None:
     case.contact.valid_to = clock.today() - timedelta(days=1)
 
@@ -145,6 +165,7 @@ REASONS = {
     R.CAMPAIGN_CLOSED: close_campaign,
     R.OPTED_OUT: opt_out,
     R.NO_ADDRESS: lose_address,
+    R.DEAD_ADDRESS: bounce,
     R.CONTACT_LEFT: leave,
     R.CONTACT_CAP: reach_contact_cap,
     R.UNIT_CAP: reach_unit_cap,
@@ -191,7 +212,7 @@ def test_of_two_reasons_the_earlier_is_shown(ask):
 
 APPLIES = {
     Purpose.REMINDER: set(REASONS),
-    Purpose.INVITATION: {R.OPTED_OUT, R.NO_ADDRESS, R.CONTACT_LEFT},
+    Purpose.INVITATION: {R.OPTED_OUT, R.NO_ADDRESS, R.DEAD_ADDRESS, R.CONTACT_LEFT},
     Purpose.DIGEST: {R.NO_ADDRESS},
     Purpose.TEST: {R.NO_ADDRESS},
     Purpose.ACCOUNT: {R.NO_ADDRESS},
@@ -366,7 +387,7 @@ def test_asking_about_many_takes_no_more_queries(app: Flask, ask):
 
     event.listen(db.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
     assert ask(*candidates) == {}
-    assert len([text for text in statements if text.startswith("SELECT")]) <= 14
+    assert len([text for text in statements if text.startswith("SELECT")]) <= 16
 
 
 def queue(case: Case) -> Message:

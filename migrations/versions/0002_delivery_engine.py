@@ -112,6 +112,7 @@ def upgrade():
     sa.Column('message_id', sa.Integer(), nullable=False),
     sa.Column('resend_no', sa.Integer(), nullable=False),
     sa.Column('kind', sa.Enum('delivered', 'bounced', name='receiptkind', native_enum=False, length=24), nullable=False),
+    sa.Column('cause', sa.Enum('no_such_address', 'mailbox_full', 'policy', 'given_up', 'other', name='bouncecause', native_enum=False, length=24), nullable=True),
     sa.Column('detail', sa.String(length=200), nullable=False),
     sa.Column('received_at', sa.DateTime(timezone=True), nullable=False),
     sa.ForeignKeyConstraint(['message_id'], ['message.id'], name=op.f('fk_delivery_receipt_message_id_message')),
@@ -134,6 +135,14 @@ def upgrade():
     with op.batch_alter_table('early_receipt', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_early_receipt_received_at'), ['received_at'], unique=False)
 
+    op.create_table('verified_address',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('channel', sa.Enum('email', 'sms', 'wecom', name='channel', native_enum=False, length=24), nullable=False),
+    sa.Column('address_hash', sa.String(length=64), nullable=False),
+    sa.Column('at', sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_verified_address')),
+    sa.UniqueConstraint('channel', 'address_hash', name=op.f('uq_verified_address_channel_address_hash'))
+    )
     op.create_table('line_candidate',
     sa.Column('line_id', sa.Integer(), nullable=False),
     sa.Column('solicitation_id', sa.Integer(), nullable=False),
@@ -252,6 +261,7 @@ def downgrade():
         batch_op.drop_index(batch_op.f('ix_delivery_receipt_message_id'))
 
     op.drop_table('delivery_receipt')
+    op.drop_table('verified_address')
     with op.batch_alter_table('todo', schema=None) as batch_op:
         batch_op.drop_index('uq_todo_open_solicitation_id_kind', sqlite_where=sa.text("status = 'open'"), postgresql_where=sa.text("status = 'open'"))
         batch_op.drop_index(batch_op.f('ix_todo_solicitation_id'))

@@ -25,7 +25,7 @@ class DecisionKind(Term):
     APPROVE_WAVE = "approve_wave", _("提醒批次等待审批")
     RELEASE_WAVE = "release_wave", _("提醒批次已停下，等待处理")
     UNKNOWN_MESSAGE = "unknown_message", _("消息发送结果不明，需要核实")
-    FAILED_MESSAGE = "failed_message", _("一周内发送失败的消息，需要更正联系方式")
+    FAILED_MESSAGE = "failed_message", _("一周内发送失败或被退回的消息，需要核对联系方式")
     OPEN_LINE = "open_line", _("到账款项等待认领")
     PRESIDENT_TODO = "president_todo", _("请会长对接的单位，等待秘书长安排")
     CONFIRM_VISIT = "confirm_visit", _("建议的走访等待确认")

@@ -347,6 +347,7 @@ _DESCRIPTIONS = {
     WithheldReason.PLEDGE_NOT_DUE: _("已认捐 %(amount_fen)s 万元，%(due_on)s 到期"),
     WithheldReason.SNOOZED: _("暂缓联系至 %(until)s"),
     WithheldReason.OPTED_OUT: _("对方已于 %(at)s 退订"),
+    WithheldReason.DEAD_ADDRESS: _("该地址不存在或已停用，%(at)s 发去的消息被退回"),
     WithheldReason.CONTACT_LEFT: _("联络员已离任（%(left_on)s）"),
     WithheldReason.CONTACT_CAP: _("%(days)s 天内已提醒过该联络员 %(count)s 次"),
     WithheldReason.UNIT_CAP: _("本年度已提醒过 %(count)s 次，次数已满"),

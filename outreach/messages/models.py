@@ -264,6 +264,16 @@ class ReceiptKind(Term):
     BOUNCED = "bounced", _("退回")
 
 
+class BounceCause(Term):
+    """Why a message came back. Only the first proves something about the address."""
+
+    NO_SUCH_ADDRESS = "no_such_address", _("地址不存在或已停用")
+    MAILBOX_FULL = "mailbox_full", _("对方信箱已满")
+    POLICY = "policy", _("被对方的安全策略拦下")
+    GIVEN_UP = "given_up", _("多次投递未成，邮件服务器已放弃")
+    OTHER = "other", _("对方没有说明原因")
+
+
 class DeliveryReceipt(Base):
     """What a provider or a bounce said later about a message that it had accepted. It may come
     twice, in any order, and before the acceptance itself was written down."""
@@ -276,6 +286,8 @@ class DeliveryReceipt(Base):
     message_id: Mapped[int] = mapped_column(sa.ForeignKey("message.id"), index=True)
     resend_no: Mapped[int]
     kind: Mapped[ReceiptKind]
+    cause: Mapped[BounceCause | None]
+    """Of a bounce, where its words tell."""
     detail: Mapped[str] = mapped_column(sa.String(200), default="")
     """In the provider's words, without any address."""
     received_at: Mapped[datetime]
@@ -308,6 +320,19 @@ class OptOut(Base):
     channel: Mapped[Channel]
     address_hash: Mapped[str] = mapped_column(sa.String(64))
     source: Mapped[str] = mapped_column(sa.String(60))
+    at: Mapped[datetime]
+
+
+class VerifiedAddress(Base):
+    """An address that a message came back from, and that a person has since found to be right:
+    what was sent to it before says nothing any more. Only its hash is kept."""
+
+    __tablename__ = "verified_address"
+    __table_args__ = (sa.UniqueConstraint("channel", "address_hash"),)
+
+    id: Mapped[PrimaryKey]
+    channel: Mapped[Channel]
+    address_hash: Mapped[str] = mapped_column(sa.String(64))
     at: Mapped[datetime]
 
 

@@ -15,7 +15,9 @@ from outreach.errors import NotFound
 from outreach.messages import instance
 from outreach.messages.gate import describe
 from outreach.messages.models import (
+    BounceCause,
     Channel,
+    FailureKind,
     Message,
     MessageSolicitation,
     MessageStatus,
@@ -219,7 +221,7 @@ def explain(message: Message) -> str:
         case MessageStatus.WITHHELD if message.withheld_reason:
             return describe(message.withheld_reason, message.facts)
         case MessageStatus.FAILED if message.failure:
-            return f"{message.failure.label}：{answer}" if answer else str(message.failure.label)
+            return _explain_failure(message.failure, message.facts)
         case MessageStatus.UNKNOWN:
             return str(RESTORED if message.facts.get("restored") else UNKNOWN)
         case MessageStatus.CANCELLED | MessageStatus.EXPIRED:
@@ -234,6 +236,24 @@ def explain(message: Message) -> str:
                 )
             )
     return ""
+
+
+ADVICE = {
+    BounceCause.NO_SUCH_ADDRESS: _("请向单位核实，更正前不再发往该地址。"),
+    BounceCause.MAILBOX_FULL: _("地址没有问题，请电话告知对方清理信箱。"),
+    BounceCause.POLICY: _("地址没有问题，请对方把我们的发件地址加入白名单。"),
+    BounceCause.GIVEN_UP: _("对方服务器一直没有接收，请改用电话联系。"),
+    BounceCause.OTHER: _("请电话核实对方的联系方式。"),
+}
+
+
+def _explain_failure(failure: FailureKind, facts: dict[str, Any]) -> str:
+    answer = facts.get("answer", "")
+    cause = next((cause for cause in BounceCause if cause == facts.get("cause")), None)
+    if cause is None:
+        return f"{failure.label}：{answer}" if answer else str(failure.label)
+    told = f"（{answer}）" if answer else ""
+    return f"{failure.label}：{cause.label}。{ADVICE[cause]}{told}"
 
 
 def _explain_unsent(message: Message) -> str:

@@ -12,6 +12,7 @@ from outreach.messages import waves
 from outreach.messages.channels import Verdict
 from outreach.messages.effects import tell_sent
 from outreach.messages.models import (
+    BounceCause,
     DeliveryReceipt,
     FailureKind,
     Message,
@@ -34,6 +35,7 @@ class Report:
     kind: ReceiptKind
     detail: str = ""
     """In the provider's words, without any address."""
+    cause: BounceCause | None = None
 
 
 def take(reports: Iterable[Report], now: datetime) -> int:
@@ -53,6 +55,7 @@ def take(reports: Iterable[Report], now: datetime) -> int:
             "message_id": report.message_id,
             "resend_no": report.resend_no,
             "kind": report.kind,
+            "cause": report.cause,
             "detail": report.detail[:LONGEST_DETAIL],
             "received_at": now,
         }
@@ -107,7 +110,11 @@ def apply_receipts(ids: Collection[int], now: datetime) -> None:
             MessageStatus.FAILED,
             Message.id == id_,
             failure=FailureKind.BOUNCED,
-            facts={"answer": proof.detail, "bounced_at": proof.received_at.isoformat()},
+            facts={
+                "answer": proof.detail,
+                "bounced_at": proof.received_at.isoformat(),
+                "cause": proof.cause,
+            },
         )
     ]
     if bounced:
@@ -119,17 +126,18 @@ class _Proof:
     is_bounced: bool
     received_at: datetime
     detail: str
+    cause: BounceCause | None
 
 
 def _read_receipts(ids: Collection[int]) -> dict[int, _Proof]:
     """What is proven of each message, by id. A bounce counts for the sending that it names; a
     delivery counts for all later ones too."""
     proofs: dict[int, _Proof] = {}
-    for message_id, kind, received_at, detail in run(_RECEIPTS, {"ids": list(ids)}):
+    for message_id, kind, received_at, detail, cause in run(_RECEIPTS, {"ids": list(ids)}):
         is_bounced = kind is ReceiptKind.BOUNCED
         known = proofs.get(message_id)
         if known is None or (is_bounced and not known.is_bounced):
-            proofs[message_id] = _Proof(is_bounced, received_at, detail)
+            proofs[message_id] = _Proof(is_bounced, received_at, detail, cause)
     return proofs
 
 
@@ -139,6 +147,7 @@ _RECEIPTS = (
         DeliveryReceipt.kind,
         DeliveryReceipt.received_at,
         DeliveryReceipt.detail,
+        DeliveryReceipt.cause,
     )
     .join(Message, Message.id == DeliveryReceipt.message_id)
     .where(

@@ -10,7 +10,7 @@ from flask_babel import lazy_gettext as _
 from outreach import audit
 from outreach.db import db
 from outreach.errors import NotFound, Refused
-from outreach.messages import opt_outs
+from outreach.messages import dead_addresses, opt_outs
 from outreach.messages.addresses import hash_address
 from outreach.messages.models import Channel
 from outreach.terms import Term
@@ -107,6 +107,23 @@ def allow_contact(contact: Contact, channel: Channel, *, reason: str) -> None:
     """Takes an opt-out back; only on the person's own wish, which `reason` tells."""
     if not opt_outs.withdraw(channel, _hash(contact, channel), reason=reason):
         raise Refused(_("该联系人没有退订。"))
+
+
+def list_bounced(contact: Contact) -> dict[Channel, datetime]:
+    """The channels over which a message to the contact came back, with the moment: the address
+    does not exist."""
+    return {
+        channel: at
+        for channel in (Channel.EMAIL, Channel.SMS)
+        if (at := dead_addresses.find(channel, _hash(contact, channel)))
+    }
+
+
+def verify_contact(contact: Contact, channel: Channel, *, reason: str) -> None:
+    """Lets an address that a message came back from be written to again; `reason` tells how it
+    was found to be right."""
+    if not dead_addresses.verify(channel, _hash(contact, channel), reason=reason):
+        raise Refused(_("没有消息从这个地址退回，不需要核实。"))
 
 
 def _tell_new_address(contact: Contact) -> None:

@@ -69,5 +69,11 @@ class AllowForm(OptOutForm):
             raise ValidationError(_("请写明恢复的依据，例如“本人来电要求恢复”。"))
 
 
+class VerifyForm(OptOutForm):
+    def validate_reason(self, field: Any) -> None:
+        if not (field.data or "").strip():
+            raise ValidationError(_("请写明怎样核实的，例如“已与本人电话核对”。"))
+
+
 class RevealForm(Form):
     reason = TermField(_("用途"), RevealReason)

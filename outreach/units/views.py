@@ -14,6 +14,7 @@ from outreach.units.forms import (
     EndContactForm,
     OptOutForm,
     RevealForm,
+    VerifyForm,
 )
 from outreach.web import is_htmx, local_path
 
@@ -54,6 +55,7 @@ def edit_contact(contact_id: int) -> ResponseReturnValue:
         unit=contact.unit,
         contact=contact,
         reachable=contacts.list_channels(contact),
+        bounced=contacts.list_bounced(contact),
     )
 
 
@@ -100,6 +102,16 @@ def allow_contact(contact_id: int) -> ResponseReturnValue:
     contacts.allow_contact(contact, channel, reason=reason)
     db.session.commit()
     flash(_("已恢复。"), "success")
+    return _return()
+
+
+@bp.post("/contacts/<int:contact_id>/verify")
+def verify_contact(contact_id: int) -> ResponseReturnValue:
+    contact = contacts.get_contact(contact_id)
+    channel, reason = _opt_out(VerifyForm())
+    contacts.verify_contact(contact, channel, reason=reason)
+    db.session.commit()
+    flash(_("已记录，今后的消息会继续发往该地址。"), "success")
     return _return()
 
 

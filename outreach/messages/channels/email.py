@@ -13,7 +13,7 @@ import smtplib
 import socket
 import ssl
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,9 @@ from outreach.messages.channels import (
 
 CONNECT_TIMEOUT = 10.0
 """Seconds until the server has greeted us."""
+
+ReturnPath = Callable[[Outgoing], str]
+"""Where the message comes back to when it cannot be delivered; empty: to its sender."""
 
 _ADDRESS = re.compile(r"<?[^\s<>]+@[^\s<>]+>?")
 _LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
@@ -95,14 +98,21 @@ class Connection(flask_mail.Connection):
 class Mail(flask_mail.Mail):
     """Flask-Mail for its settings; `open` gives the line that a drain sends over."""
 
-    def __init__(self, timeouts: Timeouts, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        timeouts: Timeouts,
+        tls: ssl.SSLContext | None = None,
+        return_path: ReturnPath = lambda _message: "",
+    ) -> None:
         super().__init__()
         self.timeouts = timeouts
         self.tls = tls or ssl.create_default_context()
+        self.return_path = return_path
 
     @contextmanager
     def open(self) -> Iterator["SmtpSender"]:
-        sender = SmtpSender(Connection(self.state, self.timeouts, self.tls))
+        connection = Connection(self.state, self.timeouts, self.tls)
+        sender = SmtpSender(connection, self.return_path)
         try:
             yield sender
         finally:
@@ -116,8 +126,9 @@ class Mail(flask_mail.Mail):
 class SmtpSender:
     """One persistent connection, opened when needed and opened again when it broke."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, return_path: ReturnPath) -> None:
         self._connection = connection
+        self._return_path = return_path
         self._smtp: smtplib.SMTP | None = None
         self._refused: Outcome | None = None
 
@@ -142,10 +153,11 @@ class SmtpSender:
         except ValueError as error:
             return rejected(f"message not fit to be sent: {error}")
         was_open = self._smtp is not None
-        outcome, is_stale = self._try(message, address, data)
+        envelope_sender = self._return_path(message) or address
+        outcome, is_stale = self._try(message, envelope_sender, data)
         if is_stale and was_open:
             # Servers close idle lines, and lines that have had their share of messages.
-            outcome, _is_stale = self._try(message, address, data)
+            outcome, _is_stale = self._try(message, envelope_sender, data)
         return outcome
 
     def _try(self, message: Outgoing, sender: str, data: bytes) -> tuple[Outcome, bool]:

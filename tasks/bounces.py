@@ -1,0 +1,29 @@
+"""Mail that came back, from the mailbox that the settings name."""
+
+from collections import Counter
+from contextlib import closing
+
+from flask import current_app
+
+from outreach import clock
+from outreach.db import db
+from outreach.messages import bounces
+from outreach.messages.mailbox import Mailbox, find_account
+from outreach.messages.notices import Finding
+from tasks.queue import celery
+
+
+@celery.task(name="outreach.read_bounces")
+def read_bounces() -> str:
+    account = find_account()
+    if account is None:
+        return "没有设置退信邮箱"
+    mailbox = Mailbox(account)
+    tally: Counter[Finding] = Counter()
+    with closing(mailbox.unread()) as batches:
+        for mails in batches:
+            if current_app.extensions["outreach.stopping"].is_set():
+                break
+            tally += bounces.take(mails, clock.now())
+            db.session.commit()
+    return bounces.summarise(tally, mailbox.failed)
