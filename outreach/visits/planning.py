@@ -17,18 +17,12 @@ from sqlalchemy.orm import joinedload
 
 from outreach import clock, workdays
 from outreach.accounts.models import User
-from outreach.campaigns.models import (
-    Campaign,
-    CampaignStatus,
-    Solicitation,
-    StageCause,
-    StageChange,
-)
+from outreach.campaigns.models import Campaign, CampaignStatus, Solicitation
 from outreach.db import db
-from outreach.gifts.models import Gift, Pledge
 from outreach.gifts.standings import Standing, find_standing, list_standings
-from outreach.messages.models import Message, MessageSolicitation, MessageStatus, Purpose
+from outreach.todos.models import Todo, TodoKind, TodoOutcome
 from outreach.visits.models import OPEN, Visit, VisitOutcome, VisitStatus
+from outreach.visits.silence import find_silent, last_answers
 from outreach.web import format_day
 from outreach.workdays import CalendarUnknown
 
@@ -97,15 +91,16 @@ class DayPlan:
         self._taken[visitor_id, day] += 1
 
 
-def propose_follow_ups(campaign: Campaign) -> Proposals:
+def propose_follow_ups(campaign: Campaign, *, calls_first: bool = False) -> Proposals:
     """Proposes the visits that are due in a running campaign, and takes back the proposals for
-    units that have given or are not asked any more."""
+    units that have given or are not asked any more. With `calls_first` a silent unit is visited
+    only after somebody has called it and got no answer."""
     proposals = Proposals()
     if campaign.status is not CampaignStatus.RUNNING:
         return proposals
     standings = {s.solicitation.id: s for s in list_standings(campaign, outstanding_only=True)}
     _withdraw_settled(campaign, standings)
-    follow_ups = _find_follow_ups(campaign, standings, proposals)
+    follow_ups = _find_follow_ups(campaign, standings, proposals, calls_first=calls_first)
     plan = DayPlan(campaign, [_id_of(follow_up.visitor) for follow_up in follow_ups])
     for follow_up in follow_ups:
         try:
@@ -165,12 +160,16 @@ def _propose(follow_up: FollowUp, plan: DayPlan) -> date | None:
 
 
 def _find_follow_ups(
-    campaign: Campaign, standings: dict[int, Standing], proposals: Proposals
+    campaign: Campaign,
+    standings: dict[int, Standing],
+    proposals: Proposals,
+    *,
+    calls_first: bool,
 ) -> list[FollowUp]:
     """Those that are not proposed yet: first what was agreed on a visit, by day; then silent
     units, those that gave most last year first."""
     keys, waiting, last_visits = _read_visits(campaign)
-    answers = _last_answers(campaign)
+    answers = last_answers(campaign)
     ready = {key: s for key, s in standings.items() if key not in waiting}
     agreed = [
         _after_visit(visit, ready[key].solicitation)
@@ -178,7 +177,7 @@ def _find_follow_ups(
         if key in ready and visit.outcome in FOLLOWED and not _since(answers.get(key), visit)
     ]
     try:
-        silent = list(_find_silent(campaign, ready, answers, last_visits))
+        silent = list(_find_silent(campaign, ready.values(), calls_first=calls_first))
     except CalendarUnknown as unknown:
         proposals.unknown_years.add(unknown.year)
         silent = []
@@ -189,47 +188,41 @@ def _find_follow_ups(
 
 
 def _find_silent(
-    campaign: Campaign,
-    standings: dict[int, Standing],
-    answers: dict[int, datetime],
-    last_visits: dict[int, Visit],
+    campaign: Campaign, standings: Iterable[Standing], *, calls_first: bool
 ) -> Iterator[FollowUp]:
-    today = clock.today()
-    calendar = workdays.load_calendar()
-    reminders = _last_reminders(campaign)
-    changes = _last_changes(campaign)
-    by_amount = sorted(standings.values(), key=lambda s: (-s.previous_fen, s.solicitation.id))
-    for standing in by_amount:
-        solicitation = standing.solicitation
-        message_id, sent_at = reminders.get(solicitation.id, (None, None))
-        if message_id is None or sent_at is None:
-            continue
-        sent_on = clock.day_of(sent_at)
-        last_visit = last_visits.get(solicitation.id)
-        heard = (
-            answers.get(solicitation.id),
-            changes.get(solicitation.id),
-            last_visit.logged_at if last_visit else None,
-        )
-        is_promised = standing.pledge_due_on is not None and standing.pledge_due_on >= today
-        was_met = (solicitation.last_contact_on or sent_on) > sent_on
-        if is_promised or was_met or any(at and at > sent_at for at in heard):
-            continue
-        # The last of these working days must be over.
-        if calendar.add_workdays(sent_on, campaign.follow_up_workdays) >= today:
+    called = _fruitless_calls(campaign) if calls_first else {}
+    for silence in find_silent(campaign, standings, campaign.follow_up_workdays):
+        solicitation = silence.standing.solicitation
+        called_at = called.get(solicitation.id)
+        if calls_first and (called_at is None or called_at < silence.sent_at):
             continue
         reason = _(
             "%(day)s 发出提醒后 %(count)s 个工作日未回应",
-            day=format_day(sent_on),
+            day=format_day(silence.sent_on),
             count=campaign.follow_up_workdays,
         )
         yield FollowUp(
             solicitation=solicitation,
             visitor=_enabled(solicitation.solicitor),
-            key=f"message:{message_id}:{solicitation.id}",  # a message may be about two units
+            key=silence.key,
             reason=str(reason),
-            not_before=today + _DAY,
+            not_before=clock.today() + _DAY,
         )
+
+
+def _fruitless_calls(campaign: Campaign) -> dict[int, datetime]:
+    """When each unit was last called without an answer, by solicitation."""
+    rows = db.session.execute(
+        sa.select(Todo.solicitation_id, Todo.settled_at)
+        .join(Todo.solicitation)
+        .where(
+            Solicitation.campaign_id == campaign.id,
+            Todo.kind == TodoKind.CALL,
+            Todo.outcome == TodoOutcome.NO_ANSWER,
+        )
+        .order_by(Todo.settled_at)
+    )
+    return {solicitation_id: at for solicitation_id, at in rows if at is not None}
 
 
 def _after_visit(visit: Visit, solicitation: Solicitation) -> FollowUp:
@@ -266,64 +259,6 @@ def _read_visits(campaign: Campaign) -> tuple[set[str | None], set[int], dict[in
         {visit.solicitation_id for visit in visits if visit.is_open},
         {visit.solicitation_id: visit for visit in visits if visit.logged_at},
     )
-
-
-def _last_reminders(campaign: Campaign) -> dict[int, tuple[int, datetime]]:
-    """Id of the last reminder that reached each unit, and when it was sent."""
-    rows = db.session.execute(
-        sa.select(MessageSolicitation.solicitation_id, Message.id, Message.sent_at)
-        .join(Message, Message.id == MessageSolicitation.message_id)
-        .join(Solicitation, Solicitation.id == MessageSolicitation.solicitation_id)
-        .where(
-            Solicitation.campaign_id == campaign.id,
-            Message.purpose == Purpose.REMINDER,
-            Message.status.in_((MessageStatus.SENT, MessageStatus.DELIVERED)),
-        )
-        .order_by(Message.sent_at, Message.id)
-    )
-    return {
-        solicitation_id: (message_id, sent_at)
-        for solicitation_id, message_id, sent_at in rows
-        if sent_at is not None
-    }
-
-
-def _last_answers(campaign: Campaign) -> dict[int, datetime]:
-    """When each unit last promised or gave something."""
-    given = (
-        sa.select(Solicitation.id, Gift.recorded_at)
-        .join(
-            Gift,
-            (Gift.unit_id == Solicitation.unit_id) & (Gift.campaign_id == Solicitation.campaign_id),
-        )
-        .where(Solicitation.campaign_id == campaign.id, Gift.amount_fen > 0)
-    )
-    promised = (
-        sa.select(Solicitation.id, Pledge.recorded_at)
-        .join(Pledge, Pledge.solicitation_id == Solicitation.id)
-        .where(Solicitation.campaign_id == campaign.id)
-    )
-    return _newest(given, promised)
-
-
-def _last_changes(campaign: Campaign) -> dict[int, datetime]:
-    """When somebody last moved each unit to another stage; machines do not count."""
-    return _newest(
-        sa.select(Solicitation.id, StageChange.at)
-        .join(StageChange, StageChange.solicitation_id == Solicitation.id)
-        .where(
-            Solicitation.campaign_id == campaign.id,
-            StageChange.cause.not_in((StageCause.MESSAGE, StageCause.DEMO)),
-        )
-    )
-
-
-def _newest(*statements: sa.Select[int, datetime]) -> dict[int, datetime]:
-    newest: dict[int, datetime] = {}
-    for statement in statements:
-        for key, at in db.session.execute(statement):
-            newest[key] = max(at, newest.get(key, at))
-    return newest
 
 
 def _since(at: datetime | None, visit: Visit) -> bool:
