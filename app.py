@@ -26,7 +26,7 @@ from outreach.messages.public_views import bp as messages
 from outreach.overview.views import bp as overview
 from outreach.reminders import gate as reminders_gate
 from outreach.reminders.queries import sample_letters
-from outreach.reminders.views import bp as reminders
+from outreach.reminders.rule_views import bp as reminders
 from outreach.settings.views import bp as settings_pages
 from outreach.todos.views import bp as todos
 from outreach.units import gate as units_gate
@@ -40,6 +40,7 @@ GATE = (
     gifts_gate.check_partly_given,
     gifts_gate.check_unmatched_line,
     gifts_gate.check_pledge,
+    gifts_gate.check_nothing_given,
     campaigns_gate.check_declined,
     campaigns_gate.check_exempt,
     campaigns_gate.check_snoozed,

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 PREFIX = "outreach."
 PATIENCE = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5, "max_retries": 0}
 """How long a page may wait for the broker, in seconds."""
-TASK_MODULES = ("tasks.delivery", "tasks.waves", "tasks.visits", "tasks.digests")
+TASK_MODULES = ("tasks.delivery", "tasks.waves", "tasks.visits", "tasks.rules", "tasks.digests")
 
 
 class ContextTask(Task):

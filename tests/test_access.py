@@ -34,7 +34,7 @@ TRUTH = {
     READERS: """
         overview.dashboard gifts.list_gifts gifts.list_lines visits.list_visits
         meetings.list_meetings meetings.meeting meetings.sign_in_list meetings.calendar_file
-        reminders.list_waves reminders.wave reminders.progress
+        reminders.list_waves reminders.wave reminders.progress reminders.list_rules
         messages.list_messages messages.message messages.list_templates
         digests.list_digests digests.digest
         settings.index settings.timetable settings.calendar
@@ -57,13 +57,14 @@ TRUTH = {
         meetings.complete_action_item meetings.reopen_action_item
         reminders.create_wave reminders.count_audience reminders.edit_wave reminders.submit_wave
         reminders.start_wave reminders.pause_wave reminders.resume_wave reminders.cancel_wave
+        reminders.try_rule reminders.rule_trial reminders.rule_letters
         messages.resolve_unknown messages.create_template messages.edit_template
         messages.preview_template
     """,
     AUDITORS: "settings.audit_trail settings.check_audit_trail",
     DECIDERS: """
         campaigns.edit_campaign settings.create_campaign
-        reminders.return_wave reminders.approve_wave
+        reminders.return_wave reminders.approve_wave reminders.switch_rule
         messages.sending messages.switch_sending digests.build_now units.allow_contact
         settings.edit_day settings.remove_day settings.confirm_year
     """,

@@ -115,6 +115,7 @@ def make_story(
         "attendee_id": attendee.id,
         "item_id": item.id,
         "wave_id": wave.id,
+        "kind": "bounced",
         "template_id": wave.template_version.template_id,
         "message_id": message_id,
         "user_id": staff.id,

@@ -1,4 +1,5 @@
-"""What the send gate asks about money: nobody who gave, or promised for later, is asked again."""
+"""What the send gate asks about money: nobody who gave, or promised for later, is asked again,
+and nobody is thanked for nothing."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -94,6 +95,17 @@ def check_pledge(candidates: Sequence[Candidate], now: datetime) -> dict[int, Wi
         return found.due_on is not None and found.due_on >= today
 
     return _withhold(candidates, WithheldReason.PLEDGE_NOT_DUE, is_not_due, _tell_pledge)
+
+
+@asked_of(Purpose.THANKS)
+def check_nothing_given(candidates: Sequence[Candidate], _now: datetime) -> dict[int, Withheld]:
+    """The gift that the letter is about was reversed in the meantime."""
+    return _withhold(
+        candidates,
+        WithheldReason.NOTHING_GIVEN,
+        lambda found: found.given_fen <= 0,
+        lambda found: {"unit": found.unit},
+    )
 
 
 def _withhold(

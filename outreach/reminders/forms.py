@@ -72,10 +72,13 @@ class AudienceForm(Form):
         if self.sectors.data == SectorChoice.CHOSEN and not field.data:
             raise ValidationError(_("请至少选择一个板块。"))
 
-    def audience(self) -> AudienceFilter:
+    def audience(self, start: AudienceFilter | None = None) -> AudienceFilter:
+        """What was chosen here, with what `start` says beyond that: the form does not offer to
+        choose units one by one."""
         is_chosen = self.sectors.data == SectorChoice.CHOSEN
         return AudienceFilter.model_validate(
-            {
+            (start or AudienceFilter()).model_dump()
+            | {
                 "sectors": self.sectors.data,
                 "sector_ids": self.sector_ids.data if is_chosen else (),
                 "statuses": self.statuses.data,
@@ -104,13 +107,13 @@ class WaveForm(AudienceForm):
         if field.data == LATER and not (self.starts_on.data and self.starts_time.data):
             raise ValidationError(_("请填写发送的日期和时间。"))
 
-    def plan(self, version: TemplateVersion) -> WavePlan:
+    def plan(self, version: TemplateVersion, start: AudienceFilter | None = None) -> WavePlan:
         starts_at = self._starts_at()
         last_on = self.last_on.data or clock.day_of(starts_at) + timedelta(days=DAYS_TO_SEND)
         return WavePlan(
             name=self.name.data,
             version=version,
-            audience=self.audience(),
+            audience=self.audience(start),
             starts_at=starts_at,
             not_after=clock.at(last_on, time(23, 59, 59)),
         )

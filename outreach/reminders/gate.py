@@ -12,7 +12,7 @@ from outreach.messages.models import Purpose, WithheldReason
 from outreach.reminders.models import WaveMember
 
 
-@asked_of(Purpose.REMINDER)
+@asked_of(Purpose.REMINDER, Purpose.CORRECTION, Purpose.THANKS)
 def check_audience(candidates: Sequence[Candidate], _now: datetime) -> dict[int, Withheld]:
     """Withholds a wave's message unless each of its units was approved at this address. What is
     not part of a wave yet (a preview) passes."""

@@ -30,7 +30,14 @@ from outreach.messages.models import (
     WaveStatus,
     WithheldReason,
 )
-from outreach.reminders.audience import AudienceFilter, Member, address_of, ask_gate, find_members
+from outreach.reminders.audience import (
+    AudienceFilter,
+    Member,
+    add_gifts,
+    address_of,
+    ask_gate,
+    find_members,
+)
 from outreach.reminders.models import WaveMember
 from outreach.reminders.rendering import Letter, Preview, preview
 from outreach.units.models import Contact, ContactRole, Unit
@@ -145,14 +152,14 @@ def preview_wave(wave: Wave) -> Preview:
     version = wave.template_version
     if wave.status is WaveStatus.DRAFT:
         audience = AudienceFilter.model_validate(wave.audience)
-        members = find_members(campaign, audience, version.template.channel)
+        members = find_members(campaign, audience, version.template.channel, wave.purpose)
     else:
-        members = _less_withheld(campaign, restore_members(wave), version.template.channel)
+        members = _less_withheld(campaign, restore_members(wave), wave)
     return preview(campaign, version, members, db.session.get_one(User, wave.author_id))
 
 
-def _less_withheld(campaign: Campaign, members: list[Member], channel: Channel) -> list[Member]:
-    answers = ask_gate(campaign, members, channel)
+def _less_withheld(campaign: Campaign, members: list[Member], wave: Wave) -> list[Member]:
+    answers = ask_gate(campaign, members, wave.template_version.template.channel, wave.purpose)
     return [
         replace(member, withheld=member.withheld or answers.get(member.solicitation.id))
         for member in members
@@ -223,7 +230,7 @@ def restore_members(wave: Wave) -> list[Member]:
         members.append(
             Member(standings[row.solicitation_id], contact, address, row.address_hash, withheld)
         )
-    return members
+    return add_gifts(campaign, AudienceFilter.model_validate(wave.audience), members)
 
 
 def list_left_out(wave: Wave) -> list[WaveMember]:

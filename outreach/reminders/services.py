@@ -14,10 +14,10 @@ from outreach import audit, clock, workdays
 from outreach.access import DECIDERS
 from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, CampaignStatus
-from outreach.db import db
+from outreach.db import db, insert_new
 from outreach.errors import Conflict, Forbidden, Refused
 from outreach.messages import outbox, rendering
-from outreach.messages.models import Channel, TemplateVersion, Wave, WaveStatus
+from outreach.messages.models import Channel, Purpose, TemplateVersion, Wave, WaveStatus
 from outreach.messages.outbox import Draft
 from outreach.reminders.audience import AudienceFilter, Member, ask_gate, find_members
 from outreach.reminders.models import WaveMember
@@ -69,6 +69,28 @@ def create_wave(campaign: Campaign, plan: WavePlan, *, author: User) -> Wave:
     return wave
 
 
+def propose_wave(
+    campaign: Campaign, plan: WavePlan, *, author_id: int, purpose: Purpose, key: str
+) -> bool:
+    """A draft that a rule writes for `author_id`; False when `key` was proposed before."""
+    _check_plan(plan)
+    row = {
+        "campaign_id": campaign.id,
+        "purpose": purpose,
+        "proposal_key": key,
+        "author_id": author_id,
+        "created_at": clock.now(),
+        "status": WaveStatus.DRAFT,
+        "version": 1,
+        **_columns(plan),
+    }
+    if not insert_new(Wave, [row], ["proposal_key"]):
+        return False
+    wave_id = db.session.scalar(sa.select(Wave.id).filter_by(proposal_key=key))
+    audit.record("propose.wave", f"wave:{wave_id}", name=plan.name)
+    return True
+
+
 def update_wave(wave: Wave, plan: WavePlan, *, by: User) -> None:
     """Any edit voids the submission and the approval. Whoever wrote the wave last is its author,
     so that nobody approves words of their own."""
@@ -81,7 +103,7 @@ def update_wave(wave: Wave, plan: WavePlan, *, by: User) -> None:
 def submit_wave(wave: Wave, *, by: User) -> None:
     """Freezes the audience: the approval is for exactly these contacts and addresses."""
     campaign = _campaign(wave)
-    members = find_members(campaign, read_audience(wave), _channel(wave))
+    members = find_members(campaign, read_audience(wave), _channel(wave), wave.purpose)
     # Who might approve stays the author of their own words, whoever submits them.
     author = db.session.get_one(User, wave.author_id)
     author = author if author.role in DECIDERS else by
@@ -308,7 +330,7 @@ def _check_startable(wave: Wave, now: datetime) -> None:
 def _start(wave: Wave, now: datetime) -> int:
     """Refused before anything is written; then status and messages in one transaction."""
     _check_startable(wave, now)
-    members = _spare_shared(_campaign(wave), restore_members(wave), _channel(wave))
+    members = _spare_shared(wave, restore_members(wave))
     author = db.session.get_one(User, wave.author_id)
     letters = preview(_campaign(wave), wave.template_version, members, author)
     _check_ready(letters)
@@ -319,12 +341,12 @@ def _start(wave: Wave, now: datetime) -> int:
     return count
 
 
-def _spare_shared(campaign: Campaign, members: list[Member], channel: Channel) -> list[Member]:
+def _spare_shared(wave: Wave, members: list[Member]) -> list[Member]:
     """Takes a unit that gave (or was snoozed, …) since the approval out of a message that other
     units share, so that these still get theirs. A message that is about such units alone is made
     all the same: the outbox withholds it and so accounts for it."""
     approved = [member for member in members if member.withheld is None]
-    blocked = ask_gate(campaign, approved, channel)
+    blocked = ask_gate(_campaign(wave), approved, _channel(wave), wave.purpose)
     free = {member.address_hash for member in approved if member.solicitation.id not in blocked}
     return [
         replace(member, withheld=blocked[member.solicitation.id])
