@@ -196,11 +196,16 @@ def resolve(
 
 
 def add_gifts(campaign: Campaign, audience: AudienceFilter, members: list[Member]) -> list[Member]:
-    """The members with what they are thanked for."""
+    """The members with what they are thanked for; whose gift was reversed is left out."""
     if not audience.gift_ids:
         return members
     gifts = read_thanked(campaign, audience.gift_ids)
-    return [replace(member, gift=gifts.get(member.solicitation.id)) for member in members]
+    return [
+        replace(member, gift=gift)
+        if (gift := gifts.get(member.solicitation.id))
+        else replace(member, withheld=member.withheld or Withheld(WithheldReason.NOTHING_GIVEN, {}))
+        for member in members
+    ]
 
 
 def group(members: Iterable[Member]) -> list[Recipient]:

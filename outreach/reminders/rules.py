@@ -399,7 +399,7 @@ def _explain_rest(campaign: Campaign, standings: Sequence[Standing]) -> dict[int
         .join(Visit.solicitation)
         .where(Solicitation.campaign_id == campaign.id, Visit.status.in_(OPEN))
     )
-    return rested | dict.fromkeys(visited, str(_("已经安排了走访")))
+    return rested | dict.fromkeys(visited, str(_("已有走访建议或安排")))
 
 
 def _find_dead(rule: ReminderRule) -> Findings:
@@ -443,36 +443,34 @@ def _list_failures(campaign: Campaign) -> list[tuple[Message, Contact, Solicitat
         later.status == MessageStatus.DELIVERED,
         later.status_at > Message.status_at,
     )
-    return list(
-        db.session.execute(
-            sa.select(Message, Contact, Solicitation)
-            .join(MessageSolicitation, MessageSolicitation.message_id == Message.id)
-            .join(Solicitation, Solicitation.id == MessageSolicitation.solicitation_id)
-            .join(Contact, Contact.id == Message.contact_id)
-            .where(
-                Solicitation.campaign_id == campaign.id,
-                Solicitation.is_exempt.is_(False),
-                Solicitation.stage != Stage.DECLINED,
-                Message.status == MessageStatus.FAILED,
-                Message.failure.in_((FailureKind.BOUNCED, FailureKind.REJECTED)),
-                ~has_arrived,
-            )
-            .options(joinedload(Solicitation.unit), joinedload(Solicitation.solicitor))
-            .order_by(Message.status_at.desc(), Message.id.desc())
-        ).tuples()
+    rows = db.session.execute(
+        sa.select(Message, Contact, Solicitation)
+        .join(MessageSolicitation, MessageSolicitation.message_id == Message.id)
+        .join(Solicitation, Solicitation.id == MessageSolicitation.solicitation_id)
+        .join(Contact, Contact.id == Message.contact_id)
+        .where(
+            Solicitation.campaign_id == campaign.id,
+            Solicitation.is_exempt.is_(False),
+            Solicitation.stage != Stage.DECLINED,
+            Message.status == MessageStatus.FAILED,
+            Message.failure.in_((FailureKind.BOUNCED, FailureKind.REJECTED)),
+            ~has_arrived,
+        )
+        .options(joinedload(Solicitation.unit), joinedload(Solicitation.solicitor))
+        .order_by(Message.status_at.desc(), Message.id.desc())
     )
+    return [(message, contact, solicitation) for message, contact, solicitation in rows]
 
 
 def _less_known(findings: Findings, rule: ReminderRule) -> Findings:
     """Without what was proposed before, and what the unit waits for already."""
     known = set(db.session.scalars(sa.select(Todo.proposal_key).where(_is_of(Todo, rule))))
-    waiting = set(
-        db.session.execute(
-            sa.select(Todo.solicitation_id, Todo.kind)
-            .join(Todo.solicitation)
-            .where(Solicitation.campaign_id == rule.campaign_id, Todo.status == TodoStatus.OPEN)
-        ).tuples()
+    rows = db.session.execute(
+        sa.select(Todo.solicitation_id, Todo.kind)
+        .join(Todo.solicitation)
+        .where(Solicitation.campaign_id == rule.campaign_id, Todo.status == TodoStatus.OPEN)
     )
+    waiting = {(solicitation_id, kind) for solicitation_id, kind in rows}
     fresh = []
     for proposal in findings.todos:
         if (proposal.solicitation.id, proposal.kind) in waiting:
