@@ -28,6 +28,7 @@ from outreach.reminders import gate as reminders_gate
 from outreach.reminders.queries import sample_letters
 from outreach.reminders.rule_views import bp as reminders
 from outreach.settings.views import bp as settings_pages
+from outreach.todos.services import note_new_address
 from outreach.todos.views import bp as todos
 from outreach.units import gate as units_gate
 from outreach.units.views import bp as units
@@ -112,10 +113,12 @@ def install_tasks(app: Flask, settings: config.Settings) -> None:
 
 
 def install_sending(app: Flask, settings: config.Settings) -> None:
-    """Decides what a message has to pass, which way it leaves, and what its leaving changes."""
+    """Decides what a message has to pass, which way it leaves, and what its leaving changes, as
+    does an address that can be written to again."""
     app.extensions["outreach.gate"] = SendGate(GATE)
     app.extensions["outreach.channels"] = open_channels(app, settings)
     app.extensions["outreach.on_sent"] = [note_reminders]
+    app.extensions["outreach.on_new_address"] = [note_new_address]
     samples: template_views.Samples = sample_letters
     app.extensions["outreach.samples"] = samples
 

@@ -16,6 +16,8 @@ def propose_visits() -> str:
     ]
     db.session.commit()
     detail = f"新提出 {sum(run.count for run in runs)} 次走访"
+    if todo_count := sum(run.todo_count for run in runs):
+        detail += f"、{todo_count} 件待办"
     unknown = sorted(set().union(*(run.unknown_years for run in runs)))
     if unknown:
         years = "、".join(str(year) for year in unknown)

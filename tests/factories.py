@@ -28,6 +28,7 @@ from outreach.messages.models import (
     WindowDays,
 )
 from outreach.reminders.models import WaveMember
+from outreach.todos.models import Todo, TodoKind
 from outreach.units.models import Contact, ContactRole, Unit, UnitKind
 from outreach.visits.models import Visit, VisitStatus
 
@@ -245,6 +246,22 @@ def make_visit(solicitation: Solicitation, visitor: User | None = None, **values
                 "visitor_id": visitor.id if visitor else None,
                 "status": VisitStatus.PLANNED,
                 "planned_on": clock.today(),
+                "created_at": clock.now(),
+            }
+            | values
+        )
+    )
+
+
+def make_todo(solicitation: Solicitation, owner: User | None = None, **values: Any) -> Todo:
+    """A call that is due today, unless `values` say otherwise."""
+    return save(
+        Todo(
+            **{
+                "solicitation_id": solicitation.id,
+                "owner_id": owner.id if owner else None,
+                "kind": TodoKind.CALL,
+                "due_on": clock.today(),
                 "created_at": clock.now(),
             }
             | values

@@ -768,6 +768,15 @@ def test_when_the_gift_comes_everything_else_stops(app: Flask, silent: Solicitat
     assert run() == ["没有新的建议"]
 
 
+def test_when_the_gift_comes_nobody_has_to_call_any_more(silent: Solicitation):
+    make_rule(silent.campaign, RuleKind.SILENT)
+    run()
+    make_gift(silent)
+    propose_follow_ups(silent.campaign)
+    assert [todo.status for todo in todos()] == [TodoStatus.DROPPED]
+    assert run() == ["没有新的建议"]
+
+
 def test_a_candidate_of_no_wave_passes(app: Flask, campaign: Campaign):
     make_gift(unit := make_solicitation(campaign))
     candidate = Candidate(

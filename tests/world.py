@@ -13,6 +13,7 @@ from outreach.meetings.models import ActionItem, Attendee, Meeting, MeetingStatu
 from outreach.messages.models import Message, SendingWindow
 from outreach.spreadsheets import uploads
 from outreach.spreadsheets.reading import SourceFile
+from outreach.todos.models import TodoKind, TodoOutcome, TodoStatus
 from outreach.units.models import UnitAlias
 from outreach.visits.models import Visit, VisitOutcome, VisitStatus
 from tests import factories
@@ -77,6 +78,16 @@ def make_story(
             (0, {"status": VisitStatus.PLANNED}),
         )
     ]
+    todo = factories.make_todo(solicitation, staff, reason=f"{mark}事由", contact_id=contact.id)
+    factories.make_todo(
+        solicitation,
+        staff,
+        kind=TodoKind.LEADER,
+        status=TodoStatus.DONE,
+        outcome=TodoOutcome.SETTLED,
+        note=f"{mark}答复",
+        settled_at=clock.now(),
+    )
     meeting = save(
         Meeting(
             campaign_id=campaign.id,
@@ -111,6 +122,7 @@ def make_story(
         "gift_id": gift.id,
         "line_id": line.id,
         "visit_id": visits[-1].id,
+        "todo_id": todo.id,
         "meeting_id": meeting.id,
         "attendee_id": attendee.id,
         "item_id": item.id,

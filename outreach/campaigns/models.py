@@ -147,6 +147,7 @@ class StageCause(Term):
     PLEDGE = "pledge", _("认捐")
     MESSAGE = "message", _("消息送达")
     MEETING = "meeting", _("会议")
+    TODO = "todo", _("待办事项")
     DEMO = "demo", _("演示数据")
 
 

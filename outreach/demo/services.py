@@ -11,7 +11,7 @@ from outreach.accounts.models import User, UserSector
 from outreach.accounts.passwords import hash_password
 from outreach.campaigns.models import Campaign, Sector
 from outreach.db import db
-from outreach.demo import accounts, current, figures, history, messages, register
+from outreach.demo import accounts, current, figures, history, messages, register, todos
 from outreach.digests.services import build_digest
 from outreach.errors import Refused
 from outreach.units.models import Unit
@@ -74,6 +74,7 @@ def load_demo() -> bool:
     messages.open_sending()
     versions = messages.make_templates(users["staff1"])
     messages.make_past_wave(running, versions[0], users["staff1"], users["secretary"], chance)
+    todos.make_todos(running, users["secretary"])
     _scope_liaison(users["liaison1"])
     propose_follow_ups(running)
     build_digest(running, clock.today())

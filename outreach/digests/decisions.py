@@ -13,6 +13,8 @@ from outreach.gifts.models import LineStatus, StatementLine
 from outreach.meetings.models import ActionItem, Meeting
 from outreach.messages.models import Message, MessageStatus, Wave, WaveStatus
 from outreach.terms import Term
+from outreach.todos.models import Todo, TodoKind
+from outreach.todos.queries import is_due
 from outreach.visits.models import Visit, VisitStatus
 
 CALENDAR_WARNING_FROM = (11, 15)
@@ -26,7 +28,9 @@ class DecisionKind(Term):
     UNKNOWN_MESSAGE = "unknown_message", _("消息发送结果不明，需要核实")
     FAILED_MESSAGE = "failed_message", _("一周内发送失败的消息，需要更正联系方式")
     OPEN_LINE = "open_line", _("到账款项等待认领")
+    PRESIDENT_TODO = "president_todo", _("请会长对接的单位，等待秘书长安排")
     CONFIRM_VISIT = "confirm_visit", _("建议的走访等待确认")
+    OVERDUE_TODO = "overdue_todo", _("待办已逾期")
     OVERDUE_ACTION = "overdue_action", _("会议事项已超期")
     CALENDAR = "calendar", _("明年的节假日安排尚未确认")
 
@@ -38,6 +42,11 @@ def count_decisions(
     today = clock.today()
     waves = Wave.campaign_id == campaign.id
     messages = Message.campaign_id == campaign.id
+    todos = sa.and_(
+        Todo.solicitation_id == Solicitation.id,
+        Solicitation.campaign_id == campaign.id,
+        is_due(campaign),
+    )
     counts = db.session.execute(
         sa.select(
             _count(Wave, waves, Wave.status == WaveStatus.IN_REVIEW),
@@ -56,12 +65,14 @@ def count_decisions(
                 StatementLine.campaign_id == campaign.id,
                 StatementLine.status == LineStatus.OPEN,
             ),
+            _count(Todo, todos, Todo.kind == TodoKind.PRESIDENT),
             _count(
                 Visit,
                 Visit.status == VisitStatus.PROPOSED,
                 Visit.solicitation_id == Solicitation.id,
                 Solicitation.campaign_id == campaign.id,
             ),
+            _count(Todo, todos, Todo.kind != TodoKind.PRESIDENT, Todo.due_on < today),
             _count(
                 ActionItem,
                 ActionItem.completed_at.is_(None),

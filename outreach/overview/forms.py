@@ -1,5 +1,6 @@
 """Filters of the work list, and the changes that can be made to many units at once."""
 
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Self, TypeVar
@@ -34,6 +35,7 @@ class WorklistFilter:
     search: str = ""
     shows_all: bool = False
     is_due: bool = False
+    has_todo: bool = False
     order: Order = Order.NEXT_ACTION
 
     @classmethod
@@ -45,17 +47,20 @@ class WorklistFilter:
             search=arguments.get("q", "").strip(),
             shows_all="all" in arguments,
             is_due="due" in arguments,
+            has_todo="todo" in arguments,
             order=_find(Order, arguments.get("order")) or Order.NEXT_ACTION,
         )
 
-    def apply(self, standings: list[Standing]) -> list[Standing]:
-        """What SQL has not narrowed yet, in the order that was asked for."""
+    def apply(self, standings: list[Standing], waiting: Set[int]) -> list[Standing]:
+        """What SQL has not narrowed yet, in the order that was asked for; `waiting` are the units
+        with an open to-do."""
         today = clock.today()
         kept = [
             standing
             for standing in standings
             if (self.status is None or standing.status is self.status)
             and (not self.is_due or _is_due(standing, today))
+            and (not self.has_todo or standing.solicitation.unit_id in waiting)
         ]
         return sorted(kept, key=lambda standing: _sort_key(self.order, standing))
 
@@ -68,6 +73,7 @@ class WorklistFilter:
             "q": self.search,
             "all": 1 if self.shows_all else None,
             "due": 1 if self.is_due else None,
+            "todo": 1 if self.has_todo else None,
             "order": None if self.order is Order.NEXT_ACTION else self.order.value,
         }
         return {name: value for name, value in given.items() if value}

@@ -18,6 +18,8 @@ from outreach.messages import gate
 from outreach.messages.models import Message, MessageSolicitation
 from outreach.money import format_yuan
 from outreach.terms import Term
+from outreach.todos.models import Todo
+from outreach.todos.rendering import icon_of
 from outreach.units.models import Contact
 from outreach.visits.models import Visit, VisitStatus
 
@@ -35,6 +37,7 @@ class Entry:
     badge: Term | None = None
     message_id: int | None = None
     meeting_id: int | None = None
+    todo_id: int | None = None
     is_ahead: bool = False
     has_hour: bool = True
     """False for what is known by its day only."""
@@ -46,6 +49,7 @@ def unit_timeline(solicitation: Solicitation) -> list[Entry]:
         *_stage_changes(solicitation),
         *_messages(solicitation),
         *_visits(solicitation),
+        *_todos(solicitation),
         *_meetings(solicitation),
         *_pledges(solicitation),
         *_gifts(solicitation),
@@ -113,6 +117,29 @@ def _visits(solicitation: Solicitation) -> Iterator[Entry]:
             badge=visit.status,
             is_ahead=is_ahead,
             has_hour=visit.logged_at is not None or visit.planned_time is not None,
+        )
+
+
+def _todos(solicitation: Solicitation) -> Iterator[Entry]:
+    todos = db.session.scalars(
+        sa.select(Todo)
+        .filter_by(solicitation_id=solicitation.id)
+        .options(joinedload(Todo.owner), joinedload(Todo.settled_by))
+    )
+    for todo in todos:
+        who = todo.settled_by or todo.owner
+        yield Entry(
+            at=todo.settled_at or clock.at(todo.due_on, NOON),
+            icon=icon_of(todo.kind),
+            title=_("%(what)s：%(outcome)s", what=todo.kind.label, outcome=todo.outcome.label)
+            if todo.outcome
+            else todo.kind.label,
+            detail=todo.note or todo.reason,
+            who=who.name if who else "",
+            badge=None if todo.outcome else todo.status,
+            todo_id=todo.id,
+            is_ahead=todo.is_open,
+            has_hour=todo.settled_at is not None,
         )
 
 

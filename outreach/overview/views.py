@@ -40,6 +40,7 @@ from outreach.overview import charts
 from outreach.overview.forms import BulkForm, BulkKind, Order, WorklistFilter
 from outreach.overview.queries import compare, search_units
 from outreach.overview.timeline import unit_timeline
+from outreach.todos import queries as todos
 from outreach.visits.models import OPEN
 from outreach.visits.queries import list_visits
 from outreach.web import is_htmx, page_number
@@ -109,6 +110,7 @@ def sector(sector_id: int) -> ResponseReturnValue:
 @bp.get("/c/<campaign_code>/worklist")
 def worklist() -> ResponseReturnValue:
     chosen = WorklistFilter.read(request.args)
+    waiting = todos.list_waiting_units(g.campaign) if chosen.has_todo else set()
     standings = chosen.apply(
         list_standings(
             g.campaign,
@@ -117,14 +119,17 @@ def worklist() -> ResponseReturnValue:
             outstanding_only=not chosen.shows_all and chosen.status is None,
             solicitor_id=chosen.solicitor_id,
             search=chosen.search,
-        )
+        ),
+        waiting,
     )
     page = page_number()
+    shown = standings[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
     template = "overview/_worklist.html" if is_htmx() else "overview/worklist.html"
     return render_template(
         template,
         chosen=chosen,
-        standings=standings[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
+        standings=shown,
+        todos=todos.list_open(g.campaign, [standing.solicitation.unit_id for standing in shown]),
         count=len(standings),
         previous_fen=sum(standing.previous_fen for standing in standings),
         page=page,
@@ -184,6 +189,7 @@ def unit(unit_id: int) -> ResponseReturnValue:
         solicitation=solicitation,
         standing=standing,
         entries=unit_timeline(solicitation),
+        todos=todos.list_open(g.campaign, [unit_id]).get(unit_id, []),
         stage_form=stage_form(solicitation),
         next_action_form=next_action_form(solicitation),
         pledge_form=pledge_form(standing),

@@ -48,7 +48,7 @@ from outreach.reminders.rendering import describe_day
 from outreach.reminders.thanks import list_unthanked
 from outreach.todos.models import Todo, TodoKind, TodoStatus
 from outreach.units.models import Contact, ContactRole
-from outreach.visits.models import OPEN, Visit
+from outreach.visits.history import History, read_history
 from outreach.visits.silence import find_silent
 from outreach.web import format_day
 
@@ -359,9 +359,10 @@ def _find_silent(rule: ReminderRule) -> Findings:
     if not campaign.starts_on <= today <= campaign.ends_on:
         return findings
     count = number(rule, "workdays")
+    history = read_history(campaign)
     standings = list_standings(campaign, outstanding_only=True)
-    silent = list(find_silent(campaign, standings, count))
-    rested = _explain_rest(campaign, [silence.standing for silence in silent])
+    silent = list(find_silent(standings, history, workdays_since=count))
+    rested = _explain_rest(campaign, [silence.standing for silence in silent], history)
     for silence in silent:
         solicitation = silence.standing.solicitation
         if solicitation.id in rested:
@@ -377,7 +378,7 @@ def _find_silent(rule: ReminderRule) -> Findings:
                 key=_key(rule, silence.key),
                 kind=TodoKind.CALL,
                 solicitation=solicitation,
-                contact_id=silence.contact_id,
+                contact_id=silence.reminder.contact_id,
                 owner=_enabled(solicitation.solicitor),
                 due_on=workdays.next_workday(today),
                 reason=str(reason),
@@ -386,7 +387,9 @@ def _find_silent(rule: ReminderRule) -> Findings:
     return _less_known(findings, rule)
 
 
-def _explain_rest(campaign: Campaign, standings: Sequence[Standing]) -> dict[int, str]:
+def _explain_rest(
+    campaign: Campaign, standings: Sequence[Standing], history: History
+) -> dict[int, str]:
     """Why nobody should call some of the units today, by solicitation."""
     members = resolve(campaign, standings, Channel.EMAIL, ContactRole.COORDINATOR)
     rested = {
@@ -394,12 +397,7 @@ def _explain_rest(campaign: Campaign, standings: Sequence[Standing]) -> dict[int
         for solicitation_id, withheld in ask_gate(campaign, members, Channel.EMAIL).items()
         if withheld.reason in NOT_TO_BE_ASKED
     }
-    visited = db.session.scalars(
-        sa.select(Visit.solicitation_id)
-        .join(Visit.solicitation)
-        .where(Solicitation.campaign_id == campaign.id, Visit.status.in_(OPEN))
-    )
-    return rested | dict.fromkeys(visited, str(_("已有走访建议或安排")))
+    return rested | dict.fromkeys(history.waiting, str(_("已有走访建议或安排")))
 
 
 def _find_dead(rule: ReminderRule) -> Findings:

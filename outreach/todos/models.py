@@ -2,6 +2,7 @@
 a superior. Proposed by rules; never done by the machine."""
 
 from datetime import date, datetime
+from typing import Final, Literal
 
 import sqlalchemy as sa
 from flask_babel import lazy_gettext as _
@@ -21,8 +22,17 @@ class TodoKind(Term):
     PRESIDENT = "president", _("请会长对接")
 
 
-LADDER = (TodoKind.CALL, TodoKind.LEADER, TodoKind.PRESIDENT)
+Step = TodoKind | Literal["visit"]
+VISIT: Final = "visit"
+"""The step that is no to-do: `visits.planning` proposes it."""
+LADDER: Final[tuple[Step, ...]] = (TodoKind.CALL, VISIT, TodoKind.LEADER, TodoKind.PRESIDENT)
 """Each step is for a person to take, after the one before it led nowhere."""
+
+
+def step_after(step: Step) -> Step | None:
+    """What is tried after `step` led nowhere; None after the last one."""
+    place = LADDER.index(step) + 1
+    return LADDER[place] if place < len(LADDER) else None
 
 
 class TodoStatus(Term):
@@ -74,5 +84,19 @@ class Todo(Base):
     solicitation: Mapped[Solicitation] = relationship()
     contact: Mapped[Contact | None] = relationship()
     owner: Mapped[User | None] = relationship(foreign_keys=[owner_id])
+    settled_by: Mapped[User | None] = relationship(foreign_keys=[settled_by_id])
+    """Nobody: it settled itself."""
 
     __mapper_args__ = {"version_id_col": version}
+
+    @property
+    def is_open(self) -> bool:
+        return self.status is TodoStatus.OPEN
+
+    def is_resting(self, today: date) -> bool:
+        """The unit is left in peace today, and so is who would have to do it."""
+        until = self.solicitation.snoozed_until
+        return self.is_open and until is not None and today <= until
+
+    def is_overdue(self, today: date) -> bool:
+        return self.is_open and self.due_on < today and not self.is_resting(today)

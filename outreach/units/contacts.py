@@ -1,8 +1,10 @@
 """Changes to the people at a unit who answer for the campaign."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from flask import current_app
 from flask_babel import lazy_gettext as _
 
 from outreach import audit
@@ -13,6 +15,9 @@ from outreach.messages.addresses import hash_address
 from outreach.messages.models import Channel
 from outreach.terms import Term
 from outreach.units.models import Contact, ContactRole, Unit
+
+OnNewAddress = Callable[[Contact], None]
+"""What else changes when a contact was given an address; handed over in `app.py`."""
 
 
 class RevealReason(Term):
@@ -55,6 +60,7 @@ def create_contact(unit: Unit, details: Details) -> Contact:
     db.session.add(contact)
     db.session.flush()
     audit.record("create.contact", f"contact:{contact.id}", unit=unit.id)
+    _tell_new_address(contact)
     return contact
 
 
@@ -64,6 +70,9 @@ def update_contact(contact: Contact, details: Details) -> None:
     for name in changed:
         setattr(contact, name, getattr(details, name))
     audit.record("change.contact", f"contact:{contact.id}", fields=changed)
+    if {"mobile", "email"} & set(changed):
+        db.session.flush()
+        _tell_new_address(contact)
 
 
 def end_contact(contact: Contact, valid_to: date | None) -> None:
@@ -97,6 +106,12 @@ def allow_contact(contact: Contact, channel: Channel, *, reason: str) -> None:
     """Takes an opt-out back; only on the person's own wish, which `reason` tells."""
     if not opt_outs.withdraw(channel, _hash(contact, channel), reason=reason):
         raise Refused(_("该联系人没有退订。"))
+
+
+def _tell_new_address(contact: Contact) -> None:
+    hooks: Sequence[OnNewAddress] = current_app.extensions["outreach.on_new_address"]
+    for note in hooks:
+        note(contact)
 
 
 def _hash(contact: Contact, channel: Channel) -> str:

@@ -1,11 +1,14 @@
 """Follow-up visits: which units need one and why, and the first day on which there is room.
 
-Each follow-up has a key that names what it is for («message:17:4», «visit:5»). The key is unique,
-so nothing is proposed twice, also when two workers plan at once.
+Each follow-up has a key that names what it is for («message:17:4», «visit:5», «todo:8»). The key is
+unique, so nothing is proposed twice, also when two workers plan at once.
+
+A visit is a step of the ladder (`todos.models.LADDER`): it comes after a call that nobody answered,
+and when it finds the door closed, the follow-up is the to-do that is the next step.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Final
@@ -13,16 +16,23 @@ from typing import Any, Final
 import sqlalchemy as sa
 from flask_babel import lazy_gettext as _
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import joinedload
 
 from outreach import clock, workdays
 from outreach.accounts.models import User
-from outreach.campaigns.models import Campaign, CampaignStatus, Solicitation
+from outreach.campaigns.models import (
+    Campaign,
+    CampaignStatus,
+    Solicitation,
+)
 from outreach.db import db
 from outreach.gifts.standings import Standing, find_standing, list_standings
-from outreach.todos.models import Todo, TodoKind, TodoOutcome
+from outreach.todos import services as todos
+from outreach.todos.models import VISIT, TodoKind, step_after
+from outreach.todos.queries import Ladder, find_ladder
+from outreach.todos.rendering import tell_in_vain
+from outreach.visits.history import History, read_history
 from outreach.visits.models import OPEN, Visit, VisitOutcome, VisitStatus
-from outreach.visits.silence import find_silent, last_answers
+from outreach.visits.silence import find_silent, is_promised
 from outreach.web import format_day
 from outreach.workdays import CalendarUnknown
 
@@ -41,8 +51,14 @@ class Proposals:
     """What a run of the planner did."""
 
     count: int = 0
+    todo_count: int = 0
     unknown_years: set[int] = field(default_factory=set)
     """Years without a holiday table: visits that would have fallen into them were held back."""
+
+    def note(self, proposed: "NextStep | None") -> None:
+        if proposed is not None:
+            self.count += proposed.kind is None
+            self.todo_count += proposed.kind is not None
 
 
 @dataclass(frozen=True)
@@ -52,6 +68,16 @@ class FollowUp:
     key: str
     reason: str
     not_before: date
+    step: TodoKind | None = None
+    """What is done instead of a visit."""
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """What was proposed for a unit: a to-do of this kind, or a visit."""
+
+    on: date
+    kind: TodoKind | None
 
 
 class DayPlan:
@@ -100,23 +126,29 @@ def propose_follow_ups(campaign: Campaign, *, calls_first: bool = False) -> Prop
         return proposals
     standings = {s.solicitation.id: s for s in list_standings(campaign, outstanding_only=True)}
     _withdraw_settled(campaign, standings)
+    todos.withdraw_settled(
+        campaign, {key for key, standing in standings.items() if not is_promised(standing)}
+    )
     follow_ups = _find_follow_ups(campaign, standings, proposals, calls_first=calls_first)
     plan = DayPlan(campaign, [_id_of(follow_up.visitor) for follow_up in follow_ups])
     for follow_up in follow_ups:
         try:
-            proposals.count += _propose(follow_up, plan) is not None
+            proposals.note(_propose(follow_up, plan))
         except CalendarUnknown as unknown:
             proposals.unknown_years.add(unknown.year)
     return proposals
 
 
-def propose_after(visit: Visit) -> date | None:
-    """Proposes the visit that a logged one asked for, and returns its day; None when it asked
-    for none, the unit is not outstanding, or no day is known. The clock's run looks again."""
+def propose_after(visit: Visit) -> NextStep | None:
+    """Proposes what follows from a logged visit; None when it asked for nothing, the unit is not
+    outstanding, or no day is known. The clock's run looks again."""
     standing = find_standing(visit.solicitation)
     if visit.outcome not in FOLLOWED or not standing.is_outstanding:
         return None
-    follow_up = _after_visit(visit, standing.solicitation)
+    ladder = find_ladder(standing.solicitation)
+    if _is_passed(visit, ladder):
+        return None
+    follow_up = _after_visit(visit, standing.solicitation, ladder)
     plan = DayPlan(visit.solicitation.campaign, [_id_of(follow_up.visitor)])
     try:
         return _propose(follow_up, plan)
@@ -139,7 +171,16 @@ def insert_open_visit(**values: Any) -> int | None:
     return db.session.scalar(statement)
 
 
-def _propose(follow_up: FollowUp, plan: DayPlan) -> date | None:
+def _propose(follow_up: FollowUp, plan: DayPlan) -> NextStep | None:
+    if follow_up.step is not None:
+        due_on = todos.propose_step(
+            follow_up.solicitation,
+            follow_up.step,
+            reason=follow_up.reason,
+            key=follow_up.key,
+            owner=follow_up.visitor,
+        )
+        return NextStep(due_on, follow_up.step) if due_on else None
     visitor_id = _id_of(follow_up.visitor)
     rest = follow_up.solicitation.snoozed_until or clock.today()
     day = plan.find_day(visitor_id, max(clock.today(), rest, follow_up.not_before - _DAY))
@@ -156,7 +197,7 @@ def _propose(follow_up: FollowUp, plan: DayPlan) -> date | None:
     if visit_id is None:
         return None
     plan.take(visitor_id, day)
-    return day
+    return NextStep(day, None)
 
 
 def _find_follow_ups(
@@ -166,40 +207,64 @@ def _find_follow_ups(
     *,
     calls_first: bool,
 ) -> list[FollowUp]:
-    """Those that are not proposed yet: first what was agreed on a visit, by day; then silent
-    units, those that gave most last year first."""
-    keys, waiting, last_visits = _read_visits(campaign)
-    answers = last_answers(campaign)
-    ready = {key: s for key, s in standings.items() if key not in waiting}
+    """Those that are not proposed yet: first what was agreed on a visit, by day; then units whose
+    call nobody answered and silent ones, those that gave most last year first."""
+    history = read_history(campaign)
+    ready = {key: s for key, s in standings.items() if key not in history.waiting}
     agreed = [
-        _after_visit(visit, ready[key].solicitation)
-        for key, visit in last_visits.items()
-        if key in ready and visit.outcome in FOLLOWED and not _since(answers.get(key), visit)
+        _after_visit(visit, ready[key].solicitation, history.ladder(key))
+        for key, visit in history.last_visits.items()
+        if key in ready
+        and visit.outcome in FOLLOWED
+        and not _since(history.answers.get(key), visit)
+        and not _is_passed(visit, history.ladder(key))
     ]
+    agreed.sort(key=lambda follow_up: (follow_up.not_before, follow_up.solicitation.id))
+    by_amount = sorted(
+        (s for key, s in ready.items() if not history.ladder(key).is_waiting),
+        key=lambda s: (-s.previous_fen, s.solicitation.id),
+    )
+    called = list(_find_called(by_amount, history))
     try:
-        silent = list(_find_silent(campaign, ready.values(), calls_first=calls_first))
+        silent = [] if calls_first else list(_find_silent(campaign, by_amount, history))
     except CalendarUnknown as unknown:
         proposals.unknown_years.add(unknown.year)
         silent = []
-    agreed.sort(key=lambda follow_up: (follow_up.not_before, follow_up.solicitation.id))
-    taken = {follow_up.solicitation.id for follow_up in agreed}
-    silent = [follow_up for follow_up in silent if follow_up.solicitation.id not in taken]
-    return [follow_up for follow_up in agreed + silent if follow_up.key not in keys]
+    # An agreement whose visit was proposed before no longer stands in the way of a newer call.
+    renewed = [follow_up for follow_up in agreed if follow_up.key not in history.keys]
+    first: dict[int, FollowUp] = {}
+    for follow_up in (*renewed, *called, *agreed, *silent):
+        first.setdefault(follow_up.solicitation.id, follow_up)
+    return [follow_up for follow_up in first.values() if follow_up.key not in history.keys]
+
+
+def _find_called(standings: Sequence[Standing], history: History) -> Iterator[FollowUp]:
+    """Units whose call nobody answered, and of which nothing was heard since."""
+    for standing in standings:
+        solicitation = standing.solicitation
+        call = history.ladder(solicitation.id).wants_visit
+        if call is None or call.settled_at is None or is_promised(standing):
+            continue
+        if not history.has_heard(solicitation, since=call.settled_at):
+            yield FollowUp(
+                solicitation=solicitation,
+                visitor=_enabled(call.owner) or _enabled(solicitation.solicitor),
+                key=f"todo:{call.id}",
+                reason=tell_in_vain(call),
+                not_before=clock.today() + _DAY,
+            )
 
 
 def _find_silent(
-    campaign: Campaign, standings: Iterable[Standing], *, calls_first: bool
+    campaign: Campaign, standings: Sequence[Standing], history: History
 ) -> Iterator[FollowUp]:
-    called = _fruitless_calls(campaign) if calls_first else {}
-    for silence in find_silent(campaign, standings, campaign.follow_up_workdays):
+    count = campaign.follow_up_workdays
+    for silence in find_silent(standings, history, workdays_since=count):
         solicitation = silence.standing.solicitation
-        called_at = called.get(solicitation.id)
-        if calls_first and (called_at is None or called_at < silence.sent_at):
-            continue
         reason = _(
             "%(day)s 发出提醒后 %(count)s 个工作日未回应",
             day=format_day(silence.sent_on),
-            count=campaign.follow_up_workdays,
+            count=count,
         )
         yield FollowUp(
             solicitation=solicitation,
@@ -210,22 +275,25 @@ def _find_silent(
         )
 
 
-def _fruitless_calls(campaign: Campaign) -> dict[int, datetime]:
-    """When each unit was last called without an answer, by solicitation."""
-    rows = db.session.execute(
-        sa.select(Todo.solicitation_id, Todo.settled_at)
-        .join(Todo.solicitation)
-        .where(
-            Solicitation.campaign_id == campaign.id,
-            Todo.kind == TodoKind.CALL,
-            Todo.outcome == TodoOutcome.NO_ANSWER,
-        )
-        .order_by(Todo.settled_at)
-    )
-    return {solicitation_id: at for solicitation_id, at in rows if at is not None}
+def _is_passed(visit: Visit, ladder: Ladder) -> bool:
+    """A closed door asks for nothing more once the step that came after it is somebody's."""
+    if visit.outcome is not VisitOutcome.NOT_IN:
+        return False
+    return ladder.is_waiting or _since(ladder.closed_at, visit)
 
 
-def _after_visit(visit: Visit, solicitation: Solicitation) -> FollowUp:
+def _step_after(visit: Visit, ladder: Ladder) -> TodoKind | None:
+    """What follows a closed door when the unit had not answered a call before."""
+    call = ladder.wants_visit
+    if visit.outcome is not VisitOutcome.NOT_IN or call is None:
+        return None
+    assert call.settled_at is not None
+    assert visit.logged_at is not None
+    step = step_after(VISIT)
+    return step if isinstance(step, TodoKind) and call.settled_at <= visit.logged_at else None
+
+
+def _after_visit(visit: Visit, solicitation: Solicitation, ladder: Ladder) -> FollowUp:
     day = format_day(visit.planned_on)
     next_on = visit.next_on
     reasons = {
@@ -242,22 +310,7 @@ def _after_visit(visit: Visit, solicitation: Solicitation) -> FollowUp:
         key=f"visit:{visit.id}",
         reason=str(reasons[visit.outcome]),
         not_before=next_on or clock.today() + _DAY,
-    )
-
-
-def _read_visits(campaign: Campaign) -> tuple[set[str | None], set[int], dict[int, Visit]]:
-    """Keys that are taken, solicitations with an open visit, and the last logged visit of each."""
-    visits = db.session.scalars(
-        sa.select(Visit)
-        .join(Visit.solicitation)
-        .where(Solicitation.campaign_id == campaign.id)
-        .order_by(Visit.logged_at, Visit.id)
-        .options(joinedload(Visit.visitor))
-    ).all()
-    return (
-        {visit.proposal_key for visit in visits},
-        {visit.solicitation_id for visit in visits if visit.is_open},
-        {visit.solicitation_id: visit for visit in visits if visit.logged_at},
+        step=_step_after(visit, ladder),
     )
 
 

@@ -9,7 +9,6 @@ from flask_babel import lazy_gettext as _
 from sqlalchemy.orm import joinedload
 
 from outreach import clock
-from outreach.access import OFFICE
 from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, Solicitation
 from outreach.campaigns.queries import in_scope
@@ -108,15 +107,6 @@ def count_unassigned(campaign: Campaign) -> int:
             )
         )
         or 0
-    )
-
-
-def list_visitors() -> list[User]:
-    """People of the office whose accounts are in use."""
-    return list(
-        db.session.scalars(
-            sa.select(User).where(User.role.in_(OFFICE), User.is_enabled).order_by(User.id)
-        )
     )
 
 

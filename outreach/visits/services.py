@@ -242,9 +242,11 @@ class Report:
             solicitation, action=self._next_action(), on=self.next_on, snoozed_until=rest
         )
         db.session.flush()
-        day = planning.propose_after(visit)
+        proposed = planning.propose_after(visit)
+        if proposed is not None and proposed.kind is not None:
+            solicitation.next_action = str(proposed.kind.label)
         if self.next_on is None:
-            solicitation.next_action_on = day
+            solicitation.next_action_on = proposed.on if proposed else None
 
     def _next_action(self) -> str:
         if self.outcome is VisitOutcome.WILL_DISCUSS:

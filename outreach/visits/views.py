@@ -9,6 +9,7 @@ from flask_babel import lazy_gettext as _
 from flask_login import current_user
 
 from outreach import clock, workdays
+from outreach.accounts.queries import list_office
 from outreach.campaigns.models import Solicitation
 from outreach.campaigns.queries import get_solicitation
 from outreach.campaigns.scope import campaign_blueprint
@@ -16,6 +17,7 @@ from outreach.db import db, writing
 from outreach.errors import Conflict, Refused
 from outreach.forms import Form, check_version
 from outreach.gifts.standings import find_standing
+from outreach.todos import queries as todos
 from outreach.visits import queries, services
 from outreach.visits.forms import DropVisitForm, LogVisitForm, PlaceForm, PlanVisitForm
 from outreach.visits.models import OPEN, Visit, VisitOutcome, VisitStatus
@@ -36,13 +38,18 @@ def my_day() -> ResponseReturnValue:
     proposals = [visit for visit in mine if visit.status is VisitStatus.PROPOSED]
     due = [visit for visit in planned if visit.planned_on <= today]
     cards = queries.list_cards(g.campaign, due, current_user)
+    agenda = todos.read_agenda(g.campaign, current_user)
+    todo_cards = todos.list_cards(agenda.due, current_user)
     shown = [card.contact for card in cards if card.shows_phone]
+    shown += [card.contact for card in todo_cards if card.shows_phone]
     if unnoted := services.list_unnoted(shown, current_user):
         with writing():
             services.record_reveals(unnoted)
     return render_template(
         "visits/my_day.html",
         cards=cards,
+        todo_cards=todo_cards,
+        todos_ahead=agenda.ahead_count,
         later=[visit for visit in planned if today < visit.planned_on <= today + DAYS_AHEAD],
         proposals=proposals,
         confirmable=[visit for visit in proposals if not visit.is_overdue(today)],
@@ -66,7 +73,7 @@ def list_visits() -> ResponseReturnValue:
         visitor_id=asked["visitor_id"],
         status=status,
         statuses=VisitStatus,
-        visitors=queries.list_visitors(),
+        visitors=list_office(),
     )
 
 
@@ -77,7 +84,7 @@ def plan_visit(unit_id: int) -> ResponseReturnValue:
         planned_on=_next_workday(clock.today()),
         visitor_id=solicitation.solicitor_id or current_user.id,
     )
-    visitors = form.offer(queries.list_visitors())
+    visitors = form.offer(list_office())
     if form.validate_on_submit() and _accepted(
         form,
         lambda: services.plan_visit(
@@ -140,7 +147,7 @@ def move_visit(visit_id: int) -> ResponseReturnValue:
         planned_time=visit.planned_time,
         visitor_id=visit.visitor_id or current_user.id,
     )
-    visitors = form.offer(queries.list_visitors())
+    visitors = form.offer(list_office())
     if form.validate_on_submit() and _accepted(
         form,
         lambda: services.move_visit(
