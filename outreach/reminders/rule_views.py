@@ -64,10 +64,10 @@ def rule_trial(kind: str) -> ResponseReturnValue:
     )
 
 
-@bp.get("/rules/<kind>/letters")
-def rule_letters(kind: str) -> ResponseReturnValue:
+@bp.get("/rules/<kind>/letters/<key>")
+def rule_letters(kind: str, key: str) -> ResponseReturnValue:
     rule = _tried_rule(kind)
-    proposal = _get_wave(rule_services.look(rule), request.args.get("key", ""))
+    proposal = _get_wave(rule_services.look(rule), key)
     letters = _preview(rule, proposal)
     page = page_number()
     return render_template(
