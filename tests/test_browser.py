@@ -231,6 +231,7 @@ def next_workday() -> str:
 PAGES = """
 /c/2023/ /c/{code}/meetings /c/{code}/waves /c/{code}/visits /c/{code}/gifts /c/{code}/gifts/new
 /c/{code}/digests /c/{code}/search /messages /templates /messages/sending /messages/local-outbox
+/c/{code}/todos /c/{code}/todos?view=done
 /settings/ /settings/calendar /settings/timetable /settings/audit /settings/users
 """.split()
 

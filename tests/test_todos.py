@@ -149,6 +149,17 @@ def test_a_closed_door_without_a_call_before_leads_to_another_visit(app: Flask):
     assert [v.proposal_key for v in list_visits()] == [None, f"visit:{visit.id}"]
 
 
+def test_a_closed_door_waits_while_the_call_is_still_to_be_made(call: Todo):
+    visit = make_visit(call.solicitation, call.owner)
+    log_visit(visit, outcome=VisitOutcome.NOT_IN, by=visit.visitor)
+    db.session.commit()
+    run_planner(call.solicitation.campaign)
+    assert (list_visits(), list_todos()) == ([visit], [call])
+    settle(call, TodoOutcome.NO_ANSWER)
+    run_planner(call.solicitation.campaign)
+    assert [v.proposal_key for v in list_visits()] == [None, f"todo:{call.id}"]
+
+
 def test_an_answer_ends_the_ladder_and_the_next_closed_door_is_a_visit_again(call: Todo):
     settle(call, TodoOutcome.NO_ANSWER)
     visit = make_visit(call.solicitation, call.owner)

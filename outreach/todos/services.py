@@ -109,34 +109,26 @@ def hand_over(todo: Todo, *, to: User, due_on: date) -> None:
 def withdraw_settled(campaign: Campaign, asked_ids: Collection[int]) -> None:
     """Closes the to-dos that time has overtaken: those about units that are not asked any more
     (their solicitations are not in `asked_ids`), and the search for a contact who was found."""
-    for todo in _take_open(campaign):
-        if todo.kind is not TodoKind.FIND_CONTACT and todo.solicitation_id not in asked_ids:
+    todos = _take_open(Solicitation.campaign_id == campaign.id)
+    searches = [todo for todo in todos if todo.kind is TodoKind.FIND_CONTACT]
+    for todo in todos:
+        if todo not in searches and todo.solicitation_id not in asked_ids:
             _close(todo, None, by=None, note=str(_tell_why(todo.solicitation)))
-    searches = [todo for todo in _take_open(campaign) if todo.kind is TodoKind.FIND_CONTACT]
     found = list_reachable({todo.solicitation.unit_id for todo in searches})
     for todo in searches:
         for contact in found:
             if contact.unit_id == todo.solicitation.unit_id and contact.id != todo.contact_id:
-                _find(todo, contact)
+                _end_search(todo, contact)
 
 
 def note_new_address(contact: Contact) -> None:
     """The search for a contact ends when somebody who can be written to was registered."""
     if contact not in list_reachable({contact.unit_id}):
         return
-    searches = db.session.scalars(
-        sa.select(Todo)
-        .join(Todo.solicitation)
-        .where(
-            Solicitation.unit_id == contact.unit_id,
-            Todo.kind == TodoKind.FIND_CONTACT,
-            Todo.status == TodoStatus.OPEN,
-        )
-        .order_by(Todo.id)
-        .with_for_update(of=Todo)
-    )
-    for todo in searches:
-        _find(todo, contact)
+    for todo in _take_open(
+        Solicitation.unit_id == contact.unit_id, Todo.kind == TodoKind.FIND_CONTACT
+    ):
+        _end_search(todo, contact)
 
 
 def lock_open_todo(todo: Todo) -> None:
@@ -196,20 +188,21 @@ def _next_day(after: date) -> date:
         return day
 
 
-def _take_open(campaign: Campaign) -> list[Todo]:
+def _take_open(*about: sa.ColumnElement[bool]) -> list[Todo]:
     return list(
         db.session.scalars(
             sa.select(Todo)
             .join(Todo.solicitation)
-            .where(Solicitation.campaign_id == campaign.id, Todo.status == TodoStatus.OPEN)
+            .where(Todo.status == TodoStatus.OPEN, *about)
             .order_by(Todo.id)
             # A row that somebody is working on is theirs.
-            .with_for_update(of=Todo, skip_locked=True)
+            .with_for_update(of=Todo, skip_locked=True),
+            execution_options={"populate_existing": True},
         )
     )
 
 
-def _find(todo: Todo, contact: Contact) -> None:
+def _end_search(todo: Todo, contact: Contact) -> None:
     if todo.is_open:
         note = _("已登记联络员%(name)s", name=contact.name)
         _close(todo, TodoOutcome.SETTLED, by=None, note=str(note))
