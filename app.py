@@ -26,8 +26,8 @@ from outreach.messages.return_paths import ReturnPaths
 from outreach.messages.webhooks import bp as messages
 from outreach.overview.views import bp as overview
 from outreach.reminders import gate as reminders_gate
-from outreach.reminders.correction_views import bp as reminders
 from outreach.reminders.queries import try_text
+from outreach.reminders.rule_views import bp as reminders
 from outreach.settings.robot_views import bp as settings_pages
 from outreach.todos.services import note_new_address
 from outreach.todos.views import bp as todos
@@ -42,6 +42,7 @@ GATE = (
     gifts_gate.check_partly_given,
     gifts_gate.check_unmatched_line,
     gifts_gate.check_pledge,
+    gifts_gate.check_nothing_given,
     campaigns_gate.check_declined,
     campaigns_gate.check_exempt,
     campaigns_gate.check_snoozed,

@@ -84,6 +84,16 @@ class Calendar:
             day = self.next_workday(day)
         return day
 
+    def last_workdays(self, before: date, count: int) -> list[date]:
+        """The `count` working days before `before`, the latest first."""
+        days: list[date] = []
+        day = before
+        while len(days) < count:
+            day -= timedelta(days=1)
+            if self.is_workday(day):
+                days.append(day)
+        return days
+
     def list_workdays(self, first: date, last: date) -> list[date]:
         """Working days from `first` up to and including `last`."""
         days = (first + timedelta(days=offset) for offset in range((last - first).days + 1))

@@ -27,6 +27,7 @@ TASK_MODULES = (
     "tasks.inquiries",
     "tasks.waves",
     "tasks.visits",
+    "tasks.rules",
     "tasks.digests",
 )
 

@@ -74,6 +74,14 @@ TIMETABLE = (
         grace=timedelta(hours=16),
     ),
     Job(
+        name="run_rules",
+        label=_("运行自动规则"),
+        rhythm=_("工作日 07:10"),
+        # Every day: which days are working days is the calendar's to say, make-up days too.
+        trigger=_at(hour=7, minute=10),
+        grace=timedelta(hours=15, minutes=50),
+    ),
+    Job(
         name="build_digests",
         label=_("生成周报"),
         rhythm=_("每周一 07:30"),

@@ -2,13 +2,18 @@
 
 from outreach.campaigns.queries import list_running_campaigns
 from outreach.db import db
+from outreach.reminders.models import RuleKind
+from outreach.reminders.rule_services import is_active
 from outreach.visits.planning import propose_follow_ups
 from tasks.queue import celery
 
 
 @celery.task(name="outreach.propose_visits")
 def propose_visits() -> str:
-    runs = [propose_follow_ups(campaign) for campaign in list_running_campaigns()]
+    runs = [
+        propose_follow_ups(campaign, calls_first=is_active(campaign, RuleKind.SILENT))
+        for campaign in list_running_campaigns()
+    ]
     db.session.commit()
     detail = f"新提出 {sum(run.count for run in runs)} 次走访"
     if todo_count := sum(run.todo_count for run in runs):

@@ -35,7 +35,7 @@ TRUTH = {
     READERS: """
         overview.dashboard gifts.list_gifts gifts.list_lines visits.list_visits
         meetings.list_meetings meetings.meeting meetings.sign_in_list meetings.calendar_file
-        reminders.list_waves reminders.wave reminders.progress
+        reminders.list_waves reminders.wave reminders.progress reminders.list_rules
         messages.list_messages messages.message messages.list_templates
         messages.template
         digests.list_digests digests.digest
@@ -60,6 +60,7 @@ TRUTH = {
         reminders.create_wave reminders.count_audience reminders.edit_wave reminders.submit_wave
         reminders.send_test reminders.correct_wave reminders.edit_correction
         reminders.start_wave reminders.pause_wave reminders.resume_wave reminders.cancel_wave
+        reminders.try_rule reminders.rule_trial reminders.rule_letters
         messages.resolve_unknown messages.create_template messages.edit_template
         messages.preview_template messages.send_template_test messages.archive_template
         messages.restore_template
@@ -67,7 +68,7 @@ TRUTH = {
     AUDITORS: "settings.audit_trail settings.check_audit_trail",
     DECIDERS: """
         campaigns.edit_campaign settings.create_campaign
-        reminders.return_wave reminders.approve_wave
+        reminders.return_wave reminders.approve_wave reminders.switch_rule
         messages.sending messages.switch_sending digests.build_now units.allow_contact
         settings.edit_day settings.remove_day settings.confirm_year
     """,

@@ -11,6 +11,7 @@ from outreach.db import db
 from outreach.digests.services import build_digest
 from outreach.meetings.models import ActionItem, Attendee, Meeting, MeetingStatus
 from outreach.messages.models import Message, SendingWindow
+from outreach.reminders.models import ReminderRule, RuleKind
 from outreach.spreadsheets import uploads
 from outreach.spreadsheets.reading import SourceFile
 from outreach.todos.models import TodoKind, TodoOutcome, TodoStatus
@@ -140,7 +141,20 @@ def make_world(campaign: Campaign, sector: Sector, mark: str = "世界") -> dict
     assert digest is not None
     db.session.commit()
     factories.open_sending()
+    # Somebody who can be written to, so that there is a letter of thanks to look at.
+    factories.make_gift(factories.make_solicitation(campaign, sector))
+    rule = save(
+        ReminderRule(
+            campaign_id=campaign.id,
+            kind=RuleKind.GIFT_RECEIVED,
+            settings={"workdays": 3},
+            template_id=ids["template_id"],
+            tried_at=clock.now(),
+        )
+    )
     return ids | {
+        "kind": rule.kind.value,
+        "key": f"rule:{rule.id}:thanks:{clock.today()}",
         "window_id": db.session.scalars(sa.select(SendingWindow.id)).one(),
         "digest_id": digest.id,
         "robot_id": factories.make_robot(name=f"{mark}工作群").id,

@@ -24,6 +24,7 @@ CALENDAR_WARNING_FROM = (11, 15)
 class DecisionKind(Term):
     APPROVE_WAVE = "approve_wave", _("提醒批次等待审批")
     RELEASE_WAVE = "release_wave", _("提醒批次已停下，等待处理")
+    RULE_DRAFT = "rule_draft", _("规则起草的批次等待核对")
     UNKNOWN_MESSAGE = "unknown_message", _("消息发送结果不明，需要核实")
     FAILED_MESSAGE = "failed_message", _("一周内发送失败或被退回的消息，需要核对联系方式")
     OPEN_LINE = "open_line", _("到账款项等待认领")
@@ -50,6 +51,7 @@ def count_decisions(
         sa.select(
             _count(Wave, waves, Wave.status == WaveStatus.IN_REVIEW),
             _count(Wave, waves, Wave.status.in_((WaveStatus.HELD, WaveStatus.PAUSED))),
+            _count(Wave, waves, Wave.status == WaveStatus.DRAFT, Wave.proposal_key.is_not(None)),
             _count(Message, messages, Message.status == MessageStatus.UNKNOWN),
             _count(
                 Message,

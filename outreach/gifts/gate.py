@@ -1,4 +1,5 @@
-"""What the send gate asks about money: nobody who gave, or promised for later, is asked again."""
+"""What the send gate asks about money: nobody who gave, or promised for later, is asked again,
+and nobody is thanked for nothing."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -122,6 +123,31 @@ def check_pledge(candidates: Sequence[Candidate], now: datetime) -> dict[int, Wi
         return found.due_on is not None and found.due_on >= today
 
     return _withhold(candidates, WithheldReason.PLEDGE_NOT_DUE, is_not_due, _tell_pledge)
+
+
+def has_no_gift_left(subject: Subject) -> sa.ColumnElement[bool]:
+    total = (
+        sa.select(sa.func.coalesce(sa.func.sum(Gift.amount_fen), 0))
+        .join(
+            Solicitation,
+            (Solicitation.unit_id == Gift.unit_id) & (Solicitation.campaign_id == Gift.campaign_id),
+        )
+        .where(Solicitation.id == subject.solicitation_id)
+        .scalar_subquery()
+    )
+    return total <= 0
+
+
+@screened(has_no_gift_left)
+@asked_of(Purpose.THANKS)
+def check_nothing_given(candidates: Sequence[Candidate], _now: datetime) -> dict[int, Withheld]:
+    """The gift that the letter is about was reversed in the meantime."""
+    return _withhold(
+        candidates,
+        WithheldReason.NOTHING_GIVEN,
+        lambda found: found.given_fen <= 0,
+        lambda found: {"unit": found.unit},
+    )
 
 
 def _withhold(

@@ -223,6 +223,23 @@ def sector_figures(
     return read_figures(campaign, viewer=viewer, today=today).sectors
 
 
+def lags_on(campaign: Campaign, days: Iterable[date]) -> dict[date, dict[int, float]]:
+    """Points by which each sector was behind its pace line at the end of each day, by day and
+    sector: with what was in by then, as the ledger knows it now."""
+    received = sum_by_sector_and_day(campaign.id)
+    history = sum_by_sector_and_day(campaign.previous_id)
+    calendar = _Calendar(campaign)
+    lags: dict[date, dict[int, float]] = {day: {} for day in days}
+    for sector, predecessors in _list_sectors(campaign, None):
+        before = [entry for row in predecessors for entry in history.get(row, ())]
+        previous = sum(amount for _day, amount in before)
+        for day, found in lags.items():
+            raised = sum(amount for on, amount in received.get(sector.id, ()) if on <= day)
+            share = raised / previous if previous > 0 else None
+            found[sector.id] = pace.lag_points(calendar.expected_share(day, before), share)
+    return lags
+
+
 def campaign_figures(campaign: Campaign, *, today: date | None = None) -> CampaignFigures:
     return _Books(campaign, today or clock.today()).whole()
 

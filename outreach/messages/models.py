@@ -81,6 +81,7 @@ class WithheldReason(Term):
     UNMATCHED_LINE = "unmatched_line", _("有待认领的到账可能是该单位的")
     DEAD_ADDRESS = "dead_address", _("该地址曾被退回")
     PROVIDER_RULE = "provider_rule", _("短信平台不允许")
+    NOTHING_GIVEN = "nothing_given", _("没有可致谢的到账")
 
 
 class Template(Base):

@@ -26,6 +26,9 @@ PLACEHOLDERS: dict[str, LazyString] = {
     "称谓": _("联络员的职务；没有登记或过长时写“同志”"),
     "板块": _("单位所在板块"),
     "上年度捐款": _("上年度到账金额，如“3.2 万元”；仅写给上年度捐过的单位时使用"),
+    "本次捐款": _("要致谢的到账金额，如“3.2 万元”；只用于感谢信"),
+    "到账日期": _("要致谢的款项到账的日期，如“10月12日”；只用于感谢信"),
+    "认捐金额": _("单位认捐的金额；仅写给已认捐的单位时使用"),
     "截止日期": _("活动结束日，如“12月31日”"),
     "劝募人": _("负责该单位的工作人员；未分配时为发信人"),
     "劝募人电话": _("上述工作人员的电话；短信中不可用"),
@@ -33,7 +36,7 @@ PLACEHOLDERS: dict[str, LazyString] = {
 }
 """Every name that may stand between double brackets, with what is put in its place."""
 
-SMS_BANNED_PLACEHOLDERS = ("上年度捐款", "劝募人电话")
+SMS_BANNED_PLACEHOLDERS = ("上年度捐款", "本次捐款", "认捐金额", "劝募人电话")
 SMS_VARIABLES = {
     "活动名称": "campaign",
     "单位名称": "unit",
@@ -479,6 +482,34 @@ DEFAULT_TEMPLATES = (
         channel=Channel.SMS,
         subject="",
         body="((联系人))您好：请于((截止日期))前报送((单位名称))联络登记表，如已报送请忽略。谢谢支持。",
+    ),
+    DefaultTemplate(
+        name="认捐到账核对",
+        channel=Channel.EMAIL,
+        subject="((活动名称))认捐款项核对",
+        body="""\
+((联系人))((称谓))，您好：
+
+感谢((单位名称))支持((活动名称))。贵单位曾登记自愿认捐((认捐金额))，我们这边暂时没有查到这笔款项，特来信核对。
+
+如款项已经汇出，请把汇款日期告诉我们，便于查找和开具票据，并请原谅打扰。如安排有变化，也请告知一声，我们及时更正登记。
+
+((总会名称))
+联系人：((劝募人))""",
+    ),
+    DefaultTemplate(
+        name="感谢信",
+        channel=Channel.EMAIL,
+        subject="感谢((单位名称))支持((活动名称))",
+        body="""\
+((联系人))((称谓))，您好：
+
+((单位名称))自愿捐赠的((本次捐款))已于((到账日期))到账，谨向贵单位全体同志表示衷心感谢。
+
+善款的使用情况将按规定公开。捐赠票据如需邮寄或补开，请回复本邮件告知，我们尽快办理。
+
+((总会名称))
+联系人：((劝募人))""",
     ),
 )
 """Polite, voluntary, without ranking; the text message is a work notice and no appeal."""

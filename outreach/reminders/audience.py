@@ -1,9 +1,10 @@
 """Who a wave is for: the filter that a person chooses, and the contacts that it comes to."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import Literal
 
 import sqlalchemy as sa
 from flask import current_app
@@ -18,6 +19,7 @@ from outreach.gifts.standings import Standing, Status, list_standings, sector_fi
 from outreach.messages.addresses import hash_address, normalise_address
 from outreach.messages.gate import Candidate, Withheld
 from outreach.messages.models import Channel, Purpose, WithheldReason
+from outreach.reminders.thanks import ThankedGift, read_thanked
 from outreach.terms import Term
 from outreach.units.models import Contact, ContactRole
 
@@ -39,7 +41,8 @@ ASKED = (
 
 
 class AudienceFilter(BaseModel):
-    """What is kept in `Wave.audience`. Whatever is chosen, only outstanding units are meant."""
+    """What is kept in `Wave.audience`. Whatever is chosen, a reminder means outstanding units
+    only, and a letter of thanks those whose gifts it names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,10 +56,19 @@ class AudienceFilter(BaseModel):
     min_days_silent: int = 0
     gave_last_year: bool = False
     """Only units that gave last year and have not yet this year (LYBUNT)."""
+    solicitation_ids: tuple[int, ...] = ()
+    """Units that a rule has chosen one by one; empty: any."""
+    gift_ids: tuple[int, ...] = ()
+    """What a letter of thanks is for."""
+    role: Literal[ContactRole.COORDINATOR, ContactRole.FINANCE] = ContactRole.COORDINATOR
+    """Who is written to. A unit without such a contact is written to at its coordinator; nobody
+    is ever written to at their superior: that would be pressure."""
 
     def admits(self, standing: Standing) -> bool:
+        is_named = standing.solicitation.id in self.solicitation_ids
         return (
-            (not self.statuses or standing.status in self.statuses)
+            (is_named or not self.solicitation_ids)
+            and (not self.statuses or standing.status in self.statuses)
             and standing.previous_fen >= self.min_previous_fen
             and standing.days_silent >= self.min_days_silent
             and (standing.previous_fen > 0 or not self.gave_last_year)
@@ -77,7 +89,15 @@ class AudienceFilter(BaseModel):
             parts.append(str(_("上年度捐款不少于 %(amount)s 元", amount=amount)))
         if self.min_days_silent:
             parts.append(str(_("%(days)s 天以上没有联系", days=self.min_days_silent)))
-        return " · ".join(parts)
+        return " · ".join([*parts, *self._describe_choice()])
+
+    def _describe_choice(self) -> Iterator[str]:
+        if self.solicitation_ids:
+            yield str(_("规则选定的 %(count)s 家单位", count=len(self.solicitation_ids)))
+        if self.gift_ids:
+            yield str(_("致谢 %(count)s 笔到账", count=len(self.gift_ids)))
+        if self.role is not ContactRole.COORDINATOR:
+            yield str(_("写给%(role)s，没有的写给联络员", role=self.role.label))
 
     def _describe_sectors(self, campaign: Campaign) -> str:
         if self.sectors is not SectorChoice.CHOSEN:
@@ -106,6 +126,8 @@ class Member:
     withheld: Withheld | None
     second: Way | None = None
     """Where the contact is written to when the first way fails for good."""
+    gift: ThankedGift | None = None
+    """What it is thanked for."""
 
     @property
     def solicitation(self) -> Solicitation:
@@ -152,40 +174,50 @@ class Recipient:
         return Recipient(tuple(replace(one, way=way, second=None) for one in self.members))
 
 
-def choose_units(campaign: Campaign, audience: AudienceFilter) -> list[Standing]:
-    """The outstanding units that the filter admits today."""
+def choose_units(
+    campaign: Campaign, audience: AudienceFilter, purpose: Purpose = Purpose.REMINDER
+) -> list[Standing]:
+    """The units that the filter admits today: outstanding ones, or those that are thanked."""
     standings = list_standings(
         campaign,
         sector_ids=_sector_ids(campaign, audience),
-        outstanding_only=True,
+        outstanding_only=purpose is not Purpose.THANKS,
         solicitor_id=audience.solicitor_id,
     )
-    return [standing for standing in standings if audience.admits(standing)]
+    admitted = [standing for standing in standings if audience.admits(standing)]
+    if purpose is not Purpose.THANKS:
+        return admitted
+    gifts = read_thanked(campaign, audience.gift_ids)
+    return [standing for standing in admitted if standing.solicitation.id in gifts]
 
 
 def find_members(
-    campaign: Campaign, audience: AudienceFilter, channels: Sequence[Channel]
+    campaign: Campaign,
+    audience: AudienceFilter,
+    channels: Sequence[Channel],
+    purpose: Purpose = Purpose.REMINDER,
 ) -> list[Member]:
     """Each chosen unit with the contact who would be written to, or why it would not. `channels`
     are those for which the wave has a text, its first one first."""
-    return resolve(campaign, choose_units(campaign, audience), channels)
-
-
-def resolve(
-    campaign: Campaign, standings: Sequence[Standing], channels: Sequence[Channel]
-) -> list[Member]:
-    """Looks up whom to write to and asks the send gate about each unit."""
-    members = look_up(campaign, standings, channels)
-    answers = ask_gate(campaign, members)
-    return [replace(member, withheld=_first(answers, member)) for member in members]
+    standings = choose_units(campaign, audience, purpose)
+    members = look_up(campaign, standings, channels, audience.role)
+    answers = ask_gate(campaign, members, purpose)
+    return add_gifts(
+        campaign,
+        audience,
+        [replace(member, withheld=_first(answers, member)) for member in members],
+    )
 
 
 def look_up(
-    campaign: Campaign, standings: Sequence[Standing], channels: Sequence[Channel]
+    campaign: Campaign,
+    standings: Sequence[Standing],
+    channels: Sequence[Channel],
+    role: ContactRole = ContactRole.COORDINATOR,
 ) -> list[Member]:
     """Whom to write to at each unit; withheld are only those of whom there is nobody."""
     today = clock.today()
-    contacts = _coordinators(campaign)
+    contacts = _list_contacts(campaign, role)
     nowhere = Way(channels[0], "", "")
     members = []
     for standing in standings:
@@ -197,6 +229,19 @@ def look_up(
         first, *others = ways_to(contact, channels)
         members.append(Member(standing, contact, first, None, others[0] if others else None))
     return members
+
+
+def add_gifts(campaign: Campaign, audience: AudienceFilter, members: list[Member]) -> list[Member]:
+    """The members with what they are thanked for; whose gift was reversed is left out."""
+    if not audience.gift_ids:
+        return members
+    gifts = read_thanked(campaign, audience.gift_ids)
+    return [
+        replace(member, gift=gift)
+        if (gift := gifts.get(member.solicitation.id))
+        else replace(member, withheld=member.withheld or Withheld(WithheldReason.NOTHING_GIVEN, {}))
+        for member in members
+    ]
 
 
 def group(members: Iterable[Member]) -> list[Recipient]:
@@ -265,13 +310,16 @@ def _sector_ids(campaign: Campaign, audience: AudienceFilter) -> list[int] | Non
     return None
 
 
-def _coordinators(campaign: Campaign) -> dict[int, list[Contact]]:
-    """By unit. Reminders go to the coordinator and never to a superior: that would be pressure."""
+def _list_contacts(campaign: Campaign, role: ContactRole) -> dict[int, list[Contact]]:
+    """By unit: contacts of this role, then coordinators; the newest first."""
     rows = db.session.scalars(
         sa.select(Contact)
         .join(Solicitation, Solicitation.unit_id == Contact.unit_id)
-        .where(Solicitation.campaign_id == campaign.id, Contact.role == ContactRole.COORDINATOR)
-        .order_by(Contact.valid_from.desc(), Contact.id)
+        .where(
+            Solicitation.campaign_id == campaign.id,
+            Contact.role.in_((role, ContactRole.COORDINATOR)),
+        )
+        .order_by((Contact.role == role).desc(), Contact.valid_from.desc(), Contact.id)
     )
     by_unit: dict[int, list[Contact]] = defaultdict(list)
     for contact in rows:
@@ -282,7 +330,7 @@ def _coordinators(campaign: Campaign) -> dict[int, list[Contact]]:
 def _choose_contact(
     contacts: list[Contact], channels: Sequence[Channel], today: date
 ) -> Contact | None:
-    """The newest coordinator in office who can be reached."""
+    """The first in office who can be reached."""
     in_office = (contact for contact in contacts if contact.is_valid_on(today))
     return next((contact for contact in in_office if ways_to(contact, channels)), None)
 

@@ -121,10 +121,13 @@ class AudienceForm(TextsForm):
         if self.sectors.data == SectorChoice.CHOSEN and not field.data:
             raise ValidationError(_("请至少选择一个板块。"))
 
-    def audience(self) -> AudienceFilter:
+    def audience(self, start: AudienceFilter | None = None) -> AudienceFilter:
+        """What was chosen here, with what `start` says beyond that: the form does not offer to
+        choose units one by one."""
         is_chosen = self.sectors.data == SectorChoice.CHOSEN
         return AudienceFilter.model_validate(
-            {
+            (start or AudienceFilter()).model_dump()
+            | {
                 "sectors": self.sectors.data,
                 "sector_ids": self.sector_ids.data if is_chosen else (),
                 "statuses": self.statuses.data,
@@ -137,12 +140,17 @@ class AudienceForm(TextsForm):
 
 
 class WaveForm(AudienceForm, ScheduleForm):
-    def plan(self, version: TemplateVersion, fallback: TemplateVersion | None) -> WavePlan:
+    def plan(
+        self,
+        version: TemplateVersion,
+        fallback: TemplateVersion | None,
+        start: AudienceFilter | None = None,
+    ) -> WavePlan:
         starts_at, not_after = self.period()
         return WavePlan(
             name=self.name.data,
             version=version,
-            audience=self.audience(),
+            audience=self.audience(start),
             starts_at=starts_at,
             not_after=not_after,
             fallback=fallback,

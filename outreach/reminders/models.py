@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from flask_babel import lazy_gettext as _
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from outreach.campaigns.models import Solicitation
+from outreach.accounts.models import User
+from outreach.campaigns.models import Campaign, Solicitation
 from outreach.db import Base, PrimaryKey
 from outreach.messages.models import Channel, Template, WithheldReason
 from outreach.terms import Term
@@ -63,8 +64,12 @@ class ReminderRule(Base):
     tried_at: Mapped[datetime | None]
     """When its settings, as they are, were last tried on the day's data."""
     last_run_at: Mapped[datetime | None]
+    last_result: Mapped[str] = mapped_column(sa.String(200), default="")
+    """What the last run proposed, or why it held back, in words."""
     version: Mapped[int] = mapped_column()
 
+    campaign: Mapped[Campaign] = relationship()
     template: Mapped[Template | None] = relationship()
+    author: Mapped[User | None] = relationship()
 
     __mapper_args__ = {"version_id_col": version}

@@ -34,6 +34,7 @@ from outreach.reminders.audience import (
     AudienceFilter,
     Member,
     Way,
+    add_gifts,
     ask_gate,
     find_members,
     group,
@@ -194,7 +195,7 @@ def choose_members(wave: Wave) -> list[Member]:
         return corrections.find_members(wave, channels_of(wave))
     campaign = db.session.get_one(Campaign, wave.campaign_id)
     audience = AudienceFilter.model_validate(wave.audience)
-    return find_members(campaign, audience, channels_of(wave))
+    return find_members(campaign, audience, channels_of(wave), wave.purpose)
 
 
 def describe_audience(wave: Wave) -> str:
@@ -244,7 +245,8 @@ def restore_members(wave: Wave) -> list[Member]:
         .options(joinedload(WaveMember.contact))
         .order_by(WaveMember.id)
     )
-    return [_restore(wave, row, standings[row.solicitation_id], reached) for row in rows]
+    members = [_restore(wave, row, standings[row.solicitation_id], reached) for row in rows]
+    return add_gifts(campaign, AudienceFilter.model_validate(wave.audience), members)
 
 
 def _restore(

@@ -182,6 +182,8 @@ class Writer:
                 dict.fromkeys(standing.solicitation.sector.name for standing in standings)
             ),
             "上年度捐款": describe_amount(sum(standing.previous_fen for standing in standings)),
+            "认捐金额": describe_amount(sum(standing.pledged_fen for standing in standings)),
+            **self._name_gifts(recipient),
             "截止日期": describe_day(self.campaign.ends_on),
             "劝募人": solicitor.name,
             "劝募人电话": solicitor.mobile.removeprefix("+86"),
@@ -204,6 +206,13 @@ class Writer:
     def _solicitor(self, recipient: Recipient) -> User:
         solicitors = (member.solicitation.solicitor for member in recipient.members)
         return next((user for user in solicitors if user is not None), self.author)
+
+    def _name_gifts(self, recipient: Recipient) -> dict[str, str]:
+        gifts = [member.gift for member in recipient.members if member.gift]
+        return {
+            "本次捐款": describe_amount(sum(gift.amount_fen for gift in gifts)),
+            "到账日期": describe_day(max(gift.received_on for gift in gifts)) if gifts else "",
+        }
 
     def _name_units(self, units: list[Unit]) -> str:
         if self.version.template.channel is Channel.EMAIL:

@@ -14,7 +14,7 @@ from outreach import audit, clock, workdays
 from outreach.access import DECIDERS
 from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, CampaignStatus
-from outreach.db import db
+from outreach.db import db, insert_new
 from outreach.errors import Conflict, Forbidden, NotFound, Refused
 from outreach.messages import outbox, rendering, self_sends
 from outreach.messages.models import Purpose, TemplateVersion, Wave, WaveStatus
@@ -95,6 +95,28 @@ def create_correction(wrong: Wave, plan: WavePlan, *, author: User) -> Wave:
         raise Refused(_("这个批次已有更正。请在那一批里修改，或先取消它。"))
     _check_texts(wrong, plan.version, plan.fallback)
     return create_wave(_campaign(wrong), plan, author=author, corrects=wrong)
+
+
+def propose_wave(
+    campaign: Campaign, plan: WavePlan, *, author_id: int, purpose: Purpose, key: str
+) -> bool:
+    """A draft that a rule writes for `author_id`; False when `key` was proposed before."""
+    _check_plan(plan)
+    row = {
+        "campaign_id": campaign.id,
+        "purpose": purpose,
+        "proposal_key": key,
+        "author_id": author_id,
+        "created_at": clock.now(),
+        "status": WaveStatus.DRAFT,
+        "version": 1,
+        **_columns(plan),
+    }
+    if not insert_new(Wave, [row], ["proposal_key"]):
+        return False
+    wave_id = db.session.scalar(sa.select(Wave.id).filter_by(proposal_key=key))
+    audit.record("propose.wave", f"wave:{wave_id}", name=plan.name)
+    return True
 
 
 def update_wave(wave: Wave, plan: WavePlan, *, by: User) -> None:

@@ -12,7 +12,7 @@ from outreach.campaigns.scope import campaign_blueprint
 from outreach.db import db
 from outreach.forms import check_version
 from outreach.messages import gate
-from outreach.messages.models import MessageStatus, TemplateVersion, Wave, WaveStatus
+from outreach.messages.models import MessageStatus, Purpose, TemplateVersion, Wave, WaveStatus
 from outreach.messages.queries import sending_state
 from outreach.reminders import corrections, queries, services
 from outreach.reminders.audience import find_members
@@ -62,7 +62,8 @@ def edit_wave(wave_id: int) -> ResponseReturnValue:
     form = _offer(WaveForm(data=wave_values(wave)), wave)
     if form.validate_on_submit():
         check_version(wave.version)
-        services.update_wave(wave, form.plan(*read_texts(form)), by=current_user)
+        plan = form.plan(*read_texts(form), services.read_audience(wave))
+        services.update_wave(wave, plan, by=current_user)
         db.session.commit()
         return redirect(_page(wave))
     return _show_form(form, wave)
@@ -75,8 +76,14 @@ def count_audience() -> ResponseReturnValue:
         return render_template("reminders/_audience.html", letters=None, form=form)
     version, fallback = read_texts(form)
     channels = [text.template.channel for text in (version, fallback) if text is not None]
-    members = find_members(g.campaign, form.audience(), channels)
-    letters = preview(g.campaign, version, members, current_user, fallback=fallback)
+    wave_id = request.args.get("wave_id", type=int)
+    wave = queries.get_wave(g.campaign, wave_id) if wave_id else None
+    purpose = wave.purpose if wave else Purpose.REMINDER
+    audience = form.audience(services.read_audience(wave) if wave else None)
+    members = find_members(g.campaign, audience, channels, purpose)
+    letters = preview(
+        g.campaign, version, members, current_user, fallback=fallback, purpose=purpose
+    )
     return render_template(
         "reminders/_audience.html",
         letters=letters,
@@ -180,7 +187,8 @@ def cancel_wave(wave_id: int) -> ResponseReturnValue:
 
 def _show_form(form: WaveForm, wave: Wave | None) -> ResponseReturnValue:
     status = HTTPStatus.UNPROCESSABLE_ENTITY if form.is_submitted() else HTTPStatus.OK
-    return render_template("reminders/edit.html", form=form, wave=wave), status
+    audience = services.read_audience(wave).describe(g.campaign) if wave else ""
+    return render_template("reminders/edit.html", form=form, wave=wave, audience=audience), status
 
 
 def _offer(form: AudienceForm, wave: Wave | None = None) -> Any:

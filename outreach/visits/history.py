@@ -18,6 +18,15 @@ from outreach.visits.models import Visit
 
 
 @dataclass(frozen=True)
+class Reminder:
+    """The last one that reached a unit."""
+
+    message_id: int
+    contact_id: int | None
+    sent_at: datetime
+
+
+@dataclass(frozen=True)
 class History:
     """By solicitation."""
 
@@ -29,7 +38,7 @@ class History:
     ladders: dict[int, Ladder]
     answers: dict[int, datetime]
     changes: dict[int, datetime]
-    reminders: dict[int, tuple[int, datetime]]
+    reminders: dict[int, Reminder]
 
     def ladder(self, solicitation_id: int) -> Ladder:
         return self.ladders.get(solicitation_id, Ladder())
@@ -40,8 +49,8 @@ class History:
         key = solicitation.id
         visit = self.last_visits.get(key)
         heard = (self.answers.get(key), self.changes.get(key), visit.logged_at if visit else None)
-        _id, reminded_at = self.reminders.get(key, (0, since))
-        asked_on = clock.day_of(max(since, reminded_at))
+        reminder = self.reminders.get(key)
+        asked_on = clock.day_of(max(since, reminder.sent_at) if reminder else since)
         was_met = (solicitation.last_contact_on or asked_on) > asked_on
         return was_met or any(at and at > since for at in heard)
 
@@ -77,10 +86,11 @@ def _read_visits(campaign: Campaign) -> tuple[set[str | None], set[int], dict[in
     )
 
 
-def _last_reminders(campaign: Campaign) -> dict[int, tuple[int, datetime]]:
-    """Id of the last reminder that reached each unit, and when it was sent."""
+def _last_reminders(campaign: Campaign) -> dict[int, Reminder]:
     rows = db.session.execute(
-        sa.select(MessageSolicitation.solicitation_id, Message.id, Message.sent_at)
+        sa.select(
+            MessageSolicitation.solicitation_id, Message.id, Message.contact_id, Message.sent_at
+        )
         .join(Message, Message.id == MessageSolicitation.message_id)
         .join(Solicitation, Solicitation.id == MessageSolicitation.solicitation_id)
         .where(
@@ -91,8 +101,8 @@ def _last_reminders(campaign: Campaign) -> dict[int, tuple[int, datetime]]:
         .order_by(Message.sent_at, Message.id)
     )
     return {
-        solicitation_id: (message_id, sent_at)
-        for solicitation_id, message_id, sent_at in rows
+        solicitation_id: Reminder(message_id, contact_id, sent_at)
+        for solicitation_id, message_id, contact_id, sent_at in rows
         if sent_at is not None
     }
 

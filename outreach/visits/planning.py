@@ -32,6 +32,7 @@ from outreach.todos.queries import Ladder, find_ladder
 from outreach.todos.rendering import tell_in_vain
 from outreach.visits.history import History, read_history
 from outreach.visits.models import OPEN, Visit, VisitOutcome, VisitStatus
+from outreach.visits.silence import find_silent, is_promised
 from outreach.web import format_day
 from outreach.workdays import CalendarUnknown
 
@@ -116,18 +117,19 @@ class DayPlan:
         self._taken[visitor_id, day] += 1
 
 
-def propose_follow_ups(campaign: Campaign) -> Proposals:
+def propose_follow_ups(campaign: Campaign, *, calls_first: bool = False) -> Proposals:
     """Proposes the visits that are due in a running campaign, and takes back the proposals for
-    units that have given or are not asked any more."""
+    units that have given or are not asked any more. With `calls_first` a silent unit is visited
+    only after somebody has called it and got no answer."""
     proposals = Proposals()
     if campaign.status is not CampaignStatus.RUNNING:
         return proposals
     standings = {s.solicitation.id: s for s in list_standings(campaign, outstanding_only=True)}
     _withdraw_settled(campaign, standings)
     todos.withdraw_settled(
-        campaign, {key for key, standing in standings.items() if not _is_promised(standing)}
+        campaign, {key for key, standing in standings.items() if not is_promised(standing)}
     )
-    follow_ups = _find_follow_ups(campaign, standings, proposals)
+    follow_ups = _find_follow_ups(campaign, standings, proposals, calls_first=calls_first)
     plan = DayPlan(campaign, [_id_of(follow_up.visitor) for follow_up in follow_ups])
     for follow_up in follow_ups:
         try:
@@ -199,7 +201,11 @@ def _propose(follow_up: FollowUp, plan: DayPlan) -> NextStep | None:
 
 
 def _find_follow_ups(
-    campaign: Campaign, standings: dict[int, Standing], proposals: Proposals
+    campaign: Campaign,
+    standings: dict[int, Standing],
+    proposals: Proposals,
+    *,
+    calls_first: bool,
 ) -> list[FollowUp]:
     """Those that are not proposed yet: first what was agreed on a visit, by day; then units whose
     call nobody answered and silent ones, those that gave most last year first."""
@@ -220,7 +226,7 @@ def _find_follow_ups(
     )
     called = list(_find_called(by_amount, history))
     try:
-        silent = list(_find_silent(campaign, by_amount, history))
+        silent = [] if calls_first else list(_find_silent(campaign, by_amount, history))
     except CalendarUnknown as unknown:
         proposals.unknown_years.add(unknown.year)
         silent = []
@@ -237,7 +243,7 @@ def _find_called(standings: Sequence[Standing], history: History) -> Iterator[Fo
     for standing in standings:
         solicitation = standing.solicitation
         call = history.ladder(solicitation.id).wants_visit
-        if call is None or call.settled_at is None or _is_promised(standing):
+        if call is None or call.settled_at is None or is_promised(standing):
             continue
         if not history.has_heard(solicitation, since=call.settled_at):
             yield FollowUp(
@@ -252,32 +258,20 @@ def _find_called(standings: Sequence[Standing], history: History) -> Iterator[Fo
 def _find_silent(
     campaign: Campaign, standings: Sequence[Standing], history: History
 ) -> Iterator[FollowUp]:
-    today = clock.today()
-    calendar = workdays.load_calendar()
-    for standing in standings:
-        solicitation = standing.solicitation
-        message_id, sent_at = history.reminders.get(solicitation.id, (None, None))
-        if message_id is None or sent_at is None or _is_promised(standing):
-            continue
-        # A call that somebody made, or decided against, has taken the reminder's place.
-        called_at = history.ladder(solicitation.id).closed_at
-        if history.has_heard(solicitation, since=sent_at) or (called_at and called_at > sent_at):
-            continue
-        sent_on = clock.day_of(sent_at)
-        # The last of these working days must be over.
-        if calendar.add_workdays(sent_on, campaign.follow_up_workdays) >= today:
-            continue
+    count = campaign.follow_up_workdays
+    for silence in find_silent(standings, history, workdays_since=count):
+        solicitation = silence.standing.solicitation
         reason = _(
             "%(day)s 发出提醒后 %(count)s 个工作日未回应",
-            day=format_day(sent_on),
-            count=campaign.follow_up_workdays,
+            day=format_day(silence.sent_on),
+            count=count,
         )
         yield FollowUp(
             solicitation=solicitation,
             visitor=_enabled(solicitation.solicitor),
-            key=f"message:{message_id}:{solicitation.id}",  # a message may be about two units
+            key=silence.key,
             reason=str(reason),
-            not_before=today + _DAY,
+            not_before=clock.today() + _DAY,
         )
 
 
@@ -318,11 +312,6 @@ def _after_visit(visit: Visit, solicitation: Solicitation, ladder: Ladder) -> Fo
         not_before=next_on or clock.today() + _DAY,
         step=_step_after(visit, ladder),
     )
-
-
-def _is_promised(standing: Standing) -> bool:
-    """The unit has named a day that is still to come."""
-    return standing.pledge_due_on is not None and standing.pledge_due_on >= clock.today()
 
 
 def _since(at: datetime | None, visit: Visit) -> bool:
