@@ -61,6 +61,14 @@ def advance() -> int:
     ).one()
 
 
+def beat() -> int:
+    """Counts a minute in which a worker was there, like a window: a copy is behind from the next
+    minute on, also when nothing was sent since, for it lacks gifts and opt-outs of that time. To
+    be noted once that is committed; 0 when this database may not send, which must stay so."""
+    policy = db.session.scalar(sa.select(SendPolicy).execution_options(populate_existing=True))
+    return advance() if policy is not None and is_trusted(policy) else 0
+
+
 def note(epoch: int) -> None:
     """Keeps the count outside the database; before the network is touched."""
     with _path().with_suffix(".lock").open("w") as lock:
