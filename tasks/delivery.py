@@ -4,7 +4,7 @@ from flask import current_app
 
 from outreach import clock, jobs
 from outreach.db import db
-from outreach.messages import delivery, outbox
+from outreach.messages import delivery, instance, outbox
 from tasks.queue import celery
 
 
@@ -23,3 +23,7 @@ def reap() -> None:
     db.session.commit()
     if released:
         jobs.wake("deliver")
+    epoch = instance.beat()
+    db.session.commit()
+    if epoch:
+        instance.note(epoch)

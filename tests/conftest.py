@@ -14,6 +14,7 @@ import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_migrate import upgrade
+from hypothesis import settings as hypothesis_settings
 from jinja2 import FileSystemBytecodeCache
 from sqlalchemy import event
 
@@ -27,6 +28,10 @@ from tests.services import Postgres
 
 TUESDAY_MORNING = "2026-10-20T10:00:00+08:00"
 """A working day inside office hours, in the middle of the campaign that the factories make."""
+
+
+# `make chaos` asks for it; the state machine of the outbox reads it.
+hypothesis_settings.register_profile("chaos")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -316,6 +316,17 @@ def make_running_wave(
         sector = make_sector(campaign)
         solicitations = [make_solicitation(campaign, sector) for _ in range(count)]
     campaign_id = solicitations[0].campaign_id if solicitations else make_campaign().id
+    recipients = [(row.unit.contacts[0], [row]) for row in solicitations]
+    return make_wave_to(campaign_id, recipients, channel=channel)
+
+
+def make_wave_to(
+    campaign_id: int,
+    recipients: list[tuple[Contact, list[Solicitation]]],
+    *,
+    channel: Channel = Channel.EMAIL,
+) -> Wave:
+    """A running wave with a queued message for each contact, about these units."""
     now = clock.now()
     wave = save(
         Wave(
@@ -333,18 +344,18 @@ def make_running_wave(
         )
     )
     drafts = []
-    for solicitation in solicitations:
-        contact = solicitation.unit.contacts[0]
+    for contact, solicitations in recipients:
         address = contact.email if channel is Channel.EMAIL else contact.mobile
-        db.session.add(
-            WaveMember(
-                wave_id=wave.id,
-                solicitation_id=solicitation.id,
-                contact_id=contact.id,
-                address_hash=outbox.hash_address(channel, address),
-                facts={},
+        for solicitation in solicitations:
+            db.session.add(
+                WaveMember(
+                    wave_id=wave.id,
+                    solicitation_id=solicitation.id,
+                    contact_id=contact.id,
+                    address_hash=outbox.hash_address(channel, address),
+                    facts={},
+                )
             )
-        )
         drafts.append(
             outbox.Draft(
                 channel=channel,
@@ -353,7 +364,7 @@ def make_running_wave(
                 recipient_name=contact.name,
                 subject="关于慈善一日捐的工作联系",
                 body_text=f"{contact.name}，您好。",
-                solicitation_ids=(solicitation.id,),
+                solicitation_ids=tuple(solicitation.id for solicitation in solicitations),
             )
         )
     outbox.materialise(wave, drafts)

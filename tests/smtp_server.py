@@ -47,7 +47,7 @@ class RecordingServer:
 
     `script` replaces the answer of a phase, for the first `times` times that it comes up: an
     answer, DROP or HANG. The phases are those of REPLIES; BODY is the first piece of content,
-    DOT the end of it.
+    DOT the end of it. `capabilities` are separated by commas.
     """
 
     def __init__(
@@ -109,7 +109,8 @@ class RecordingServer:
             if phase in self.script and self.commands.count(phase) <= self.times:
                 return self.script[phase]
         if phase == "EHLO" and self.capabilities:
-            return f"250-test\r\n250 {self.capabilities}"
+            *others, last = self.capabilities.split(", ")
+            return "\r\n".join(["250-test", *(f"250-{name}" for name in others), f"250 {last}"])
         return REPLIES[phase]
 
     def hang(self) -> None:
@@ -152,7 +153,8 @@ class _Session:
         while (line := self.file.readline()) != b".\r\n":
             if not line:
                 return False
-            if not lines and self.server.answer("BODY") == DROP:
+            if not lines and (answer := self.server.answer("BODY")):
+                self._send(answer)
                 return False
             lines.append(line.removeprefix(b"."))
         time.sleep(self.server.delay)

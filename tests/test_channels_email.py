@@ -55,51 +55,129 @@ def deliver(server: RecordingServer, *messages: Outgoing, **values) -> list[Outc
         return list(sender.deliver(messages or [make_outgoing()]))
 
 
+OUTCOMES = [
+    ({"CONNECT": DROP}, V.RETRY, 0),
+    ({"CONNECT": HANG}, V.RETRY, 0),
+    ({"CONNECT": "what?"}, V.RETRY, 0),
+    ({"CONNECT": "421 busy"}, V.RETRY, 0),
+    ({"CONNECT": "554 go away"}, V.RETRY, 0),
+    ({"EHLO": DROP}, V.RETRY, 0),
+    ({"EHLO": HANG}, V.RETRY, 0),
+    ({"EHLO": "what?"}, V.RETRY, 0),
+    ({"EHLO": "421 closing"}, V.RETRY, 0),
+    ({"EHLO": "451 later"}, V.RETRY, 0),
+    ({"EHLO": "501 not you"}, V.RETRY, 0),
+    ({"AUTH": DROP}, V.RETRY, 0),
+    ({"AUTH": HANG}, V.RETRY, 0),
+    ({"AUTH": "what?"}, V.RETRY, 0),
+    ({"AUTH": "421 closing"}, V.RETRY, 0),
+    ({"AUTH": "454 later"}, V.RETRY, 0),
+    ({"AUTH": "535 wrong password"}, V.MISCONFIGURED, 0),
+    ({"MAIL": DROP}, V.RETRY, 0),
+    ({"MAIL": HANG}, V.RETRY, 0),
+    ({"MAIL": "what?"}, V.RETRY, 0),
+    ({"MAIL": "421 closing"}, V.RETRY, 0),
+    ({"MAIL": "451 later"}, V.RETRY, 0),
+    ({"MAIL": "550 not your domain"}, V.MISCONFIGURED, 0),
+    ({"MAIL": "550 not your domain", "RCPT": DROP}, V.MISCONFIGURED, 0),
+    ({"RCPT": DROP}, V.RETRY, 0),
+    ({"RCPT": HANG}, V.RETRY, 0),
+    ({"RCPT": "what?"}, V.RETRY, 0),
+    ({"RCPT": "421 closing"}, V.RETRY, 0),
+    ({"RCPT": "450 mailbox busy"}, V.RETRY, 0),
+    ({"RCPT": "550 no such user"}, V.REJECTED, 0),
+    ({"RCPT": "550 no such user", "RSET": DROP}, V.REJECTED, 0),
+    ({"RCPT": "550 no such user", "RSET": HANG}, V.REJECTED, 0),
+    ({"RCPT": "550 no such user", "DATA": "554 no recipient"}, V.REJECTED, 0),
+    ({"RCPT": "550 no such user", "DATA": DROP}, V.REJECTED, 0),
+    ({"DATA": DROP}, V.RETRY, 0),
+    ({"DATA": HANG}, V.RETRY, 0),
+    ({"DATA": "what?"}, V.RETRY, 0),
+    ({"DATA": "250 done"}, V.RETRY, 0),
+    ({"DATA": "421 closing"}, V.RETRY, 0),
+    ({"DATA": "451 later"}, V.RETRY, 0),
+    ({"DATA": "554 no"}, V.RETRY, 0),
+    ({"BODY": DROP}, V.RETRY, 0),
+    ({"BODY": HANG}, V.RETRY, 0),
+    ({"BODY": "421 closing"}, V.RETRY, 0),
+    ({"BODY": "552 too big"}, V.RETRY, 0),
+    ({"DOT": "421 closing"}, V.RETRY, 0),
+    ({"DOT": "451 later"}, V.RETRY, 0),
+    ({"DOT": "554 spam"}, V.REJECTED, 0),
+    ({"DOT": DROP}, V.UNKNOWN, 1),
+    ({"DOT": HANG}, V.UNKNOWN, 1),
+    ({"DOT": "what?"}, V.UNKNOWN, 0),
+    ({"DOT": "354 go on"}, V.UNKNOWN, 0),
+    ({"DOT": "2" * 9000}, V.UNKNOWN, 1),
+    ({}, V.ACCEPTED, 1),
+    ({"QUIT": DROP}, V.ACCEPTED, 1),
+    ({"QUIT": HANG}, V.ACCEPTED, 1),
+]
+"""What the server says or does, what becomes of the message, and whether the server kept it."""
+
+STARTTLS_OUTCOMES = [
+    ({"STARTTLS": DROP}, V.RETRY, 0),
+    ({"STARTTLS": HANG}, V.RETRY, 0),
+    ({"STARTTLS": "what?"}, V.RETRY, 0),
+    ({"STARTTLS": "421 closing"}, V.RETRY, 0),
+    ({"STARTTLS": "454 later"}, V.RETRY, 0),
+    ({"STARTTLS": "501 no"}, V.RETRY, 0),
+]
+LINES = ("plain", "PIPELINING", "STARTTLS", "PIPELINING, STARTTLS")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    subprocess.run(
+        shlex.split(
+            "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
+            " -addext subjectAltName=DNS:localhost"
+            f" -keyout {path} -out {path.with_suffix('.crt')}"
+        ),
+        check=True,
+        capture_output=True,
+    )
+    path.write_text(path.read_text() + path.with_suffix(".crt").read_text())
+    return path
+
+
+def serve_tls(certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+def trust(certificate: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(certificate.with_suffix(".crt")))
+
+
 @pytest.mark.parametrize(
-    ("script", "verdict", "arrived"),
-    [
-        ({"CONNECT": DROP}, V.RETRY, 0),
-        ({"CONNECT": "554 go away"}, V.RETRY, 0),
-        ({"CONNECT": "421 busy"}, V.RETRY, 0),
-        ({"EHLO": DROP}, V.RETRY, 0),
-        ({"MAIL": DROP}, V.RETRY, 0),
-        ({"MAIL": HANG}, V.RETRY, 0),
-        ({"MAIL": "451 later"}, V.RETRY, 0),
-        ({"MAIL": "421 closing"}, V.RETRY, 0),
-        ({"MAIL": "550 not your domain"}, V.MISCONFIGURED, 0),
-        ({"RCPT": DROP}, V.RETRY, 0),
-        ({"RCPT": "450 mailbox busy"}, V.RETRY, 0),
-        ({"RCPT": "550 no such user"}, V.REJECTED, 0),
-        ({"RCPT": "550 no such user", "RSET": DROP}, V.REJECTED, 0),
-        ({"RCPT": "550 no such user", "DATA": "554 no recipient"}, V.REJECTED, 0),
-        ({"RCPT": "550 no such user", "DATA": DROP}, V.REJECTED, 0),
-        ({"RCPT": "421 closing"}, V.RETRY, 0),
-        ({"MAIL": "550 not your domain", "RCPT": DROP}, V.MISCONFIGURED, 0),
-        ({"DATA": DROP}, V.RETRY, 0),
-        ({"DATA": "451 later"}, V.RETRY, 0),
-        ({"DATA": "554 no"}, V.RETRY, 0),
-        ({"BODY": DROP}, V.RETRY, 0),
-        ({"DOT": "451 later"}, V.RETRY, 0),
-        ({"DOT": "421 closing"}, V.RETRY, 0),
-        ({"DOT": "554 spam"}, V.REJECTED, 0),
-        ({"DOT": DROP}, V.UNKNOWN, 1),
-        ({"DOT": HANG}, V.UNKNOWN, 1),
-        ({"DOT": "what?"}, V.UNKNOWN, 0),
-        ({}, V.ACCEPTED, 1),
-        ({"QUIT": DROP}, V.ACCEPTED, 1),
-    ],
-    ids=str,
+    ("line", "script", "verdict", "arrived"),
+    [(line, *outcome) for line in LINES for outcome in OUTCOMES]
+    + [(line, *outcome) for line in LINES[2:] for outcome in STARTTLS_OUTCOMES],
+    ids=lambda value: str(value)[:60],
 )
-@pytest.mark.parametrize("capabilities", ["8BITMIME", "PIPELINING"])
 def test_what_the_server_does_decides_the_outcome(
-    script, verdict: Verdict, arrived: int, capabilities: str
+    line: str, script, verdict: Verdict, arrived: int, certificate: Path, monkeypatch
 ):
-    with RecordingServer(script, capabilities=capabilities) as server:
-        # A body larger than the buffers of a socket: a drop in the middle of it is noticed.
-        message = make_outgoing(body_text="您好。\n" * (300_000 if "BODY" in script else 1))
-        outcomes = deliver(server, message)
-    assert [outcome.verdict for outcome in outcomes] == [verdict]
-    assert len(server.messages) == arrived
+    """And the next message meets a line on which nothing of it is left."""
+    monkeypatch.setattr(email, "CONNECT_TIMEOUT", 0.4)
+    is_tls = "STARTTLS" in line
+    options = {"use_tls": True, "tls": trust(certificate)} if is_tls else {}
+    # A body larger than the buffers of a socket: a drop in the middle of it is noticed.
+    message = make_outgoing(body_text="您好。\n" * (300_000 if "BODY" in script else 1))
+    with RecordingServer(
+        script, capabilities=f"AUTH PLAIN, {line}", tls=serve_tls(certificate) if is_tls else None
+    ) as server:
+        with make_mail(server.port, username="u", password="p", **options).open() as sender:
+            assert [outcome.verdict for outcome in sender.deliver([message])] == [verdict]
+            assert len(server.messages) == arrived
+            server.script = {key: script[key] for key in script if key == "QUIT"}
+            (outcome,) = sender.deliver([make_outgoing(id=8)])
+        assert outcome.verdict is V.ACCEPTED
+    ids = [received.message["Message-ID"] for received in server.messages]
+    assert ids == ["<outreach-7.0@charity.example>"] * arrived + ["<outreach-8.0@charity.example>"]
 
 
 def test_nobody_listening_is_tried_again():
@@ -138,20 +216,15 @@ def test_a_server_without_starttls_gets_nothing_when_the_settings_ask_for_it():
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(certificate: Path):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    with RecordingServer(tls=context, capabilities="STARTTLS") as server:
+    with RecordingServer(tls=serve_tls(certificate), capabilities="STARTTLS") as server:
         outcomes = deliver(server, use_tls=True)
     assert [outcome.verdict for outcome in outcomes] == [V.MISCONFIGURED]
     assert not server.messages
 
 
 def test_a_certificate_that_is_trusted_is_taken(certificate: Path):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    trusting = ssl.create_default_context(cafile=str(certificate.with_suffix(".crt")))
-    with RecordingServer(tls=context, capabilities="STARTTLS") as server:
-        outcomes = deliver(server, use_tls=True, tls=trusting)
+    with RecordingServer(tls=serve_tls(certificate), capabilities="STARTTLS") as server:
+        outcomes = deliver(server, use_tls=True, tls=trust(certificate))
     assert [outcome.verdict for outcome in outcomes] == [V.ACCEPTED]
 
 

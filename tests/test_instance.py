@@ -12,11 +12,32 @@ from app import create_app
 from outreach import clock
 from outreach.access import Role
 from outreach.db import db
-from outreach.messages import delivery, instance, outbox, queries, services
-from outreach.messages.models import Message, MessageStatus, SendPolicy
-from tests import fake_channel
+from outreach.messages import (
+    delivery,
+    instance,
+    opt_outs,
+    outbox,
+    queries,
+    receipts,
+    services,
+)
+from outreach.messages.models import (
+    Channel,
+    Message,
+    MessageStatus,
+    ReceiptKind,
+    SendPolicy,
+    Wave,
+    WaveStatus,
+)
+from outreach.messages.receipts import Report
+from outreach.reminders import services as reminders
+from tasks.delivery import reap
+from tests import factories, fake_channel
 from tests.conftest import make_settings
+from tests.copies import Copy
 from tests.factories import make_message, make_running_wave, open_sending
+from tests.test_waves import make_plan
 
 S = MessageStatus
 
@@ -68,6 +89,73 @@ def test_an_older_copy_sends_nothing(app: Flask, tmp_path: Path):
     assert not statuses() & {S.QUEUED, S.SENDING}
     assert delivery.drain() == 0
     assert max(channel.taken.values()) == 1
+
+
+def test_a_copy_in_which_only_an_opt_out_is_missing_sends_nothing(app: Flask):
+    """Nothing was sent since, so that no window tells its age; the sweep of each minute does."""
+    open_sending()
+    channel = fake_channel.install(app)
+    make_running_wave(3)
+    copy = Copy()
+    for address_hash in db.session.scalars(sa.select(Message.address_hash)).all():
+        opt_outs.add(Channel.EMAIL, address_hash, source="link")
+    reap()
+    copy.put_back()
+    assert not is_on()
+    assert delivery.drain() == 0
+    assert not channel.taken
+
+
+def test_the_sweep_of_a_copy_does_not_make_it_trusted(app: Flask):
+    open_sending()
+    make_message()
+    copy = Copy()
+    for _ in range(2):
+        reap()
+    copy.put_back()
+    for _ in range(5):
+        reap()
+    assert not is_on()
+
+
+def test_a_wave_that_had_started_since_the_copy_does_not_start_again(app: Flask):
+    """Its rows are not in the copy, so that nobody could look at them one by one."""
+    open_sending()
+    channel = fake_channel.install(app)
+    campaign = factories.make_campaign()
+    factories.make_solicitation(campaign)
+    author, approver = (factories.make_user(Role.SECRETARY_GENERAL) for _ in range(2))
+    wave = reminders.create_wave(campaign, make_plan(factories.make_template()), author=author)
+    reminders.submit_wave(wave, by=author)
+    reminders.approve_wave(wave, by=approver)
+    db.session.commit()
+    copy = Copy()
+    assert reminders.start_due_waves() == 1
+    db.session.commit()
+    assert delivery.drain() == 1
+    copy.put_back()
+    services.switch_sending(is_on=True)
+    db.session.commit()
+    assert reminders.start_due_waves() == 0
+    assert delivery.drain() == 0
+    assert list(channel.taken.values()) == [1]
+    held = db.session.scalars(sa.select(Wave)).one()
+    assert held.status is WaveStatus.HELD
+    assert "恢复之前" in held.paused_because
+
+
+def test_what_a_receipt_in_the_copy_proves_is_not_asked_of_a_person(app: Flask):
+    open_sending()
+    message = make_message()
+    claim = outbox.claim(clock.now())
+    outbox.begin(claim.token, claim.ids, clock.now())
+    report = Report("test:1", message.id, 0, ReceiptKind.DELIVERED)
+    receipts.take([report], clock.now())
+    db.session.commit()
+    instance.note(7)
+    services.switch_sending(is_on=True)
+    db.session.commit()
+    assert statuses() == {S.DELIVERED}
 
 
 def put_back(epoch: int) -> None:

@@ -23,8 +23,8 @@ from outreach.messages.models import (
 from outreach.messages.outbox import Decision
 from outreach.messages.receipts import Report
 from tests import fake_channel
+from tests.copies import clear
 from tests.factories import make_message, make_running_wave, open_sending
-from tests.test_outbox_properties import clear
 
 S = MessageStatus
 K = ReceiptKind

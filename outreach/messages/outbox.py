@@ -29,6 +29,7 @@ from outreach.messages.effects import tell_sent
 from outreach.messages.gate import TO_UNITS, Candidate, SendGate
 from outreach.messages.models import (
     Channel,
+    DeliveryReceipt,
     FailureKind,
     Message,
     MessageSolicitation,
@@ -434,14 +435,18 @@ def cancel_queued(wave_id: int) -> int:
 
 def distrust_open_rows() -> int:
     """Leaves every open row to a person: the database was restored from a copy and does not know
-    which of them were sent since; returns how many they are."""
-    return len(
-        move(
-            {MessageStatus.QUEUED, MessageStatus.SENDING},
-            MessageStatus.UNKNOWN,
-            facts={"verdict": Verdict.UNKNOWN.value, "answer": "", "restored": True},
-        )
+    which of them were sent since; returns how many they are. A receipt in the copy is proof."""
+    distrusted = move(
+        {MessageStatus.QUEUED, MessageStatus.SENDING},
+        MessageStatus.UNKNOWN,
+        facts={"verdict": Verdict.UNKNOWN.value, "answer": "", "restored": True},
     )
+    proven = sa.select(DeliveryReceipt.message_id).join(
+        Message, Message.id == DeliveryReceipt.message_id
+    )
+    is_unknown = Message.status == MessageStatus.UNKNOWN
+    apply_receipts(set(db.session.scalars(proven.where(is_unknown))), clock.now())
+    return len(distrusted)
 
 
 def reap(now: datetime) -> int:

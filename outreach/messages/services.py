@@ -34,11 +34,13 @@ DEFAULT_RATES = {Channel.EMAIL: 600, Channel.SMS: 60, Channel.WECOM: 20}
 
 def switch_sending(*, is_on: bool) -> None:
     """Turns all sending on or off; workers see it before their next window. After a restore it is
-    turned on by leaving every message that is still open to a person."""
+    turned on by leaving every message that is still open, and every wave that is still to start, to
+    a person."""
     policy = _policy()
     if is_on and not instance.is_trusted(policy):
         if not instance.is_unused(policy):
             audit.record("distrust.messages", "send_policy:1", count=outbox.distrust_open_rows())
+            waves.hold_approved(str(_("数据库恢复之前，这个批次可能已经发出。请核实后再放行。")))
         instance.adopt(policy)
     policy.is_on = is_on
     _sign(policy)

@@ -80,6 +80,20 @@ def reopen_wave(wave_id: int) -> bool:
     return status is not WaveStatus.CANCELLED
 
 
+def hold_approved(reason: str) -> int:
+    """Leaves every wave that waits for its time to a person; returns how many they are."""
+    held = db.session.scalars(
+        sa.update(Wave)
+        .where(Wave.status == WaveStatus.APPROVED)
+        .values(status=WaveStatus.HELD, paused_because=reason, version=Wave.version + 1)
+        .returning(Wave.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    for wave_id in sorted(held):
+        audit.record("hold.wave", f"wave:{wave_id}", reason=reason)
+    return len(held)
+
+
 def is_outside_or_running() -> sa.ColumnElement[bool]:
     """Condition: the message belongs to no wave, or to one that runs."""
     running = sa.select(Wave.id).where(Wave.status == WaveStatus.RUNNING)
