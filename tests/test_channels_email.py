@@ -126,22 +126,6 @@ STARTTLS_OUTCOMES = [
 LINES = ("plain", "PIPELINING", "STARTTLS", "PIPELINING, STARTTLS")
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    subprocess.run(
-        shlex.split(
-            "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
-            " -addext subjectAltName=DNS:localhost"
-            f" -keyout {path} -out {path.with_suffix('.crt')}"
-        ),
-        check=True,
-        capture_output=True,
-    )
-    path.write_text(path.read_text() + path.with_suffix(".crt").read_text())
-    return path
-
-
 def serve_tls(certificate: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)

@@ -14,7 +14,7 @@ from outreach.messages.addresses import domain_of, hash_address, normalise_addre
 from outreach.messages.channels import Outcome, Verdict, wecom
 from outreach.messages.models import Channel
 from outreach.web import mask
-from tests.test_channels_email import certificate, make_outgoing  # noqa: F401
+from tests.test_channels_email import make_outgoing
 from tests.wecom_server import DROP, DROP_UNREAD, HANG, NO_ROBOT, TOO_FAST, Post, RobotServer
 
 V = Verdict
@@ -85,7 +85,7 @@ def test_a_server_that_speaks_no_tls_has_taken_nothing():
     assert server.posts == []
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(certificate: Path):  # noqa: F811
+def test_a_certificate_that_nobody_vouches_for_is_refused(certificate: Path):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     with RobotServer(tls=context) as server:
