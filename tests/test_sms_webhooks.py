@@ -9,10 +9,11 @@ from flask.testing import FlaskClient
 
 from outreach import clock
 from outreach.db import db
-from outreach.messages import delivery, opt_outs, outbox, sms_receipts
+from outreach.messages import dead_addresses, delivery, opt_outs, outbox, sms_receipts
 from outreach.messages.addresses import hash_address
 from outreach.messages.channels import accepted, unknown
 from outreach.messages.models import (
+    BounceCause,
     Channel,
     DeliveryReceipt,
     EarlyReceipt,
@@ -101,6 +102,8 @@ def test_what_could_not_be_delivered_failed(client: FlaskClient, sent: Message):
     )
     assert (sent.status, sent.failure) == (S.FAILED, FailureKind.BOUNCED)
     assert sent.facts["answer"] == "MK:0001 … 空号"
+    assert sent.facts["cause"] == BounceCause.NO_SUCH_ADDRESS
+    assert dead_addresses.find(sent.channel, sent.address_hash)
 
 
 def test_the_same_report_twice_counts_once(client: FlaskClient, sent: Message):

@@ -1,6 +1,7 @@
 """What providers of text messages report and what people reply, found again among our messages."""
 
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -11,13 +12,15 @@ from outreach.db import db, insert_new
 from outreach.messages import opt_outs, receipts
 from outreach.messages.addresses import hash_address, normalise_address
 from outreach.messages.channels.sms import SmsReply, SmsReport, out_id, provider_number, read_out_id
-from outreach.messages.models import Channel, EarlyReceipt, Message, ReceiptKind
+from outreach.messages.models import BounceCause, Channel, EarlyReceipt, Message, ReceiptKind
 from outreach.messages.receipts import Report
 
 log = logging.getLogger(__name__)
 
 Entry = TypeVar("Entry", SmsReport, SmsReply)
 
+_NO_SUCH_NUMBER = re.compile("空号|号码不存在|无效号码")
+"""What networks say of a number that nobody has; switched off or full is said otherwise."""
 KEEP_EARLY = timedelta(days=1)
 """How long a report waits for the message that it is about; a window is written down in minutes."""
 
@@ -87,7 +90,9 @@ def take_replies(replies: Iterable[SmsReply | None]) -> int:
 def make_report(message_id: int, resend_no: int, kind: ReceiptKind, detail: str) -> Report:
     """The same whether the provider was asked or said it by itself."""
     key = f"sms:{out_id(message_id, resend_no)}:{kind.value}"
-    return Report(key, message_id, resend_no, kind, detail)
+    is_dead = kind is ReceiptKind.BOUNCED and _NO_SUCH_NUMBER.search(detail)
+    cause = BounceCause.NO_SUCH_ADDRESS if is_dead else None
+    return Report(key, message_id, resend_no, kind, detail, cause)
 
 
 def _only_sensible(entries: Iterable[Entry | None], what: str) -> list[Entry]:
