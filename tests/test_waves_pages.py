@@ -1,5 +1,6 @@
 """The pages of waves, as people and their browsers use them."""
 
+import re
 from datetime import date, timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from outreach.campaigns.models import Campaign
 from outreach.db import db
 from outreach.messages.models import Message, MessageStatus, Wave, WaveStatus
 from outreach.reminders import services
+from tests import factories
 from tests.factories import (
     make_campaign,
     make_contact,
@@ -265,3 +267,13 @@ def test_a_held_wave_is_released_by_a_person(campaign: Campaign, sign_in, tuesda
     assert "放行" in client.get(f"/c/2026/waves/{wave.id}").text
     assert post(client, wave, "start").status_code == 302
     assert only_wave().status is WaveStatus.RUNNING
+
+
+def test_a_letter_of_thanks_is_no_text_for_a_reminder(app: Flask, sign_in):
+    campaign = factories.make_campaign()
+    factories.make_template(subject="感谢", body="((单位名称))捐赠的((本次捐款))已到账。捐赠自愿。")
+    shown = factories.make_template()
+    page = sign_in(Role.STAFF).get(f"/c/{campaign.code}/waves/new")
+    choices = re.findall(r'<option[^>]* value="(\d+)"', page.text)
+    assert str(shown.id) in choices
+    assert str(shown.id - 1) not in choices

@@ -126,6 +126,14 @@ def has_link_or_phone(text: str) -> bool:
     return bool(_LINK.search(text) or _PHONE.search(text))
 
 
+def thanks_for_gift(version: TemplateVersion) -> bool:
+    """Whether the text has nothing to say to whom has not given."""
+    return not _OF_GIFTS.isdisjoint(placeholders_in(f"{version.subject}\n{version.body}"))
+
+
+_OF_GIFTS = frozenset({"本次捐款", "到账日期"})
+
+
 def render_html(text: str) -> str:
     """Plain text as an HTML e-mail: tables and inline styles, because Outlook lays out with Word;
     no image, font or script from anywhere. An empty line ends a paragraph."""

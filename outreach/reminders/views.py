@@ -11,7 +11,7 @@ from outreach.campaigns.queries import list_sectors
 from outreach.campaigns.scope import campaign_blueprint
 from outreach.db import db
 from outreach.forms import check_version
-from outreach.messages import gate
+from outreach.messages import gate, rendering
 from outreach.messages.models import MessageStatus, Purpose, TemplateVersion, Wave, WaveStatus
 from outreach.messages.queries import sending_state
 from outreach.reminders import corrections, queries, services
@@ -202,8 +202,13 @@ def _offer(form: AudienceForm, wave: Wave | None = None) -> Any:
 
 def offered_versions(wave: Wave | None) -> list[TemplateVersion]:
     """Texts to choose from; those of the wave stay on offer when there is a newer version, or
-    when their template is archived."""
-    versions = queries.list_current_versions()
+    when their template is archived. What thanks for a gift is no text for those who gave none."""
+    is_thanks = wave is not None and wave.purpose is Purpose.THANKS
+    versions = [
+        version
+        for version in queries.list_current_versions()
+        if is_thanks or not rendering.thanks_for_gift(version)
+    ]
     texts = (wave.template_version, wave.fallback_version) if wave is not None else ()
     return [text for text in texts if text is not None and text not in versions] + versions
 
