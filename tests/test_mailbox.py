@@ -3,9 +3,7 @@ IMAP."""
 
 import imaplib
 import logging
-import shlex
 import ssl
-import subprocess
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -164,22 +162,6 @@ def test_a_server_that_fails_is_told_of_in_words(script: dict, values: dict, tol
             read(server, **values)
     assert told in str(refusal.value.message)
     assert server.password not in str(refusal.value.message)
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    subprocess.run(
-        shlex.split(
-            "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
-            " -addext subjectAltName=DNS:localhost"
-            f" -keyout {path} -out {path.with_suffix('.crt')}"
-        ),
-        check=True,
-        capture_output=True,
-    )
-    path.write_text(path.read_text() + path.with_suffix(".crt").read_text())
-    return path
 
 
 def test_the_line_is_encrypted_and_the_server_has_to_prove_itself(
