@@ -85,11 +85,8 @@ def run_valkey() -> Iterator[str]:
     """A broker of its own for one test; yields its URL."""
     port = free_port()
     directory = Path(tempfile.mkdtemp(prefix="valkey-"))
-    binary = shutil.which("valkey-server") or shutil.which("redis-server")
-    with contextlib.suppress(Exception):
-        binary = str(valkey_binary.get_binary_path())
     process = subprocess.Popen(
-        [str(binary), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", directory],
+        valkey_command(port, directory),
         stdout=subprocess.DEVNULL,
         env={"PATH": os.environ["PATH"]},
     )
@@ -102,6 +99,14 @@ def run_valkey() -> Iterator[str]:
         process.kill()
         process.wait()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def valkey_command(port: int, directory: str) -> list[str]:
+    binary = shutil.which("valkey-server") or shutil.which("redis-server")
+    with contextlib.suppress(Exception):
+        binary = str(valkey_binary.get_binary_path())
+    options = ["--bind", "127.0.0.1", "--save", "", "--dir", directory]
+    return [str(binary), "--port", str(port), *options]
 
 
 def _answers(client: redis.Redis) -> bool:
