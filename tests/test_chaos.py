@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from outreach.messages import outbox
-from tests.chaos import runs
+from tests.chaos import failpoints, runs
 from tests.chaos.trial import Result
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
@@ -23,7 +23,7 @@ def test_a_worker_that_is_killed_at_any_step_sends_nothing_twice_and_loses_nothi
     database_url: str, tmp_path: Path
 ):
     results = runs.run_failpoints(database_url, tmp_path, later_passes=0)
-    assert len(results) >= len(runs.STEPS)
+    assert len(results) >= len(failpoints.STEPS)
     assert [result for result in results if not result.is_good] == []
 
 

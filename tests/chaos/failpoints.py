@@ -53,7 +53,7 @@ FUNCTIONS = (
     (instance, "advance"),
     (instance, "beat"),
     (instance, "note"),
-    (Path, "replace"),
+    (instance, "_write"),
 )
 STEPS = frozenset(
     {f"{when} {name}" for _owner, name in FUNCTIONS for when in ("before", "after")}
