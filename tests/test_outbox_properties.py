@@ -63,8 +63,8 @@ from tests.copies import Copy, clear
 
 S = MessageStatus
 UNITS = 5
-OPENS_AT, CLOSES_AT = time(8, 0), time(18, 0)
-CONTACT_CAP, UNIT_CAP, SMS_BUDGET = 2, 2, 2
+OPENS_AT, ALMOST, CLOSES_AT = time(8, 0), time(17, 59, 30), time(18, 0)
+CONTACT_CAP, UNIT_CAP, SMS_BUDGET = 1, 2, 2
 RATES = {"": 12, "unit.example": 8}
 """E-mails a minute, in all and to one domain."""
 IS_CHAOS = settings.get_current_profile_name() == "chaos"
@@ -99,8 +99,8 @@ STEPS = {
     "decide_about_a_wave": 2,
     "settle": 3,
     "report": 3,
-    "back_up": 1,
-    "restore": 1,
+    "back_up": 2,
+    "restore": 2,
 }
 """How often each is chosen. One rule draws among them, since rules of their own would each be left
 out of half of the examples, and an example without workers shows nothing."""
@@ -206,7 +206,7 @@ class Delivery(RuleBasedStateMachine):
         """I3, I8 and I14, by the machine's own account."""
         assert self.is_trusted, "I14"
         assert self.known.is_on, "I8: the switch"
-        is_open = OPENS_AT <= clock.local(now).time() < CLOSES_AT
+        is_open = self._is_open(now)
         waves = dict(db.session.execute(sa.select(Wave.id, Wave.status)).all())
         for row in self._read(Message.id.in_(ids)):
             assert is_open or row.purpose is Purpose.ACCOUNT, "I8: the hours"
@@ -291,11 +291,26 @@ class Delivery(RuleBasedStateMachine):
         self._shift(data.draw(st.sampled_from([1, 31, 61, 310, 700, 4000, 7200, -7200])))
 
     def wait_for_the_hours(self, data: st.DataObject) -> None:
-        """They are about to close, or, when they are closed, open again."""
+        """They close on workers that have just claimed, or, when they are closed, open again."""
+        if not self._is_open(clock.now()):
+            self._wait_until(OPENS_AT)
+            return
+        self._wait_until(ALMOST)
+        self._claim()
+        self._shift(31)
+        self._begin_all()
+
+    def _wait_until(self, moment: time) -> None:
         now = clock.now()
-        is_open = OPENS_AT <= clock.local(now).time() < CLOSES_AT
-        at = clock.at(clock.day_of(now), time(17, 59, 30) if is_open else OPENS_AT)
-        self._shift((at - now).total_seconds() % timedelta(days=1).total_seconds())
+        wait = clock.at(clock.day_of(now), moment) - now
+        self._shift(wait.total_seconds() % timedelta(days=1).total_seconds())
+
+    def _is_open(self, now: datetime) -> bool:
+        return OPENS_AT <= clock.local(now).time() < CLOSES_AT
+
+    def _begin_all(self) -> None:
+        for worker in self.workers:
+            self._begin(worker)
 
     def _shift(self, seconds: float) -> None:
         self.time.shift(timedelta(seconds=seconds))
@@ -306,6 +321,7 @@ class Delivery(RuleBasedStateMachine):
     def give_a_reason_against(self, data: st.DataObject) -> None:
         solicitation = self._solicitation(data)
         how = data.draw(st.sampled_from(["gift", "pledge", "decline", "snooze", "opt out"]))
+        self._claim()
         if how == "opt out":
             for channel, address_hash in self.world.addresses[solicitation.id]:
                 token = opt_outs.link(channel, address_hash).rpartition("/")[2]
@@ -325,8 +341,7 @@ class Delivery(RuleBasedStateMachine):
         db.session.commit()
         if how != "opt out":
             self.known.against[solicitation.id].add(how)
-        for worker in self.workers:
-            self._begin(worker)
+        self._begin_all()
 
     def _decline(self, solicitation: Solicitation) -> None:
         if solicitation.stage is not Stage.DECLINED:
@@ -365,6 +380,7 @@ class Delivery(RuleBasedStateMachine):
 
     def switch(self, data: st.DataObject) -> None:
         was_trusted = self.is_trusted
+        self._claim()
         is_on = not self.known.is_on or not was_trusted or data.draw(st.booleans())
         messages.switch_sending(is_on=is_on)
         db.session.commit()
@@ -372,16 +388,15 @@ class Delivery(RuleBasedStateMachine):
         if is_on and not was_trusted:
             self.is_trusted = True
             assert not {S.QUEUED, S.SENDING} & {row.status for row in self._read()}, "I14"
-        for worker in self.workers:
-            self._begin(worker)
+        self._begin_all()
 
     def decide_about_a_wave(self, data: st.DataObject) -> None:
         how = data.draw(st.sampled_from(["pause", "resume", "resume", "resume", "cancel"]))
+        self._claim()
         wave = db.session.get_one(Wave, data.draw(st.sampled_from(self.world.waves)))
         act: Callable[[Wave], object] = getattr(reminders, f"{how}_wave")
         self._try(lambda: act(wave))
-        for worker in self.workers:
-            self._begin(worker)
+        self._begin_all()
 
     def settle(self, data: st.DataObject) -> None:
         unknowns = [row.id for row in self._read(Message.status == S.UNKNOWN)]
@@ -567,9 +582,9 @@ class Delivery(RuleBasedStateMachine):
 
 
 class World:
-    """Five units, of which two share a coordinator; two waves of e-mails to coordinators, one to
-    leaders, one of text messages to the coordinators; a digest and a letter that may go out at any
-    hour. Made once; each example begins with a copy."""
+    """Five units, of which two share a coordinator; a wave of text messages and one of e-mails to
+    the coordinators, one to leaders, one to those who pay; a digest and a letter that may go out at
+    any hour. Made once; each example begins with a copy."""
 
     def __init__(self) -> None:
         clear()
@@ -578,17 +593,18 @@ class World:
         sector = factories.make_sector(campaign)
         units = [factories.make_unit() for _ in range(UNITS)]
         rows = [factories.make_solicitation(campaign, sector, unit=unit) for unit in units]
-        shared, *others = [factories.make_contact(unit) for unit in units[1:]]
-        leaders = [factories.make_contact(unit, role=ContactRole.LEADER) for unit in units[2:]]
-        coordinators = [(shared, rows[:2])]
-        coordinators += [(c, [row]) for c, row in zip(others, rows[2:], strict=True)]
-        to_leaders = [(c, [row]) for c, row in zip(leaders, rows[2:], strict=True)]
         self.solicitations = [row.id for row in rows]
+        people = {
+            role: [(factories.make_contact(row.unit, role=role), [row]) for row in rows[2:]]
+            for role in ContactRole
+        }
+        shared = (factories.make_contact(units[0]), rows[:2])
+        coordinators = [shared, *people[ContactRole.COORDINATOR]]
         self.waves = [
-            factories.make_wave_to(campaign.id, coordinators).id,
-            factories.make_wave_to(campaign.id, to_leaders).id,
             factories.make_wave_to(campaign.id, coordinators, channel=Channel.SMS).id,
-            factories.make_wave_to(campaign.id, coordinators[1:]).id,
+            factories.make_wave_to(campaign.id, coordinators).id,
+            factories.make_wave_to(campaign.id, people[ContactRole.LEADER]).id,
+            factories.make_wave_to(campaign.id, people[ContactRole.FINANCE]).id,
         ]
         not_after = clock.now() + timedelta(days=2)
         factories.make_message(not_after=not_after)
