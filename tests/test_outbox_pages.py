@@ -175,12 +175,18 @@ def test_the_switch_starts_off_and_says_who_changed_it(app: Flask, sign_in):
 
 def test_caps_are_kept_within_reason(app: Flask, sign_in):
     client = sign_in(Role.SECRETARY_GENERAL)
-    caps = {"contact_cap": 1, "contact_cap_days": 14, "unit_cap": 2, "sms_daily_budget": 90}
+    caps = {
+        "contact_cap": 1,
+        "contact_cap_days": 14,
+        "unit_cap": 2,
+        "sms_daily_budget": 90,
+        "sms_price_fen": "0.04",
+    }
     assert client.post("/messages/sending", data=caps | {"unit_cap": -1}).status_code == 422
     assert client.post("/messages/sending", data=caps).status_code == 302
     policy = db.session.get(SendPolicy, 1)
     assert (policy.contact_cap, policy.contact_cap_days, policy.unit_cap) == (1, 14, 2)
-    assert policy.sms_daily_budget == 90
+    assert (policy.sms_daily_budget, policy.sms_price_fen) == (90, 4)
     assert not policy.is_on
 
 

@@ -522,10 +522,10 @@ def test_a_unit_without_an_address_is_shown_and_keeps_nobody_waiting(campaign: C
     assert len(preview_wave(drafts()[0]).left_out) == 1
 
 
-THANKS = {
+OF_ADDRESS = {
     WithheldReason.OPTED_OUT,
     WithheldReason.NO_ADDRESS,
-    WithheldReason.CONTACT_LEFT,
+    WithheldReason.DEAD_ADDRESS,
 }
 
 
@@ -534,8 +534,9 @@ def test_thanks_and_corrections_ask_only_about_the_address(ask, reason):  # noqa
     case = Case()
     give(case)
     REASONS[reason](case)
-    for purpose in (Purpose.THANKS, Purpose.CORRECTION):
-        expected = {1: reason} if reason in THANKS else {}
+    of_thanks = {*OF_ADDRESS, WithheldReason.CONTACT_LEFT}
+    for purpose, reasons in ((Purpose.THANKS, of_thanks), (Purpose.CORRECTION, OF_ADDRESS)):
+        expected = {1: reason} if reason in reasons else {}
         assert ask(case.candidate(purpose)) == expected, purpose
 
 

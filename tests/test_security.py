@@ -147,8 +147,13 @@ def test_numbers_and_addresses_get_into_no_log_no_task_and_no_audit_row(
     assert not re.search("3873419|canary-7391", kept)
 
 
-SIGNED = {"messages.confirm_opt_out", "messages.undo_opt_out"}
-"""The address itself is the signature (RFC 8058): a wrong one is no page at all."""
+SIGNED = {
+    "messages.confirm_opt_out",
+    "messages.undo_opt_out",
+    "messages.take_sms_reports",
+    "messages.take_sms_replies",
+}
+"""The address itself is the signature (RFC 8058), or holds a secret: a wrong one is no page."""
 
 
 def test_every_form_is_refused_without_a_token(app: Flask, sign_in: SignIn):

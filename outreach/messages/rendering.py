@@ -45,6 +45,7 @@ SMS_VARIABLES = {
     "称谓": "title",
     "板块": "sector",
     "截止日期": "deadline",
+    "到账日期": "received",
     "劝募人": "solicitor",
     "总会名称": "federation",
 }
