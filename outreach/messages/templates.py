@@ -120,7 +120,8 @@ _CLAUSE = re.compile(rf"[^{_END}\n]+[{_END}]?|[{_END}]|\n")
 
 def draft_version(channel: Channel, subject: str, body: str) -> TemplateVersion:
     """A text as a version that is not kept, for previews."""
-    return TemplateVersion(template=Template(name="", channel=channel), subject=subject, body=body)
+    template = Template(name="", channel=channel)
+    return TemplateVersion(template=template, subject=subject, body=body, provider_template="")
 
 
 def sms_signature() -> str:
