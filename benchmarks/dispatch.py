@@ -117,7 +117,7 @@ def _wait_for_start(installation: Installation, count: int) -> float:
 def _time_post_office(url: str, count: int) -> float:
     with sink() as port:
         done = subprocess.run(
-            [OTHERS, ROOT / "benchmarks/post_office.py", url, str(port), str(count)],
+            [OTHERS, ROOT / "benchmarks/with_post_office.py", url, str(port), str(count)],
             check=True,
             capture_output=True,
             text=True,
