@@ -9,7 +9,6 @@ from urllib.parse import parse_qs, urlsplit
 import django
 from django.conf import settings
 from django.core.management import call_command
-from django.db import connections
 
 TEXT = (
     "联络{{ number }}，您好：衡阳市第{{ number }}单位如有意参加，请回复本邮件。捐赠完全自愿。\n"
@@ -68,8 +67,7 @@ def main(url: str, port: int, count: int) -> None:
         )
     began = time.perf_counter()
     while Email.objects.filter(status=2).exists():
-        connections.close_all()  # its processes are forks and would share the line
-        send_queued(processes=2)
+        send_queued(processes=1)
     seconds = time.perf_counter() - began
     sent = Email.objects.filter(status=0).count()
     if sent != count:
