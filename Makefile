@@ -36,7 +36,7 @@ check: setup
 
 bench: setup .venv-bench/.done  ## figures beside a stated reference in the same run; needs Postfix's smtp-sink and smtp-source
 	@benchmarks/install-postfix
-	$(BIN)/python -m benchmarks.dispatch
+	PATH="$$PATH:/usr/sbin" $(BIN)/python -m benchmarks.dispatch $(BENCH)
 
 .venv-bench/.done: benchmarks/requirements.txt
 	$(PYTHON) -m venv .venv-bench
