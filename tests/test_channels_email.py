@@ -126,6 +126,18 @@ STARTTLS_OUTCOMES = [
 LINES = ("plain", "PIPELINING", "STARTTLS", "PIPELINING, STARTTLS")
 
 
+@pytest.mark.parametrize(
+    "script", [{"DOT": "250 ok\x00 as\x1b 7"}, {"RCPT": "550 no\x00 as\x1b 7"}]
+)
+def test_what_a_server_says_can_be_written_down(script: dict):
+    """PostgreSQL takes no NUL: the outcomes of a whole window would be lost with it."""
+    with RecordingServer(script) as server, make_mail(server.port).open() as sender:
+        outcome = next(sender.deliver([make_outgoing()]))
+    said = outcome.provider_id + outcome.answer
+    assert said.endswith("as 7")
+    assert said.isprintable()
+
+
 def serve_tls(certificate: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)

@@ -320,9 +320,10 @@ def _name(error: Exception) -> str:
 
 
 def _text(answer: bytes | str) -> str:
-    """The server's words on one line, without the address that they often repeat."""
+    """The server's words on one line, printable, without the address that they often repeat."""
     words = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else answer
-    return _ADDRESS.sub("<…>", " ".join(words.split()))[:200]
+    printable = "".join(letter if letter.isprintable() else " " for letter in words)
+    return _ADDRESS.sub("<…>", " ".join(printable.split()))[:200]
 
 
 class LocalOutbox:
