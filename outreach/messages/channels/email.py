@@ -188,7 +188,7 @@ class _Delivery:
         self.smtp = smtp
         self.timeouts = timeouts
         self.is_past_return = False
-        """The final dot may have been written: from here on silence proves nothing."""
+        """The final dot has been handed over: from here on silence proves nothing."""
         self.is_broken = False
         """The connection is of no more use."""
         self.is_stale = False
@@ -254,10 +254,8 @@ class _Delivery:
     def _content(self, data: bytes) -> Outcome:
         if not data.endswith(b"\r\n"):
             data += b"\r\n"
-        self.smtp.send(_LEADING_DOT.sub(b"..", data) if b"\n." in data else data)
+        self._hand_over((_LEADING_DOT.sub(b"..", data) if b"\n." in data else data) + b".\r\n")
         set_timeout(self.smtp, self.timeouts.final)
-        self.is_past_return = True
-        self.smtp.send(b".\r\n")
         code, answer = self.smtp.getreply()
         if code // 100 == 2:
             return accepted(_text(answer)[:120])
@@ -267,6 +265,17 @@ class _Delivery:
             return answered(f"{code} {_text(answer)}")
         self.is_broken = True
         return unknown(f"answer not understood: {code} {_text(answer)}")
+
+    def _hand_over(self, content: bytes) -> None:
+        """Writes the content with its final dot. The dot comes last, so a line that breaks before
+        all was taken off our hands leaves the server without it."""
+        sock = self.smtp.sock
+        if sock is None:
+            raise smtplib.SMTPServerDisconnected("please run connect() first")
+        rest = memoryview(content)
+        while rest:
+            rest = rest[sock.send(rest) :]
+        self.is_past_return = True
 
     def _refuse(self, command: str, code: int, answer: bytes, *, permanent: Any) -> Outcome:
         """A refusal before any content: 5xx is `permanent`, all else may be tried again."""
@@ -322,6 +331,8 @@ def _name(error: Exception) -> str:
 def _text(answer: bytes | str) -> str:
     """The server's words on one line, printable, without the address that they often repeat."""
     words = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else answer
+    if words.isprintable() and "@" not in words and len(words) <= 200:
+        return words.strip()
     printable = "".join(letter if letter.isprintable() else " " for letter in words)
     return _ADDRESS.sub("<…>", " ".join(printable.split()))[:200]
 
