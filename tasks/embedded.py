@@ -19,6 +19,7 @@ from outreach.accounts.models import User
 from outreach.db import db
 from outreach.demo.accounts import ACCOUNTS, PASSWORD
 from outreach.demo.services import load_demo
+from tasks.memory import keep_what_is_loaded
 from tasks.queue import PREFIX, celery
 from tasks.timetable import SCHEDULER_OPTIONS, schedule
 
@@ -107,6 +108,7 @@ def serve(demo: bool) -> None:
     schedule(scheduler, worker.wake)
     scheduler.start()
     signal.signal(signal.SIGTERM, _stop)
+    keep_what_is_loaded()
     _greet(f"http://{settings.host}:{settings.port}")
     server.run()  # until Ctrl-C or SIGTERM, which waitress takes for the end of its work
     click.echo("正在停止……")

@@ -1,13 +1,19 @@
 """What Celery loads: `celery -A tasks.worker worker -P threads -c 2`."""
 
-from celery.signals import worker_shutting_down
+from celery.signals import worker_ready, worker_shutting_down
 
 from app import create_app
+from tasks.memory import keep_what_is_loaded
 from tasks.queue import celery
 
 __all__ = ["celery"]
 
 _flask_app = create_app()
+
+
+@worker_ready.connect
+def be_quick(**_facts: object) -> None:
+    keep_what_is_loaded()
 
 
 @worker_shutting_down.connect
