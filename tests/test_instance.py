@@ -206,7 +206,7 @@ def test_without_a_mark_that_can_be_read_nothing_is_sent(app: Flask, tmp_path: P
 def test_a_crash_between_commit_and_note_stops_nobody(app: Flask):
     open_sending()
     fake_channel.install(app)
-    instance.advance()
+    assert instance.advance()
     db.session.commit()  # and the process dies here
     make_message()
     assert delivery.drain() == 1

@@ -119,7 +119,7 @@ def test_every_letter_to_a_unit_carries_the_link(app: Flask, client):
 def begin(message: Message):
     now = message.queued_at
     claim = outbox.claim(now)
-    (outgoing,) = outbox.begin(claim.token, claim.ids, now)[Channel.EMAIL]
+    (outgoing,) = outbox.begin(claim.token, claim.ids, now).messages[Channel.EMAIL]
     db.session.commit()
     return outgoing
 

@@ -203,7 +203,6 @@ def test_switching_off_is_seen_by_a_worker_that_waited_for_its_turn(app: Flask):
         with app.app_context():
             delivery.deliver_batch(claimed, {outbox.Channel.EMAIL: channel})
 
-    outbox._take_send_lock()
     db.session.get(SendPolicy, 1).is_on = False
     db.session.flush()
     with ThreadPoolExecutor(1) as workers:
@@ -400,7 +399,7 @@ def test_cancelling_leaves_what_is_being_sent(app: Flask):
     outbox.begin(claimed.token, claimed.ids[:2], clock.now())
     assert outbox.cancel_queued(wave.id) == 3
     assert statuses(wave) == {S.SENDING: 2, S.CANCELLED: 3}
-    assert outbox.begin(claimed.token, claimed.ids, clock.now()) == {}
+    assert not outbox.begin(claimed.token, claimed.ids, clock.now()).messages
 
 
 def test_what_comes_back_into_a_cancelled_wave_is_cancelled(app: Flask):
@@ -507,3 +506,23 @@ def test_the_steps_of_a_window_cost_few_statements(app: Flask):
     assert statuses(wave) == {S.SENT: 60}
     windows = 4  # ten canaries, then twenty, twenty and ten
     assert len(statements) <= windows * 18 + 3 * 16
+
+
+def test_what_follows_from_a_message_is_made_up_for_when_its_worker_died(
+    app: Flask, tuesday_morning: time_machine.Traveller
+):
+    """The worker wrote that the first was sent, in the transaction that began the second."""
+    open_sending()
+    told: list[list[int]] = []
+    app.extensions["outreach.on_sent"] = [lambda ids, _now: told.append(list(ids))]
+    first, second = make_message(), make_message()
+    claim = outbox.claim(clock.now())
+    assert claim is not None
+    outbox.begin(claim.token, [first.id], clock.now())
+    outbox.record_outcomes(claim.token, {first.id: accepted()}, clock.now())
+    outbox.begin(claim.token, [second.id], clock.now())
+    db.session.commit()
+    assert not told
+    tuesday_morning.shift(timedelta(hours=1))
+    outbox.reap(clock.now())
+    assert told == [[first.id]]

@@ -114,6 +114,7 @@ class Worker:
         self.in_hand: list[int] = []
         self.latest = clock.now()
         self.outcomes: dict[int, Outcome] = {}
+        self.sent: list[int] = []
 
 
 @dataclass
@@ -189,15 +190,18 @@ class Delivery(RuleBasedStateMachine):
 
     def _begin(self, worker: Worker, count: int = 20, *, is_noted: bool = True) -> None:
         began_at = clock.now()
+        sent = self._write(worker)
         window = outbox.begin(worker.claim.token, worker.claim.ids[:count], began_at)
-        epoch = instance.advance() if window else 0
         db.session.commit()
-        ids = [message.id for messages in window.values() for message in messages]
+        worker.outcomes = {}
+        worker.sent += sent
+        ids = [message.id for messages in window.messages.values() for message in messages]
         if not ids:
+            self._record(worker)
             return
         self._check_begun(ids, began_at)
         if is_noted:
-            instance.note(epoch)
+            instance.note(window.epoch)
             self.marks += 1
             worker.latest = began_at + outbox.margin()
             worker.in_hand += ids
@@ -243,9 +247,12 @@ class Delivery(RuleBasedStateMachine):
             self._record(data.draw(st.sampled_from(knowing)))
 
     def _record(self, worker: Worker) -> None:
-        outbox.record_outcomes(worker.claim.token, worker.outcomes, clock.now())
+        outbox.follow_up(worker.sent + self._write(worker), clock.now())
         db.session.commit()
-        worker.outcomes = {}
+        worker.outcomes, worker.sent = {}, []
+
+    def _write(self, worker: Worker) -> list[int]:
+        return outbox.record_outcomes(worker.claim.token, worker.outcomes, clock.now())
 
     def work(self, data: st.DataObject) -> None:
         """A worker from claim to outcome, or to the point at which it crashes. Receipts may be

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from outreach import clock
 from outreach.db import db
 from outreach.messages import delivery, outbox, queries, receipts
-from outreach.messages.channels import accepted, rejected, retry, unknown
+from outreach.messages.channels import Outcome, accepted, rejected, retry, unknown
 from outreach.messages.models import (
     DeliveryReceipt,
     FailureKind,
@@ -28,6 +28,10 @@ from tests.factories import make_message, make_running_wave, open_sending
 
 S = MessageStatus
 K = ReceiptKind
+
+
+def record(token: str, outcomes: dict[int, Outcome]) -> None:
+    outbox.follow_up(outbox.record_outcomes(token, outcomes, clock.now()), clock.now())
 
 
 def report(message: Message, kind: ReceiptKind, *, resend_no: int = 0, key: str = "") -> Report:
@@ -97,7 +101,7 @@ def test_a_receipt_that_comes_before_the_outcome(app: Flask, outcome, expected):
     token = begin(message)
     take(report(message, K.DELIVERED))
     assert message.status is S.SENDING
-    outbox.record_outcomes(token, {message.id: outcome}, clock.now())
+    record(token, {message.id: outcome})
     db.session.commit()
     assert message.status is expected
     channel = fake_channel.install(app)
@@ -162,7 +166,7 @@ EVENTS = ("accept", "delivered", "delivered again", "bounced", "reap")
 def happen(event: str, message: Message, token: str) -> None:
     now = clock.now()
     if event == "accept":
-        outbox.record_outcomes(token, {message.id: accepted()}, now)
+        record(token, {message.id: accepted()})
     elif event == "reap":
         outbox.reap(now + timedelta(hours=1))
     else:

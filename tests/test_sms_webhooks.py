@@ -136,7 +136,7 @@ def test_a_report_may_come_before_the_acceptance_is_written_down(
     is_aliyun = provider == "aliyun"
     push(client, provider, [aliyun_report(message) if is_aliyun else tencent_report()])
     assert message.status is S.SENDING
-    outbox.record_outcomes(token, {message.id: outcome}, clock.now())
+    outbox.follow_up(outbox.record_outcomes(token, {message.id: outcome}, now := clock.now()), now)
     db.session.commit()
     sms_receipts.settle_early(clock.now())
     db.session.commit()

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from outreach import clock
 from outreach.campaigns.models import Campaign, CampaignStatus, Solicitation, Stage
-from outreach.db import db
+from outreach.db import db, one_of
 from outreach.messages.gate import (
     Candidate,
     Subject,
@@ -16,6 +16,7 @@ from outreach.messages.gate import (
     about_units,
     all_solicitations,
     asked_of,
+    found,
     screened,
 )
 from outreach.messages.models import Purpose, WithheldReason
@@ -23,28 +24,24 @@ from outreach.units.models import Unit
 
 
 def is_set_aside(subject: Subject) -> sa.ColumnElement[bool]:
-    return (
-        sa.select(Solicitation.id)
-        .where(
+    return found(
+        sa.select(Solicitation.id).where(
             Solicitation.id == subject.solicitation_id,
             sa.or_(
-                Solicitation.stage == Stage.DECLINED,
+                one_of(Solicitation.stage, Stage.DECLINED),
                 Solicitation.is_exempt.is_(True),
                 Solicitation.snoozed_until.is_not(None),
             ),
         )
-        .exists()
     )
 
 
 def is_not_running(subject: Subject) -> sa.ColumnElement[bool]:
-    return ~(
-        sa.select(Campaign.id)
-        .where(
+    return ~found(
+        sa.select(Campaign.id).where(
             Campaign.id == subject.message.c.campaign_id,
-            Campaign.status == CampaignStatus.RUNNING,
+            one_of(Campaign.status, CampaignStatus.RUNNING),
         )
-        .exists()
     )
 
 

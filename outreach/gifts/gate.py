@@ -19,6 +19,7 @@ from outreach.messages.gate import (
     about_units,
     all_solicitations,
     asked_of,
+    found,
     screened,
 )
 from outreach.messages.models import Purpose, WithheldReason
@@ -52,14 +53,14 @@ def has_money(subject: Subject) -> sa.ColumnElement[bool]:
         .where(Solicitation.id == subject.solicitation_id)
     )
     pledge = sa.select(Pledge.id).where(Pledge.solicitation_id == subject.solicitation_id)
-    return sa.or_(gift.exists(), pledge.exists())
+    return sa.or_(found(gift), found(pledge))
 
 
 def may_have_line(subject: Subject) -> sa.ColumnElement[bool]:
-    return (
-        sa.select(LineCandidate.line_id)
-        .where(LineCandidate.solicitation_id == subject.solicitation_id)
-        .exists()
+    return found(
+        sa.select(LineCandidate.line_id).where(
+            LineCandidate.solicitation_id == subject.solicitation_id
+        )
     )
 
 

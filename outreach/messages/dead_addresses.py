@@ -9,8 +9,8 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from outreach import audit, clock
-from outreach.db import db, insert_new, table_of
-from outreach.messages.gate import TO_UNITS, Candidate, Subject, Withheld, asked_of, screened
+from outreach.db import db, insert_new, one_of, table_of
+from outreach.messages.gate import TO_UNITS, Candidate, Subject, Withheld, asked_of, found, screened
 from outreach.messages.models import (
     BounceCause,
     Channel,
@@ -24,14 +24,13 @@ from outreach.messages.models import (
 
 def has_come_back(subject: Subject) -> sa.ColumnElement[bool]:
     earlier = table_of(Message).alias("earlier")
-    return (
+    return found(
         sa.select(DeliveryReceipt.id)
         .join(earlier, earlier.c.id == DeliveryReceipt.message_id)
         .where(
             earlier.c.address_hash == subject.message.c.address_hash,
-            DeliveryReceipt.cause == BounceCause.NO_SUCH_ADDRESS,
+            one_of(DeliveryReceipt.cause, BounceCause.NO_SUCH_ADDRESS),
         )
-        .exists()
     )
 
 

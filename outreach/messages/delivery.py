@@ -1,6 +1,7 @@
 """Out of the house: drains take claimed messages from the outbox to the channels, window by window.
 
-Their commits are the mechanism: `sending` is committed before the network is touched.
+Their commits are the mechanism: `sending` is committed before the network is touched. Outcomes are
+written when the next window begins, in the same transaction.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,9 +11,13 @@ from datetime import datetime
 from outreach import clock, jobs
 from outreach.db import db
 from outreach.messages import instance, outbox
-from outreach.messages.channels import Outcome, Outgoing, Sender
+from outreach.messages.channels import Outcome, Outgoing, Sender, Verdict
 from outreach.messages.models import Channel, MessageStatus
 from outreach.messages.outbox import Claim
+
+FOLLOW_UP = 100
+"""Messages after which what follows from them is written: units that were reached, receipts that
+came early."""
 
 
 def drain(is_stopping: Callable[[], bool] = lambda: False) -> int:
@@ -29,7 +34,7 @@ def drain(is_stopping: Callable[[], bool] = lambda: False) -> int:
             db.session.commit()
             if claimed is None:
                 break
-            if len(claimed.ids) == outbox.CLAIM_SIZE:
+            if claimed.is_full:
                 jobs.wake("deliver")  # there is work for one more
             tried += deliver_batch(claimed, senders, is_stopping)
     return tried
@@ -41,59 +46,75 @@ def deliver_batch(
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> int:
     """Sends claimed rows window by window; returns how many were tried. Commits."""
-    tried = 0
-    for start in range(0, len(claimed.ids), outbox.WINDOW):
-        if is_stopping():
-            break
+    batch = _Batch(claimed.token, senders, is_stopping)
+    try:
+        for start in range(0, len(claimed.ids), outbox.WINDOW):
+            if is_stopping():
+                break
+            batch.send(claimed.ids[start : start + outbox.WINDOW])
+    finally:
+        db.session.rollback()
+        outbox.release(claimed.token, claimed.ids, of=MessageStatus.QUEUED)
+        batch.settle()
+    return batch.tried
+
+
+class _Batch:
+    """The messages of a claim on their way, and what of it is not written yet."""
+
+    def __init__(
+        self, token: str, senders: Mapping[Channel, Sender], is_stopping: Callable[[], bool]
+    ) -> None:
+        self.token = token
+        self.senders = senders
+        self.is_stopping = is_stopping
+        self.tried = 0
+        self._outcomes: dict[int, Outcome] = {}
+        self._untouched: set[int] = set()
+        """Rows that are `sending` and that no channel was given."""
+        self._sent: list[int] = []
+        """Written as sent, without what follows from it."""
+
+    def send(self, ids: Sequence[int]) -> None:
+        """Begins these rows and hands them to their channels."""
         now = clock.now()
-        window = outbox.begin(claimed.token, claimed.ids[start : start + outbox.WINDOW], now)
-        epoch = instance.advance() if window else 0
+        sent = self._write_outcomes()
+        window = outbox.begin(self.token, ids, now)
         db.session.commit()
-        _note(epoch, claimed, window)
-        for channel, messages in window.items():
-            tried += _deliver(senders[channel], messages, claimed.token, now, is_stopping)
-    outbox.release(claimed.token, claimed.ids, of=MessageStatus.QUEUED)
-    db.session.commit()
-    return tried
+        self._sent += sent
+        self._outcomes = {}
+        self._untouched = {message.id for of in window.messages.values() for message in of}
+        if not self._untouched:
+            self.settle()
+            return
+        instance.note(window.epoch)  # where that fails, nothing was sent and nothing is
+        for channel, messages in window.messages.items():
+            self._deliver(self.senders[channel], messages, now)
+        is_troubled = any(of.verdict is not Verdict.ACCEPTED for of in self._outcomes.values())
+        if self._untouched or is_troubled or len(self._sent) >= FOLLOW_UP:
+            self.settle()
 
-
-def _note(epoch: int, claimed: Claim, window: Mapping[Channel, Sequence[Outgoing]]) -> None:
-    """Notes the window outside the database. Where that fails, nothing was sent and nothing is."""
-    if not epoch:
-        return
-    try:
-        instance.note(epoch)
-    except OSError:
-        ids = [message.id for messages in window.values() for message in messages]
-        outbox.release(claimed.token, ids, of=MessageStatus.SENDING)
+    def settle(self) -> None:
+        """Writes all that is known and what follows from it. In a transaction of its own: it may
+        take locks, as of a wave that has to pause, that nobody may hold who waits to begin."""
+        now = clock.now()
+        outbox.follow_up(self._sent + self._write_outcomes(), now)
+        outbox.release(self.token, self._untouched, of=MessageStatus.SENDING)
         db.session.commit()
-        raise
+        self._outcomes, self._untouched, self._sent = {}, set(), []
 
+    def _write_outcomes(self) -> list[int]:
+        return outbox.record_outcomes(self.token, self._outcomes, clock.now())
 
-def _deliver(
-    sender: Sender,
-    messages: Sequence[Outgoing],
-    token: str,
-    began_at: datetime,
-    is_stopping: Callable[[], bool],
-) -> int:
-    """Sends one window over one line and writes its outcomes, whatever happens.
-
-    No message is begun so late that its answer could come after the lease. One that fails here
-    in a way that its channel does not know stays `sending`: whether it arrived is not known.
-    """
-    outcomes: dict[int, Outcome] = {}
-    untouched = [message.id for message in messages]
-    latest = began_at + outbox.margin()
-    try:
+    def _deliver(self, sender: Sender, messages: Sequence[Outgoing], began_at: datetime) -> None:
+        """Hands over what a window has for one channel. No message is begun so late that its
+        answer could come after the lease. One that fails here in a way that its channel does not
+        know stays `sending`: whether it arrived is not known."""
+        latest = began_at + outbox.margin()
         answers = sender.deliver(messages)
         for message in messages:
-            if is_stopping() or clock.now() > latest:
+            if self.is_stopping() or clock.now() > latest:
                 break
-            untouched.remove(message.id)
-            outcomes[message.id] = next(answers)
-    finally:
-        outbox.record_outcomes(token, outcomes, clock.now())
-        outbox.release(token, untouched, of=MessageStatus.SENDING)
-        db.session.commit()
-    return len(outcomes)
+            self._untouched.discard(message.id)
+            self._outcomes[message.id] = next(answers)
+            self.tried += 1

@@ -59,7 +59,7 @@ Check = Callable[[Sequence[Candidate], datetime], dict[int, Withheld]]
 class Subject:
     """A row of the outbox and one of the units it is about, as a screen sees them: columns."""
 
-    message: sa.Table
+    message: sa.FromClause
     solicitation_id: sa.ColumnElement[int]
     today: sa.ColumnElement[date]
 
@@ -96,46 +96,60 @@ class SendGate:
     def find_suspects(self, ids: Sequence[int], now: datetime) -> set[int]:
         """Those of these rows of the outbox that have to be asked about: a screen is true of them,
         or they share person, address or unit with another, so that they count for each other."""
-        rows = run(self._screens, {"ids": ids, "today": clock.day_of(now), "now": now}).all()
-        suspects = {row.id for row in rows if row.is_suspect}
-        shared: dict[Any, set[int]] = defaultdict(set)
-        for row in rows:
-            for sharer in (row.contact_id, row.address_hash, (row.solicitation_id,)):
-                if sharer not in (None, (None,)):
-                    shared[sharer].add(row.id)
-        return suspects.union(*(ids for ids in shared.values() if len(ids) > 1))
+        rows = run(self._screens, {"ids": ids, "today": clock.day_of(now), "now": now})
+        return {row.id for row in rows}
 
 
 def _screen_all(checks: Sequence[Check]) -> sa.Select[Any]:
     """One statement with every screen. A check without one makes a suspect of each of its rows."""
-    message, link = table_of(Message), table_of(MessageSolicitation)
+    # Short names: a driver keeps what it has read of a statement that is not too long.
+    message, link = table_of(Message).alias("m"), table_of(MessageSolicitation).alias("l")
     today = sa.bindparam("today", type_=sa.Date())
     subject = Subject(message, link.c.solicitation_id, today)
-    screens: dict[Any, set[Purpose]] = defaultdict(set)
+    purposes: dict[Screen, set[Purpose]] = defaultdict(set)
     for check in checks:
-        screens[getattr(check, "screen", _always)].update(getattr(check, "purposes", Purpose))
+        purposes[getattr(check, "screen", _always)].update(getattr(check, "purposes", Purpose))
+    screens: dict[frozenset[Purpose], list[Screen]] = defaultdict(list)
+    for screen, asked in purposes.items():
+        screens[frozenset(asked)].append(screen)
     is_suspect = sa.or_(
         sa.false(),
         *(
-            one_of(message.c.purpose, purposes) & screen(subject)
-            for screen, purposes in screens.items()
+            (sa.true() if asked == set(Purpose) else one_of(message.c.purpose, *sorted(asked)))
+            & sa.or_(*(screen(subject) for screen in of_these))
+            for asked, of_these in screens.items()
         ),
     )
-    return (
-        sa.select(
-            message.c.id,
-            message.c.contact_id,
-            message.c.address_hash,
-            link.c.solicitation_id,
-            is_suspect.label("is_suspect"),
-        )
+    shares = (
+        _is_shared(message.c.id, sharer)
+        for sharer in (message.c.contact_id, message.c.address_hash, link.c.solicitation_id)
+    )
+    rows = (
+        sa.select(message.c.id, sa.or_(is_suspect, *shares).label("is_suspect"))
         .select_from(message.outerjoin(link, link.c.message_id == message.c.id))
         .where(among(message.c.id, "ids"))
+        .subquery("rows")
+    )
+    return sa.select(rows.c.id).where(rows.c.is_suspect)
+
+
+def _is_shared(id_: sa.ColumnElement[int], sharer: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    """Another message of the batch has the same person, address or unit."""
+    lowest, highest = sa.func.min(id_), sa.func.max(id_)
+    return sharer.is_not(None) & (
+        lowest.over(partition_by=sharer) != highest.over(partition_by=sharer)
     )
 
 
 def _always(_subject: Subject) -> sa.ColumnElement[bool]:
     return sa.true()
+
+
+def found(rows: sa.Select[Any]) -> sa.ColumnElement[bool]:
+    """There is such a row: for screens, in place of `exists()`. PostgreSQL may answer EXISTS by
+    reading a whole table, as it does when its statistics are old; this it looks up in an index,
+    once for each row of the outbox."""
+    return rows.limit(sa.literal_column("1")).scalar_subquery().is_not(None)
 
 
 def asked_of(*purposes: Purpose) -> Callable[[Check], Check]:
@@ -186,10 +200,10 @@ def all_solicitations(candidates: Iterable[Candidate]) -> set[int]:
 
 def is_opted_out(subject: Subject) -> sa.ColumnElement[bool]:
     message = subject.message.c
-    return (
-        sa.select(OptOut.id)
-        .where(OptOut.address_hash == message.address_hash, OptOut.channel == message.channel)
-        .exists()
+    return found(
+        sa.select(OptOut.id).where(
+            OptOut.address_hash == message.address_hash, OptOut.channel == message.channel
+        )
     )
 
 
@@ -226,32 +240,27 @@ _MAYBE_GONE = (MessageStatus.SENDING, MessageStatus.UNKNOWN)
 """What may have arrived counts against the caps as if it had."""
 
 
-def _count_reminders(*conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
-    other = _OTHER.c
-    return (
-        sa.select(sa.func.count())
-        .select_from(_OTHER.outerjoin(_OTHER_LINK, _OTHER_LINK.c.message_id == other.id))
-        .where(
-            other.purpose == Purpose.REMINDER,
-            one_of(other.status, _GONE + _MAYBE_GONE),
-            *conditions,
-        )
-        .scalar_subquery()
-    )
-
-
 _OTHER = table_of(Message).alias("other")
 _OTHER_LINK = table_of(MessageSolicitation).alias("other_link")
 _CAPS = table_of(SendPolicy).c
+_IS_REMINDER_GONE = sa.and_(
+    one_of(_OTHER.c.purpose, Purpose.REMINDER), one_of(_OTHER.c.status, *_GONE, *_MAYBE_GONE)
+)
 
 
 def is_at_contact_cap(subject: Subject) -> sa.ColumnElement[bool]:
     """Without regard to how long ago; the check looks at that."""
     message = subject.message.c
     cap = sa.select(_CAPS.contact_cap).scalar_subquery()
+    count = sa.select(sa.func.count()).select_from(_OTHER).where(_IS_REMINDER_GONE)
     return sa.or_(
-        _count_reminders(_OTHER.c.contact_id == message.contact_id) >= cap,
-        _count_reminders(_OTHER.c.address_hash == message.address_hash) >= cap,
+        *(
+            count.where(is_same).scalar_subquery() >= cap
+            for is_same in (
+                _OTHER.c.contact_id == message.contact_id,
+                _OTHER.c.address_hash == message.address_hash,
+            )
+        )
     )
 
 
@@ -299,7 +308,16 @@ def check_contact_cap(candidates: Sequence[Candidate], now: datetime) -> dict[in
 
 def is_at_unit_cap(subject: Subject) -> sa.ColumnElement[bool]:
     cap = sa.select(_CAPS.unit_cap).scalar_subquery()
-    return _count_reminders(_OTHER_LINK.c.solicitation_id == subject.solicitation_id) >= cap
+    # From the unit to its messages: the other way round leads through all that was ever sent.
+    is_gone = (
+        sa.select(_IS_REMINDER_GONE)
+        .where(_OTHER.c.id == _OTHER_LINK.c.message_id)
+        .scalar_subquery()
+    )
+    count = sa.select(sa.func.count()).where(
+        _OTHER_LINK.c.solicitation_id == subject.solicitation_id, is_gone
+    )
+    return count.scalar_subquery() >= cap
 
 
 @screened(is_at_unit_cap)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from flask import current_app
 
 from outreach import clock
-from outreach.db import db
+from outreach.db import db, one_of
 from outreach.messages import receipts, sms_receipts
 from outreach.messages.channels import Fate, NoAnswer, Question
 from outreach.messages.channels.sms import SmsChannel
@@ -56,7 +56,7 @@ def claim(now: datetime) -> Question | None:
         sa.select(Message.id)
         .where(
             Message.channel == Channel.SMS,
-            Message.status == MessageStatus.UNKNOWN,
+            one_of(Message.status, MessageStatus.UNKNOWN),
             sa.or_(
                 *(
                     (Message.inquiries == number) & (Message.status_at <= now - wait)

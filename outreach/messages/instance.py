@@ -13,7 +13,7 @@ import json
 import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 import sqlalchemy as sa
 from flask import current_app
@@ -63,24 +63,33 @@ def adopt(policy: SendPolicy) -> None:
         _write(file, mark)
 
 
-def advance() -> int:
-    """Counts a window, in the transaction that begins it; to be noted once that is committed."""
-    return run(_ADVANCE).scalar_one()
+def advance() -> Any:
+    """Counts a window, in the transaction that begins it; to be noted once that is committed.
+    Until then nobody else begins a window, nor changes the policy. Returns the policy's `is_on`
+    and `epoch`; None when this database may not send, which must stay so."""
+    mark = read_mark()
+    if mark is None:
+        return None
+    return run(_ADVANCE, {"installation": mark.id, "mark": mark.epoch}).first()
 
 
 _ADVANCE = (
     sa.update(table_of(SendPolicy))
-    .values(epoch=SendPolicy.epoch + 1)
-    .returning(table_of(SendPolicy).c.epoch)
+    .where(
+        SendPolicy.instance_id == sa.bindparam("installation"),
+        SendPolicy.epoch >= sa.bindparam("mark"),
+    )
+    .values({SendPolicy.epoch: SendPolicy.epoch + 1})
+    .returning(table_of(SendPolicy).c.is_on, table_of(SendPolicy).c.epoch)
 )
 
 
 def beat() -> int:
     """Counts a minute in which a worker was there, like a window: a copy is behind from the next
     minute on, also when nothing was sent since, for it lacks gifts and opt-outs of that time. To
-    be noted once that is committed; 0 when this database may not send, which must stay so."""
-    policy = run(sa.select(table_of(SendPolicy))).first()
-    return advance() if policy is not None and is_trusted(policy) else 0
+    be noted once that is committed; 0 when this database may not send."""
+    policy = advance()
+    return policy.epoch if policy else 0
 
 
 def note(epoch: int) -> None:

@@ -175,7 +175,21 @@ class Wave(Base):
     __mapper_args__ = {"version_id_col": version}
 
 
+def _some(name: str, *columns: str, where: str, unique: bool = False) -> sa.Index:
+    """An index of some of the rows."""
+    condition = sa.text(where)
+    return sa.Index(
+        name, *columns, unique=unique, postgresql_where=condition, sqlite_where=condition
+    )
+
+
+_IS_OPEN = "status IN ('queued', 'sending', 'unknown')"
+
+
 class Message(Base):
+    """A row is written four times on its way. So that this costs little, PostgreSQL keeps the
+    letter itself out of the row, and leaves room beside it (migration 0003)."""
+
     __tablename__ = "message"
     __table_args__ = (
         sa.UniqueConstraint("wave_id", "contact_id", "channel"),
@@ -186,10 +200,18 @@ class Message(Base):
         ),
         sa.CheckConstraint("(token IS NULL) = (lease_until IS NULL)", "token_has_lease"),
         # In the order in which rows are claimed: a claim of a hundred thousand sorts none of them.
-        sa.Index("ix_message_status_next_at_id", "status", "next_at", "id"),
+        # Only of the few that are open: what was sent is written once more for each index.
+        _some("ix_message_open", "status", "next_at", "id", where=_IS_OPEN),
         sa.Index("ix_message_wave_id_status", "wave_id", "status"),
         sa.Index("ix_message_address_hash_sent_at", "address_hash", "sent_at"),
-        sa.Index("ix_message_channel_sent_at", "channel", "sent_at"),
+        _some("ix_message_sms_sent_at", "sent_at", where="channel = 'sms'"),
+        _some("uq_message_occurrence", "occurrence", where="occurrence IS NOT NULL", unique=True),
+        _some(
+            "uq_message_fallback_of_id",
+            "fallback_of_id",
+            where="fallback_of_id IS NOT NULL",
+            unique=True,
+        ),
     )
 
     id: Mapped[PrimaryKey]
@@ -198,7 +220,7 @@ class Message(Base):
     campaign_id: Mapped[int | None] = mapped_column(sa.ForeignKey("campaign.id"))
     wave_id: Mapped[int | None] = mapped_column(sa.ForeignKey("wave.id"))
     contact_id: Mapped[int | None] = mapped_column(sa.ForeignKey("contact.id"), index=True)
-    occurrence: Mapped[str | None] = mapped_column(sa.String(120), unique=True)
+    occurrence: Mapped[str | None] = mapped_column(sa.String(120))
     """Names what a message outside a wave is for («invitation:12:attendee:7:0»): queued once."""
 
     recipient_name: Mapped[str] = mapped_column(sa.String(60), default="")
@@ -234,10 +256,10 @@ class Message(Base):
     lease_until: Mapped[datetime | None]
     next_at: Mapped[datetime]
     not_after: Mapped[datetime]
-    provider_id: Mapped[str] = mapped_column(sa.String(120), default="", index=True)
+    provider_id: Mapped[str] = mapped_column(sa.String(120), default="")
     inquiries: Mapped[int] = mapped_column(default=0)
     """How often the provider was asked what became of a message of unknown outcome."""
-    fallback_of_id: Mapped[int | None] = mapped_column(sa.ForeignKey("message.id"), unique=True)
+    fallback_of_id: Mapped[int | None] = mapped_column(sa.ForeignKey("message.id"))
     """The message over another channel that failed for good; this one takes its place."""
     queued_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]

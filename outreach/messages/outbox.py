@@ -22,7 +22,7 @@ from flask import current_app
 
 from outreach import clock
 from outreach.db import among, db, looked_up, one_of, run, table_of
-from outreach.messages import opt_outs, queries, rates, rendering, waves
+from outreach.messages import instance, opt_outs, queries, rates, rendering, waves
 from outreach.messages.addresses import domain_of, hash_address, normalise_address
 from outreach.messages.channels import OpenChannel, Outcome, Outgoing, Verdict, wecom
 from outreach.messages.effects import tell_sent
@@ -35,10 +35,10 @@ from outreach.messages.models import (
     MessageSolicitation,
     MessageStatus,
     Purpose,
+    SendPolicy,
     Wave,
 )
 from outreach.messages.queries import AT_ANY_HOUR
-from outreach.messages.rates import Allowance
 from outreach.messages.receipts import apply_receipts
 from outreach.messages.states import insert, move, prepare
 from outreach.messages.waves import counts, finish_waves
@@ -51,11 +51,10 @@ WINDOW = 20
 MAX_ATTEMPTS = 6
 BACKOFF_MINUTES = (1, 5, 15, 60, 240)
 JITTER = 0.2
+FOLLOWED_UP_BY_THEN = timedelta(days=1)
+"""However slow a claim is, what follows from its messages is written before they are so old."""
 KEEP_TRYING = timedelta(days=10)
 """How long a message without a date of its own stays worth sending; longer than any holiday."""
-
-_SEND_LOCK = 7_205_002
-"""Key of the PostgreSQL advisory lock under which caps are counted and rows are taken."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +81,15 @@ class Claim:
     token: str
     ids: tuple[int, ...]
     """Rows that the gate let pass, in the order in which they are sent; may be empty."""
+    is_full: bool
+    """As many rows were due as one claim takes, or more."""
+
+
+@dataclass(frozen=True)
+class Window:
+    epoch: int
+    """Which window this is: see `instance`."""
+    messages: Mapping[Channel, Sequence[Outgoing]]
 
 
 class Decision(Enum):
@@ -216,14 +224,14 @@ def _link(solicitations: Mapping[int, Sequence[int]]) -> None:
 def claim(now: datetime, *, limit: int = CLAIM_SIZE) -> Claim | None:
     """Takes due rows for one worker and withholds those that the gate stops; None when nothing
     is due, or nothing may go out now."""
-    _take_send_lock()
+    run(_LOCK)
     purposes = queries.sending_state(now).allowed_purposes()
     if not purposes:
         return None
     allowance = rates.fill(now)
     is_due = (
         *allowance.conditions(),
-        Message.status == MessageStatus.QUEUED,
+        one_of(Message.status, MessageStatus.QUEUED),
         Message.token.is_(None),
         Message.next_at <= now,
         Message.not_after >= now,
@@ -239,42 +247,43 @@ def claim(now: datetime, *, limit: int = CLAIM_SIZE) -> Claim | None:
         .cte("due")
     )
     token = secrets.token_hex(16)
-    ids = move(
-        {MessageStatus.QUEUED},
-        MessageStatus.QUEUED,
-        Message.id.in_(sa.select(due.c.id)),
-        Message.token.is_(None),
-        token=token,
-        lease_until=now + _lease(),
-        attempts=Message.attempts + 1,
-    )
-    if not ids:
+    taken = run(
+        prepare(
+            {MessageStatus.QUEUED},
+            MessageStatus.QUEUED,
+            Message.id.in_(sa.select(due.c.id)),
+            Message.token.is_(None),
+            token=token,
+            lease_until=now + _lease(),
+            attempts=Message.attempts + 1,
+            returning=_TAKEN,
+        )
+    ).all()
+    if not taken:
         return None
-    withheld = _ask_gate(token, ids, now)
-    over = _take_allowance(allowance, [id_ for id_ in ids if id_ not in withheld])
-    if over:
-        release(token, list(over), of=MessageStatus.QUEUED)
-    return Claim(token, tuple(id_ for id_ in ids if id_ not in withheld | over))
+    withheld = _ask_gate(token, [row.id for row in taken], now)
+    passed = sorted((row for row in taken if row.id not in withheld), key=_place_in_queue)
+    over = allowance.take([tuple(row)[:4] for row in passed])
+    release(token, over, of=MessageStatus.QUEUED)
+    ids = tuple(row.id for row in passed if row.id not in over)
+    return Claim(token, ids, is_full=len(taken) == limit)
 
 
-def _take_allowance(allowance: Allowance, ids: Sequence[int]) -> set[int]:
-    rows = db.session.execute(
-        sa.select(Message.id, Message.channel, Message.domain, Message.segments)
-        .where(Message.id.in_(ids))
-        .order_by(Message.next_at, Message.id)
-    )
-    return allowance.take([(row.id, row.channel, row.domain, row.segments) for row in rows])
+_TAKEN = (Message.id, Message.channel, Message.domain, Message.segments, Message.next_at)
 
 
-def begin(token: str, ids: Sequence[int], now: datetime) -> dict[Channel, list[Outgoing]]:
+def _place_in_queue(row: Any) -> tuple[datetime, int]:
+    return row.next_at, row.id
+
+
+def begin(token: str, ids: Sequence[int], now: datetime) -> Window:
     """Marks the rows of a window as `sending`; returns those that may be sent once that is
-    committed, by channel. Switch, hours, wave and gate are asked again, since the claim may be
-    minutes old."""
-    # First the lock: whoever waits for it must see what was switched off meanwhile.
-    _take_send_lock()
-    purposes = queries.sending_state(now).allowed_purposes()
+    committed. Switch, hours, wave and gate are asked again, since the claim may be minutes old."""
+    # First the count, which is a lock: whoever waits for it must see what was switched off then.
+    policy = instance.advance()
+    purposes = queries.state_under(policy, now).allowed_purposes()
     if not purposes:
-        return {}
+        return Window(0, {})
     withheld = _ask_gate(token, ids, now)
     rows = run(
         _BEGIN,
@@ -287,7 +296,7 @@ def begin(token: str, ids: Sequence[int], now: datetime) -> dict[Channel, list[O
             "moved_at": now,
         },
     )
-    return _read(rows.all(), now)
+    return Window(policy.epoch, _read(rows.all(), now))
 
 
 _BEGIN = prepare(
@@ -297,7 +306,7 @@ _BEGIN = prepare(
     Message.token == sa.bindparam("holder"),
     Message.lease_until > sa.bindparam("now"),
     Message.not_after >= sa.bindparam("now"),
-    sa.or_(sa.bindparam("is_open", type_=sa.Boolean), one_of(Message.purpose, AT_ANY_HOUR)),
+    sa.or_(sa.bindparam("is_open", type_=sa.Boolean), one_of(Message.purpose, *AT_ANY_HOUR)),
     waves.is_outside_or_running(),
     token=Message.token,
     lease_until=sa.bindparam("until"),
@@ -331,25 +340,34 @@ def _read(rows: Iterable[Any], now: datetime) -> dict[Channel, list[Outgoing]]:
     return dict(outgoing)
 
 
-def release(token: str, ids: Sequence[int], *, of: MessageStatus) -> list[int]:
+def release(token: str, ids: Collection[int], *, of: MessageStatus) -> None:
     """Gives back rows in the state `of` that this worker knows not to have tried to send."""
-    return move(
-        {of},
+    if ids:
+        run(_RELEASE[of], {"ids": ids, "holder": token, "moved_at": clock.now()})
+
+
+_RELEASE = {
+    status: prepare(
+        {status},
         MessageStatus.QUEUED,
-        Message.id.in_(ids),
-        Message.token == token,
+        among(Message.id, "ids"),
+        Message.token == sa.bindparam("holder"),
         attempts=Message.attempts - 1,
     )
+    for status in (MessageStatus.QUEUED, MessageStatus.SENDING)
+}
 
 
-def record_outcomes(token: str, outcomes: Mapping[int, Outcome], now: datetime) -> None:
-    """Writes what became of a window. Rows whose token has changed meanwhile are left alone; an
-    acceptance counts even when the lease ran out and the row was called unknown."""
+def record_outcomes(token: str, outcomes: Mapping[int, Outcome], now: datetime) -> list[int]:
+    """Writes what became of messages; returns those that were sent, for `follow_up`. Rows whose
+    token has changed meanwhile are left alone; an acceptance counts even when the lease ran out
+    and the row was called unknown."""
     accepted = {
         id_: outcome.provider_id
         for id_, outcome in outcomes.items()
         if outcome.verdict is Verdict.ACCEPTED
     }
+    sent = []
     if accepted:
         rows = run(
             _SENT,
@@ -362,13 +380,19 @@ def record_outcomes(token: str, outcomes: Mapping[int, Outcome], now: datetime) 
             },
         )
         sent = sorted(row.id for row in rows)
-        tell_sent(sent, now)
-        apply_receipts(sent, now)
     troubled = {id_: outcome for id_, outcome in outcomes.items() if id_ not in accepted}
     if troubled:
         _record_trouble(token, troubled, now)
         waves.watch({id_: outcome.verdict for id_, outcome in troubled.items()})
         apply_receipts(troubled, now)
+    return sent
+
+
+def follow_up(sent: Sequence[int], now: datetime) -> None:
+    """Writes what follows from messages that were sent. May be done twice."""
+    if sent:
+        tell_sent(sent, now)
+        apply_receipts(sent, now)
 
 
 _SENT = prepare(
@@ -444,7 +468,7 @@ def distrust_open_rows() -> int:
     proven = sa.select(DeliveryReceipt.message_id).join(
         Message, Message.id == DeliveryReceipt.message_id
     )
-    is_unknown = Message.status == MessageStatus.UNKNOWN
+    is_unknown = one_of(Message.status, MessageStatus.UNKNOWN)
     apply_receipts(set(db.session.scalars(proven.where(is_unknown))), clock.now())
     return len(distrusted)
 
@@ -475,6 +499,10 @@ def reap(now: datetime) -> int:
     )
     is_too_late = (Message.token.is_(None), Message.not_after < now)
     expired = move(queued, MessageStatus.EXPIRED, _is_free(*is_too_late))
+    if lost or released:
+        # A worker is gone, and may not have come to write what follows from what it had sent.
+        since = Message.sent_at >= now - FOLLOWED_UP_BY_THEN
+        follow_up(db.session.scalars(sa.select(Message.id).where(since)).all(), now)
     return len(lost) + len(cancelled) + len(released) + len(expired)
 
 
@@ -483,7 +511,7 @@ def _is_free(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
     not wait for rows: a person who cancels a wave holds them and waits for what it holds."""
     free = (
         sa.select(Message.id)
-        .where(Message.status == MessageStatus.QUEUED, *conditions)
+        .where(one_of(Message.status, MessageStatus.QUEUED), *conditions)
         .with_for_update(skip_locked=True)
         .cte("free")
     )
@@ -538,13 +566,8 @@ def _candidates(token: str, ids: Collection[int]) -> list[Candidate]:
     return [Candidate(*row, tuple(about[row.id])) for row in rows]
 
 
-def _take_send_lock() -> None:
-    """One transaction at a time counts caps and takes rows. SQLite has one writer anyway."""
-    if db.engine.dialect.name == "postgresql":
-        run(_LOCK)
-
-
-_LOCK = sa.select(sa.func.pg_advisory_xact_lock(_SEND_LOCK))
+_LOCK = sa.select(table_of(SendPolicy).c.id).with_for_update()
+"""One transaction at a time counts caps and takes rows. SQLite has one writer anyway."""
 
 
 def channels() -> Mapping[Channel, OpenChannel]:

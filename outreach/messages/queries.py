@@ -10,7 +10,7 @@ from flask_babel import lazy_gettext as _
 from sqlalchemy.orm import joinedload
 
 from outreach import clock, web, workdays
-from outreach.db import db, run, table_of
+from outreach.db import db, one_of, run, table_of
 from outreach.errors import NotFound
 from outreach.messages import instance
 from outreach.messages.gate import describe
@@ -70,12 +70,17 @@ class Hours(Protocol):
 def sending_state(now: datetime) -> SendingState:
     """Whether messages may go out now. Without a policy or a window nothing does."""
     policy = run(_POLICY).first()
+    if policy is not None and policy.is_on and not instance.is_trusted(policy):
+        return SendingState(False, False, NOT_TRUSTED)
+    return state_under(policy, now)
+
+
+def state_under(policy: Any, now: datetime) -> SendingState:
+    """The same for a policy of a database that is trusted."""
     if policy is None:
         return SendingState(False, False, _("发送尚未开通。请在“发送设置”中打开发送开关。"))
     if not policy.is_on:
         return SendingState(False, False, _("发送总开关已关闭，所有消息都不会发出。"))
-    if not instance.is_trusted(policy):
-        return SendingState(False, False, NOT_TRUSTED)
     windows = run(_WINDOWS).all()
     if any(_is_open_every_day(window, now) for window in windows):
         return SendingState(True, True, "")
@@ -151,7 +156,7 @@ def count_unknown() -> int:
         db.session.scalar(
             sa.select(sa.func.count())
             .select_from(Message)
-            .where(Message.status == MessageStatus.UNKNOWN)
+            .where(one_of(Message.status, MessageStatus.UNKNOWN))
         )
         or 0
     )

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from flask_babel import gettext as _
 
 from outreach import clock, money
-from outreach.db import db
+from outreach.db import db, one_of
 from outreach.messages.models import (
     Channel,
     Message,
@@ -141,7 +141,7 @@ def sms_used(now: datetime) -> int:
     return (
         db.session.scalar(
             sa.select(sa.func.sum(Message.segments)).where(
-                Message.channel == Channel.SMS,
+                one_of(Message.channel, Channel.SMS),
                 sa.or_(
                     Message.sent_at >= since,
                     Message.status.in_(_MAYBE_GONE) & (Message.status_at >= since),

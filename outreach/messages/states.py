@@ -60,7 +60,7 @@ def prepare(
         values["status_at"] = sa.bindparam("moved_at")
     return (
         sa.update(table_of(Message))
-        .where(one_of(Message.status, sources), *guards)
+        .where(one_of(Message.status, *sources), *guards)
         .values(status=to, **values)
         .returning(*returning)
     )

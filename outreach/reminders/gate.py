@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from outreach.db import db
-from outreach.messages.gate import Candidate, Subject, Withheld, asked_of, screened
+from outreach.messages.gate import Candidate, Subject, Withheld, asked_of, found, screened
 from outreach.messages.models import Message, Purpose, WithheldReason
 from outreach.reminders.models import WaveMember
 
@@ -35,7 +35,7 @@ def is_not_in_audience(subject: Subject) -> sa.ColumnElement[bool]:
         WaveMember.address_hash == message.address_hash,
         WaveMember.withheld_reason.is_(None),
     )
-    return message.wave_id.is_not(None) & ~approved.exists()
+    return message.wave_id.is_not(None) & ~found(approved)
 
 
 @screened(is_not_in_audience)

@@ -7,19 +7,17 @@ import sqlalchemy as sa
 
 from outreach import clock
 from outreach.db import db
-from outreach.messages.gate import TO_UNITS, Candidate, Subject, Withheld, asked_of, screened
+from outreach.messages.gate import TO_UNITS, Candidate, Subject, Withheld, asked_of, found, screened
 from outreach.messages.models import Purpose, WithheldReason
 from outreach.units.models import Contact
 
 
 def is_not_in_office(subject: Subject) -> sa.ColumnElement[bool]:
-    return (
-        sa.select(Contact.id)
-        .where(
+    return found(
+        sa.select(Contact.id).where(
             Contact.id == subject.message.c.contact_id,
             sa.or_(Contact.valid_from > subject.today, Contact.valid_to < subject.today),
         )
-        .exists()
     )
 
 

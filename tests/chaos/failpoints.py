@@ -47,6 +47,7 @@ FUNCTIONS = (
     (outbox, "begin"),
     (outbox, "release"),
     (outbox, "record_outcomes"),
+    (outbox, "follow_up"),
     (outbox, "reap"),
     (outbox, "finish_waves"),
     (waves, "watch"),
@@ -85,12 +86,17 @@ def arm(reach: Reach) -> None:
         sendall(line, data[half:], *flags)
         reach(f"after writing the {what}")
 
+    def write_some(line: socket.socket, data: Any, *flags: int) -> int:
+        write(line, bytes(data), *flags)
+        return len(data)
+
     def read(line: socket.socket, *arguments: Any) -> int:
         count = recv_into(line, *arguments)
         reach("after an answer")
         return count
 
     socket.socket.sendall = write
+    socket.socket.send = write_some
     socket.socket.recv_into = read
 
 
