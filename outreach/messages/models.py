@@ -190,6 +190,8 @@ class Message(Base):
         sa.Index("ix_message_wave_id_status", "wave_id", "status"),
         sa.Index("ix_message_address_hash_sent_at", "address_hash", "sent_at"),
         sa.Index("ix_message_channel_sent_at", "channel", "sent_at"),
+        # Mails and providers name a message by its id, so that none may come again.
+        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[PrimaryKey]
@@ -360,8 +362,9 @@ class SendPolicy(Base):
     instance_id: Mapped[str] = mapped_column(sa.String(36), default="")
     """The installation that may send from this database: see `messages.instance`."""
     epoch: Mapped[int] = mapped_column(sa.BigInteger, default=0)
-    """Counts the windows that were begun. A database that is behind the count that the machine
-    keeps was restored from a copy, and does not know what was sent since."""
+    """Rises with each window that is begun, and is never lower than the id of a message that was
+    sent. A database that is behind the count that the machine keeps was restored from a copy, and
+    does not know what was sent since."""
     changed_at: Mapped[datetime]
     changed_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
 
