@@ -1,5 +1,6 @@
 """What a restore must not repeat: ids of messages"""
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = '0003'
@@ -10,6 +11,12 @@ depends_on = None
 
 def upgrade():
     _renew_messages(sqlite_autoincrement=True)
+    # Of a message that was cancelled because it had arrived, when that became known.
+    message = sa.table("message", sa.column("status"), sa.column("sent_at"), sa.column("status_at"),
+                       sa.column("facts", sa.JSON()))
+    has_arrived = message.c.facts["arrived"].as_boolean()
+    op.execute(sa.update(message).where(message.c.status == "cancelled", has_arrived)
+               .values(sent_at=message.c.status_at))
 
 
 def downgrade():
