@@ -100,7 +100,7 @@ _RAISE_IDS: dict[str, tuple[sa.Executable, ...]] = {
     "postgresql": (
         sa.select(sa.func.pg_advisory_xact_lock(_ID_LOCK)),
         sa.text(
-            "SELECT setval('message_id_seq', :least) FROM message_id_seq WHERE last_value < :least"
+            "SELECT setval('message_id_seq', :least) FROM message_id_seq WHERE last_value <= :least"
         ),
     ),
     "sqlite": (
