@@ -1,4 +1,4 @@
-"""What a restore must not repeat: ids of messages"""
+"""What a restore must not repeat: ids of messages, digests, fallbacks"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,6 +11,9 @@ depends_on = None
 
 def upgrade():
     _renew_messages(sqlite_autoincrement=True)
+    with op.batch_alter_table('send_policy', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('restored_at', sa.DateTime(timezone=True), nullable=True))
+
     # Of a message that was cancelled because it had arrived, when that became known.
     message = sa.table("message", sa.column("status"), sa.column("sent_at"), sa.column("status_at"),
                        sa.column("facts", sa.JSON()))
@@ -20,6 +23,9 @@ def upgrade():
 
 
 def downgrade():
+    with op.batch_alter_table('send_policy', schema=None) as batch_op:
+        batch_op.drop_column('restored_at')
+
     _renew_messages()
 
 

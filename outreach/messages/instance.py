@@ -113,6 +113,13 @@ _RAISE_IDS: dict[str, tuple[sa.Executable, ...]] = {
 }
 
 
+def restored_at() -> datetime | None:
+    """When a person last trusted a database that had been restored. What would have been queued
+    before may have been sent, though no row says so: the machine does not make it up."""
+    policy = run(_POLICY).first()
+    return policy.restored_at if policy else None
+
+
 def advance() -> int:
     """Counts a window, in the transaction that begins it; to be noted once that is committed."""
     return run(_ADVANCE).scalar_one()

@@ -365,6 +365,8 @@ class SendPolicy(Base):
     """Rises with each window that is begun, and is never lower than the id of a message that was
     sent. A database that is behind the count that the machine keeps was restored from a copy, and
     does not know what was sent since."""
+    restored_at: Mapped[datetime | None]
+    """When a person last trusted a database that had been restored or cloned."""
     changed_at: Mapped[datetime]
     changed_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
 
