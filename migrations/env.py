@@ -14,6 +14,11 @@ def render_item(kind, item, _autogen_context):
 
 
 with db.engine.connect() as connection:
+    is_sqlite = connection.dialect.name == "sqlite"
+    if is_sqlite:
+        # A table that is changed is made anew and the old one dropped, with all that refers to it.
+        # Only outside a transaction, so not by way of SQLAlchemy, which begins one.
+        connection.connection.execute("PRAGMA foreign_keys=OFF")
     context.configure(
         connection=connection,
         target_metadata=db.metadata,
@@ -22,4 +27,8 @@ with db.engine.connect() as connection:
     )
     with context.begin_transaction():
         context.run_migrations()
+        if is_sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+            raise RuntimeError("the migration would leave rows that refer to nothing")
     connection.commit()
+    if is_sqlite:
+        connection.connection.execute("PRAGMA foreign_keys=ON")

@@ -6,9 +6,19 @@ import sqlalchemy as sa
 
 from outreach.db import db
 
+_LAST_ID = {
+    "sqlite": "SELECT seq FROM sqlite_sequence WHERE name = 'message'",
+    "postgresql": "SELECT last_value FROM message_id_seq WHERE is_called",
+}
+_COUNT_FROM = {
+    "sqlite": "UPDATE sqlite_sequence SET seq = :last WHERE name = 'message'",
+    "postgresql": "SELECT setval('message_id_seq', greatest(:last, 1), :last > 0)",
+}
+
 
 class Copy:
-    """Every row as it is now. What is put back is exactly that, whatever has happened since."""
+    """Every row as it is now, and the last id that a message got. What is put back is exactly
+    that, whatever has happened since."""
 
     def __init__(self) -> None:
         db.session.rollback()
@@ -17,12 +27,14 @@ class Copy:
             rows = [dict(row) for row in db.session.execute(sa.select(table)).mappings()]
             if rows:
                 self._rows[table] = rows
+        self._last_id = db.session.scalar(sa.text(_LAST_ID[db.engine.dialect.name])) or 0
         db.session.rollback()
 
     def put_back(self) -> None:
         clear()
         for table, rows in self._rows.items():
             db.session.execute(sa.insert(table), rows)
+        db.session.execute(sa.text(_COUNT_FROM[db.engine.dialect.name]), {"last": self._last_id})
         db.session.commit()
 
 

@@ -14,7 +14,7 @@ from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, CampaignStatus
 from outreach.db import db, insert_new
 from outreach.errors import Refused
-from outreach.messages import delivery, outbox
+from outreach.messages import delivery, outbox, receipts
 from outreach.messages.models import (
     Channel,
     FailureKind,
@@ -22,10 +22,12 @@ from outreach.messages.models import (
     MessageStatus,
     OptOut,
     Purpose,
+    ReceiptKind,
     Wave,
     WaveStatus,
     WithheldReason,
 )
+from outreach.messages.receipts import Report
 from outreach.reminders import services
 from outreach.reminders.models import WaveMember
 from outreach.reminders.queries import preview_wave
@@ -199,6 +201,19 @@ def test_a_message_that_turns_out_not_to_have_arrived_is_not_corrected(campaign:
     services.start_wave(wave)
     assert message.address not in addresses(wave)
     assert len(addresses(wave)) == 1
+
+
+def test_what_was_cancelled_because_it_had_arrived_is_corrected(campaign: Campaign):
+    """It was put back into the queue, and a receipt proved that it need not be sent again."""
+    wrong = make_wrong(campaign)
+    message = db.session.scalars(sa.select(Message).order_by(Message.id)).first()
+    set_status([message], S.QUEUED)
+    receipts.take([Report("test:1", message.id, 0, ReceiptKind.DELIVERED)], clock.now())
+    db.session.commit()
+    assert message.status is S.CANCELLED
+    wave = approve(correct(wrong))
+    services.start_wave(wave)
+    assert message.address in addresses(wave)
 
 
 def test_nothing_is_added_to_an_approved_correction(app: Flask, campaign: Campaign):

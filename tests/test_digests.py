@@ -15,6 +15,7 @@ from outreach.digests.models import Digest
 from outreach.digests.rendering import render_mail
 from outreach.digests.services import build_digest
 from outreach.jobs import JobResult, last_runs
+from outreach.messages import delivery, services
 from outreach.messages.models import (
     FailureKind,
     Message,
@@ -25,7 +26,8 @@ from outreach.messages.models import (
 )
 from outreach.visits.models import Visit, VisitOutcome, VisitStatus
 from tasks.digests import build_digests
-from tests import factories
+from tests import factories, fake_channel
+from tests.copies import Copy
 
 TUESDAY = date(2026, 10, 20)
 MONDAY = date(2026, 10, 19)
@@ -394,6 +396,50 @@ def test_the_week_turns_at_midnight_and_its_digest_comes_in_the_morning(
     build_digests()
 
     assert list(db.session.scalars(sa.select(Digest.iso_week))) == weeks
+
+
+def test_a_digest_that_a_restored_database_may_have_forgotten_is_left_to_a_person(
+    app, campaign, tuesday_morning, sign_in
+):
+    """It went out on Monday; the copy is from Sunday."""
+    factories.open_sending()
+    channel = fake_channel.install(app)
+    factories.make_user(Role.STAFF)
+    copy = Copy()
+    build_digests()
+    assert delivery.drain() == 1
+    copy.put_back()
+    services.switch_sending(is_on=True)
+    db.session.commit()
+    tuesday_morning.shift(timedelta(minutes=50))
+    build_digests()
+    assert delivery.drain() == 0
+    assert last_runs()["build_digests"].detail == "新生成 0 份周报，1 份待人工确认"
+    secretary = sign_in(Role.SECRETARY_GENERAL)
+    assert "数据库恢复之前" in secretary.get("/c/2026/digests").text
+    assert "本周周报可能已经发出" in secretary.get("/c/2026/").text
+    secretary.post("/c/2026/digests")  # it had not gone out after all
+    assert "数据库恢复之前" not in secretary.get("/c/2026/digests").text
+    assert delivery.drain() == 2
+    tuesday_morning.shift(timedelta(days=6))
+    build_digests()  # of a week that ended since
+    assert delivery.drain() == 2
+    assert max(channel.taken.values()) == 1
+
+
+def test_a_digest_that_is_built_before_anybody_has_looked_waits_with_the_rest(app, campaign):
+    factories.open_sending()
+    fake_channel.install(app)
+    factories.make_user(Role.STAFF)
+    copy = Copy()
+    build_digests()
+    delivery.drain()
+    copy.put_back()
+    build_digests()
+    services.switch_sending(is_on=True)
+    db.session.commit()
+    assert delivery.drain() == 0
+    assert [mail.status for mail in digest_mails()] == [MessageStatus.UNKNOWN]
 
 
 # The pages

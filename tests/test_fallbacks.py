@@ -26,11 +26,13 @@ from outreach.messages.models import (
     WaveStatus,
     WithheldReason,
 )
+from outreach.messages.services import switch_sending
 from outreach.reminders import services
 from outreach.reminders.fallbacks import queue_fallbacks
 from outreach.reminders.models import WaveMember
 from outreach.reminders.queries import measure_progress, preview_wave
 from tests import fake_channel
+from tests.copies import Copy
 from tests.factories import (
     make_campaign,
     make_contact,
@@ -227,6 +229,26 @@ def test_two_sweeps_at_once_queue_one_message(app: Flask, campaign: Campaign):
         )
     ).all()
     assert len(rows) == len(set(rows)) == 3
+
+
+def test_what_failed_before_a_restore_does_not_fall_back_by_itself(app: Flask, campaign: Campaign):
+    """Its fallback may be out already: the copy that was put back is from before it."""
+    make_solicitation(campaign)
+    start(campaign)
+    channel = fake_channel.install(app, refuse_mail)
+    deliver_and_finish()
+    copy = Copy()
+    assert sweep() == 1
+    deliver_and_finish()
+    assert list(channel.taken.values()) == [1]
+    copy.put_back()
+    switch_sending(is_on=True)
+    db.session.commit()
+    assert sweep() == 0
+    campaign = db.session.scalars(sa.select(Campaign)).one()
+    start(campaign)  # what is queued from then on falls back as ever
+    deliver_and_finish()
+    assert sweep() == 1
 
 
 def test_a_fallback_that_fails_has_no_fallback_of_its_own(app: Flask, campaign: Campaign):

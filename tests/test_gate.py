@@ -10,7 +10,7 @@ from flask import Flask
 from outreach import clock
 from outreach.campaigns.models import CampaignStatus, DeclineReason, Solicitation, Stage
 from outreach.db import db
-from outreach.messages import delivery, gate
+from outreach.messages import delivery, gate, receipts
 from outreach.messages.addresses import hash_address
 from outreach.messages.gate import Candidate, SendGate
 from outreach.messages.models import (
@@ -26,6 +26,7 @@ from outreach.messages.models import (
     SendPolicy,
     WithheldReason,
 )
+from outreach.messages.receipts import Report
 from outreach.reminders.models import WaveMember
 from tests import fake_channel
 from tests.factories import (
@@ -416,6 +417,24 @@ def test_a_screen_clears_nothing_that_the_gate_would_withhold(app: Flask, reason
     if reason is R.NO_ADDRESS:
         message.address_hash = ""
     assert find_suspects(app, message, other) == {message.id}
+
+
+@pytest.mark.parametrize("reason", [R.CONTACT_CAP, R.UNIT_CAP], ids=str)
+def test_what_was_cancelled_because_it_had_arrived_counts(app: Flask, ask, reason: R):
+    case = Case()
+    REASONS[reason](case)
+    reached = db.session.scalars(sa.select(Message)).all()
+    for message in reached:
+        message.status, message.sent_at = MessageStatus.QUEUED, None
+    message = queue(case)
+    assert ask(case.candidate()) == {}
+    receipts.take(
+        [Report(f"test:{row.id}", row.id, 0, ReceiptKind.DELIVERED) for row in reached], clock.now()
+    )
+    db.session.commit()
+    assert {row.status for row in reached} == {MessageStatus.CANCELLED}
+    assert ask(case.candidate()) == {1: reason}
+    assert find_suspects(app, message) == {message.id}
 
 
 def test_what_was_not_approved_is_suspect(app: Flask):

@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from outreach.messages import (
     receipts,
     services,
 )
+from outreach.messages.channels import Outcome, Outgoing, accepted
 from outreach.messages.models import (
     Channel,
     Message,
@@ -156,6 +158,64 @@ def test_what_a_receipt_in_the_copy_proves_is_not_asked_of_a_person(app: Flask):
     services.switch_sending(is_on=True)
     db.session.commit()
     assert statuses() == {S.DELIVERED}
+
+
+@pytest.mark.parametrize(("is_count_lost", "before"), [(False, 0), (False, 1), (True, 1)])
+def test_ids_that_were_used_after_the_copy_never_come_again(
+    app: Flask, tmp_path: Path, tuesday_morning, is_count_lost: bool, before: int
+):
+    """Mails, bounces and providers name messages by their ids."""
+    open_sending()
+    for _ in range(before):
+        make_message()
+    channel = fake_channel.install(app)
+    delivery.drain()
+    copy = Copy()
+    for _ in range(1 + 29 * before):
+        make_message()
+    delivery.drain()
+    used = {id_ for id_, _resend_no in channel.taken}
+    for _ in range(2):  # a second restore, and before anybody has looked
+        if is_count_lost:
+            (tmp_path / instance.FILE).unlink()
+        copy.put_back()
+        early = make_message()
+        used_by_strangers = max(used)
+        assert early.id not in used
+        services.switch_sending(is_on=True)
+        db.session.commit()
+        later = [make_message().id for _ in range(5)]
+        assert used.isdisjoint(later)
+        assert delivery.drain() == 5
+        used |= {early.id, *later}
+        tuesday_morning.shift(timedelta(minutes=1))
+    bounce = Report("test:late", used_by_strangers, 0, ReceiptKind.BOUNCED)
+    assert receipts.take([bounce], clock.now()) == 0
+
+
+def test_the_count_beside_the_database_is_never_below_an_id_that_was_sent(app: Flask):
+    """Whatever became of the rows before: one in a hundred of them may be the only one sent."""
+    open_sending()
+    for number in range(60):
+        message = make_message()
+        if number % 30:
+            db.session.delete(message)
+    db.session.commit()
+    marks: list[int] = []
+
+    def answer(message: Outgoing) -> Outcome:
+        marks.append(instance.read_mark().epoch - message.id)
+        return accepted("ok")
+
+    fake_channel.install(app, answer)
+    assert delivery.drain() == 2
+    assert min(marks) >= 0
+
+
+def test_a_new_installation_counts_its_messages_from_one(app: Flask):
+    services.switch_sending(is_on=True)
+    db.session.commit()
+    assert make_message().id == 1
 
 
 def put_back(epoch: int) -> None:

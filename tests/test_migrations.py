@@ -8,7 +8,9 @@ from flask_migrate import check, downgrade, upgrade
 
 from app import create_app
 from outreach.db import db
+from outreach.messages.models import Message, MessageSolicitation, MessageStatus, Wave
 from tests.conftest import make_settings
+from tests.factories import make_running_wave
 from tests.services import Postgres
 
 
@@ -33,6 +35,33 @@ def test_migrations_go_up_and_down_and_match_the_models(empty_database: str, tmp
         assert _tables() == {"alembic_version"}
         upgrade()
         db.engine.dispose()
+
+
+def test_rows_outlive_migrations(empty_database: str, tmp_path: Path):
+    """On SQLite a table that is changed is made anew, while others refer to its rows."""
+    app = create_app(make_settings(empty_database, tmp_path))
+    with app.app_context():
+        upgrade()
+        make_running_wave(3)
+        arrived, *_others = db.session.scalars(sa.select(Message).order_by(Message.id))
+        arrived.status, arrived.facts = MessageStatus.CANCELLED, {"arrived": True}
+        db.session.commit()
+        before = _count_rows()
+        db.session.remove()
+        downgrade(revision="0001")
+        upgrade()
+        assert _count_rows() == before
+        moments = db.session.scalars(sa.select(Message.sent_at).order_by(Message.id)).all()
+        assert [moment is not None for moment in moments] == [True, False, False]
+        with pytest.raises(sa.exc.IntegrityError):
+            db.session.execute(sa.delete(Message))
+        db.session.remove()
+        db.engine.dispose()
+
+
+def _count_rows() -> list[int]:
+    tables = (Wave, Message, MessageSolicitation)
+    return [db.session.scalar(sa.select(sa.func.count()).select_from(table)) for table in tables]
 
 
 def _tables() -> set[str]:

@@ -2,11 +2,13 @@
 
 import json
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+import hypothesis.strategies as st
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from hypothesis import given
 
 from outreach import clock
 from outreach.access import Role
@@ -21,6 +23,8 @@ from outreach.messages.models import (
 )
 from tests import fake_channel
 from tests.factories import make_message, make_running_wave, open_sending, save
+
+START = datetime(2026, 10, 20, 2, 0, tzinfo=UTC)
 
 
 def set_rate(per_minute: int | None, channel: Channel = Channel.EMAIL, domain: str = "") -> None:
@@ -97,6 +101,48 @@ def test_a_clock_that_is_set_back_gives_nothing_away(app: Flask, tuesday_morning
     db.session.execute(sa.update(Message).values(next_at=clock.now()))
     db.session.commit()
     assert delivery.drain() == 0
+
+
+@given(
+    per_minute=st.integers(1, 600),
+    skew=st.sampled_from([0, 1, 5, 59, 61, 300, 599, 601, 7200, 86_400]) | st.integers(0, 200_000),
+    visits=st.lists(
+        st.tuples(st.integers(0, 1), st.integers(0, 40), st.integers(0, 700)),
+        min_size=2,
+        max_size=60,
+    ),
+)
+def test_two_machines_whose_clocks_differ_keep_the_rate_together(per_minute, skew, visits):
+    """Beside what the minute and the full bucket give, a clock that is ahead is worth one bucket
+    at most, and that once, however often the two take turns."""
+    rate = SendingRate(per_minute=per_minute, tokens=0.0, tokens_at=None)
+    seconds = 0
+    taken: list[tuple[int, int]] = []
+    for machine, pause, wanted in visits:
+        seconds += pause
+        rates._fill(rate, per_minute, START + timedelta(seconds=seconds + skew * machine))
+        count = min(wanted, max(int(rate.tokens), 0))
+        rate.tokens -= count
+        taken.append((seconds, count))
+    ahead = min(skew / 60, 1.0)
+    for first, (since, _count) in enumerate(taken):
+        for last in range(first, len(taken)):
+            minutes = (taken[last][0] - since) / 60
+            total = sum(count for _at, count in taken[first : last + 1])
+            assert total <= per_minute * (1 + minutes + ahead) + 1e-6
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=5), timedelta(days=1), timedelta(days=400)])
+def test_a_clock_that_was_ahead_stops_a_channel_for_minutes_only(ahead: timedelta):
+    rate = SendingRate(per_minute=6, tokens=0.0, tokens_at=None)
+    rates._fill(rate, 6, START)
+    rates._fill(rate, 6, START + ahead)
+    rate.tokens -= 6  # it sends what it may, and is set right
+    rates._fill(rate, 6, START)
+    assert rate.tokens < 0
+    for seconds in range(0, 11 * 60 + 1, 30):
+        rates._fill(rate, 6, START + timedelta(seconds=seconds))
+    assert rate.tokens == pytest.approx(6)
 
 
 def sms(count: int, text: str = "您好。") -> None:

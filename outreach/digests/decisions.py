@@ -33,6 +33,11 @@ class DecisionKind(Term):
     OVERDUE_TODO = "overdue_todo", _("待办已逾期")
     OVERDUE_ACTION = "overdue_action", _("会议事项已超期")
     CALENDAR = "calendar", _("明年的节假日安排尚未确认")
+    LOST_DIGEST = "lost_digest", _("数据库恢复之前，本周周报可能已经发出，等待确认")
+    """On the dashboard only: a digest does not tell of itself."""
+
+
+_COUNTED = [kind for kind in DecisionKind if kind is not DecisionKind.LOST_DIGEST]
 
 
 def count_decisions(
@@ -86,7 +91,7 @@ def count_decisions(
     is_unknown = is_late and not workdays.is_known(today.year + 1)
     return {
         kind: count
-        for kind, count in zip(DecisionKind, [*counts, int(is_unknown)], strict=True)
+        for kind, count in zip(_COUNTED, [*counts, int(is_unknown)], strict=True)
         if count
     }
 

@@ -9,7 +9,7 @@ from outreach.digests.figures import Figures
 from outreach.digests.models import Digest
 from outreach.digests.queries import find_digest, list_recipients, read_week
 from outreach.digests.rendering import render_group_digest, render_mail, render_progress
-from outreach.messages import robots
+from outreach.messages import instance, robots
 from outreach.messages.models import Channel, Purpose, WecomRobot
 from outreach.messages.outbox import queue_message
 
@@ -49,6 +49,18 @@ def build_digest(campaign: Campaign, day: date) -> Digest | None:
     _queue_mail(digest)
     _queue_for_groups(digest)
     return digest
+
+
+def may_be_out(campaign: Campaign, day: date) -> bool:
+    """Whether the digest of the week that holds `day` may have gone out though there is none: the
+    database was restored in that week. Then a person builds it, or nobody."""
+    restored_at = instance.restored_at()
+    return (
+        restored_at is not None
+        and restored_at >= clock.start_of(clock.monday_of(day))
+        and week_number(campaign, day) >= 1
+        and find_digest(campaign, day) is None
+    )
 
 
 def week_number(campaign: Campaign, day: date) -> int:

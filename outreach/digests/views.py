@@ -23,6 +23,7 @@ def list_digests() -> ResponseReturnValue:
         can_build=g.campaign.status is CampaignStatus.RUNNING
         and is_due
         and queries.find_digest(g.campaign, clock.today()) is None,
+        may_be_out=services.may_be_out(g.campaign, clock.today()),
     )
 
 

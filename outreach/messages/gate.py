@@ -240,12 +240,22 @@ _MAYBE_GONE = (MessageStatus.SENDING, MessageStatus.UNKNOWN)
 """What may have arrived counts against the caps as if it had."""
 
 
+def has_gone(message: Any) -> sa.ColumnElement[bool]:
+    """It was accepted. `message`: the columns. What was put back into the queue and cancelled, when
+    a receipt proved that it had arrived, has a moment at which it was sent; nothing else that was
+    cancelled has."""
+    has_arrived = one_of(message.status, MessageStatus.CANCELLED) & message.sent_at.is_not(None)
+    return sa.or_(one_of(message.status, *_GONE), has_arrived)
+
+
+def may_have_gone(message: Any) -> sa.ColumnElement[bool]:
+    return sa.or_(has_gone(message), one_of(message.status, *_MAYBE_GONE))
+
+
 _OTHER = table_of(Message).alias("other")
 _OTHER_LINK = table_of(MessageSolicitation).alias("other_link")
 _CAPS = table_of(SendPolicy).c
-_IS_REMINDER_GONE = sa.and_(
-    one_of(_OTHER.c.purpose, Purpose.REMINDER), one_of(_OTHER.c.status, *_GONE, *_MAYBE_GONE)
-)
+_IS_REMINDER_GONE = sa.and_(one_of(_OTHER.c.purpose, Purpose.REMINDER), may_have_gone(_OTHER.c))
 
 
 def is_at_contact_cap(subject: Subject) -> sa.ColumnElement[bool]:
@@ -280,7 +290,7 @@ def check_contact_cap(candidates: Sequence[Candidate], now: datetime) -> dict[in
                 Message.address_hash.in_({candidate.address_hash for candidate in candidates}),
             ),
             sa.or_(
-                Message.status.in_(_GONE) & (Message.sent_at > since),
+                has_gone(Message) & (Message.sent_at > since),
                 Message.status.in_(_MAYBE_GONE) & (Message.status_at > since),
             ),
         )
@@ -331,7 +341,7 @@ def check_unit_cap(candidates: Sequence[Candidate], _now: datetime) -> dict[int,
         .join(Message, Message.id == MessageSolicitation.message_id)
         .where(
             Message.purpose == Purpose.REMINDER,
-            Message.status.in_(_GONE + _MAYBE_GONE),
+            may_have_gone(Message),
             MessageSolicitation.solicitation_id.in_(all_solicitations(candidates)),
         )
         .group_by(MessageSolicitation.solicitation_id)

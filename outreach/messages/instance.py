@@ -5,6 +5,10 @@ made, and would send it again. So the count of windows that were begun is kept t
 database (`SendPolicy.epoch`) and in a file beside it. A database that belongs to another
 installation, or is behind the file, sends nothing until a person has looked (I14).
 
+Nor does it know which ids messages got since, and the world knows a message by its id: mails, their
+return addresses, providers' reports. So the count is never lower than the id of a message that was
+sent, and a database that is behind goes on numbering above it (`renew_ids`).
+
 All workers of an installation share the data directory.
 """
 
@@ -12,25 +16,32 @@ import fcntl
 import json
 import uuid
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 import sqlalchemy as sa
 from flask import current_app
 
-from outreach.db import run, table_of
-from outreach.messages.models import SendPolicy
+from outreach import clock
+from outreach.db import db, run, table_of
+from outreach.messages.models import Message, SendPolicy
 
 FILE = "instance.json"
 LENGTH = 128
 """Characters of the file: more than a mark ever has."""
+_NUMBERED_FROM = datetime(2026, 1, 1, tzinfo=UTC)
+"""Where the count is lost, ids go on at the number of seconds since then."""
+_ID_LOCK = 7_205_003
+"""Key of the PostgreSQL advisory lock under which ids are raised."""
 
 
 @dataclass(frozen=True)
 class Mark:
     id: str
     epoch: int
-    """The highest count of which this machine knows that it was committed."""
+    """The highest count of which this machine knows that it was committed; no message with a
+    higher id was ever sent."""
 
 
 class Counted(Protocol):
@@ -46,14 +57,15 @@ def is_trusted(policy: Counted) -> bool:
     return mark is not None and policy.instance_id == mark.id and policy.epoch >= mark.epoch
 
 
-def is_unused(policy: SendPolicy) -> bool:
+def is_unused(policy: Counted) -> bool:
     """Nothing was ever sent from this database, nor by this installation."""
     mark = read_mark()
     return not policy.instance_id and not policy.epoch and (mark is None or not mark.epoch)
 
 
 def adopt(policy: SendPolicy) -> None:
-    """Makes this the database that the installation sends from."""
+    """Makes this the database that the installation sends from; later messages get new ids."""
+    renew_ids()
     mark = read_mark() or Mark(str(uuid.uuid4()), 0)
     policy.instance_id = mark.id
     policy.epoch = max(policy.epoch, mark.epoch)
@@ -61,6 +73,51 @@ def adopt(policy: SendPolicy) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)
         _write(file, mark)
+
+
+def renew_ids() -> None:
+    """Has later messages numbered above all that may have been sent since the copy was made. To be
+    called before any is queued; does nothing in a database that can be relied on, or is new.
+
+    Where the count beside the database is lost or another installation's, nothing says what was
+    sent. Then ids go on at the number of seconds since 2026: they are new as long as less than a
+    message a second was queued on average.
+    """
+    policy = run(_POLICY).first()
+    if policy is None or is_trusted(policy) or is_unused(policy):
+        return
+    mark = read_mark()
+    least = max(policy.epoch, mark.epoch if mark else 0)
+    if mark is None or mark.id != policy.instance_id:
+        least = max(least, int((clock.now() - _NUMBERED_FROM).total_seconds()))
+    for statement in _RAISE_IDS[db.engine.dialect.name]:
+        run(statement, {"least": least})
+
+
+_POLICY = sa.select(table_of(SendPolicy))
+_RAISE_IDS: dict[str, tuple[sa.Executable, ...]] = {
+    # Under a lock: of two who raise them at once, one must not set them back to what it has read.
+    "postgresql": (
+        sa.select(sa.func.pg_advisory_xact_lock(_ID_LOCK)),
+        sa.text(
+            "SELECT setval('message_id_seq', :least) FROM message_id_seq WHERE last_value <= :least"
+        ),
+    ),
+    "sqlite": (
+        sa.text(
+            "INSERT INTO sqlite_sequence (name, seq) SELECT 'message', 0"
+            " WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'message')"
+        ),
+        sa.text("UPDATE sqlite_sequence SET seq = max(seq, :least) WHERE name = 'message'"),
+    ),
+}
+
+
+def restored_at() -> datetime | None:
+    """When a person last trusted a database that had been restored. What would have been queued
+    before may have been sent, though no row says so: the machine does not make it up."""
+    policy = run(_POLICY).first()
+    return policy.restored_at if policy else None
 
 
 def advance() -> Any:
@@ -73,13 +130,15 @@ def advance() -> Any:
     return run(_ADVANCE, {"installation": mark.id, "mark": mark.epoch}).first()
 
 
+_NEXT = table_of(SendPolicy).c.epoch + 1
+_HIGHEST_ID = sa.select(sa.func.coalesce(sa.func.max(Message.id), 0)).scalar_subquery()
 _ADVANCE = (
     sa.update(table_of(SendPolicy))
     .where(
         SendPolicy.instance_id == sa.bindparam("installation"),
         SendPolicy.epoch >= sa.bindparam("mark"),
     )
-    .values({SendPolicy.epoch: SendPolicy.epoch + 1})
+    .values({SendPolicy.epoch: sa.case((_HIGHEST_ID > _NEXT, _HIGHEST_ID), else_=_NEXT)})
     .returning(table_of(SendPolicy).c.is_on, table_of(SendPolicy).c.epoch)
 )
 

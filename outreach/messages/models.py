@@ -188,7 +188,7 @@ _IS_OPEN = "status IN ('queued', 'sending', 'unknown')"
 
 class Message(Base):
     """A row is written four times on its way. So that this costs little, PostgreSQL keeps the
-    letter itself out of the row, and leaves room beside it (migration 0003)."""
+    letter itself out of the row, and leaves room beside it (migration 0004)."""
 
     __tablename__ = "message"
     __table_args__ = (
@@ -212,6 +212,8 @@ class Message(Base):
             where="fallback_of_id IS NOT NULL",
             unique=True,
         ),
+        # Mails and providers name a message by its id, so that none may come again.
+        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[PrimaryKey]
@@ -382,8 +384,11 @@ class SendPolicy(Base):
     instance_id: Mapped[str] = mapped_column(sa.String(36), default="")
     """The installation that may send from this database: see `messages.instance`."""
     epoch: Mapped[int] = mapped_column(sa.BigInteger, default=0)
-    """Counts the windows that were begun. A database that is behind the count that the machine
-    keeps was restored from a copy, and does not know what was sent since."""
+    """Rises with each window that is begun, and is never lower than the id of a message that was
+    sent. A database that is behind the count that the machine keeps was restored from a copy, and
+    does not know what was sent since."""
+    restored_at: Mapped[datetime | None]
+    """When a person last trusted a database that had been restored or cloned."""
     changed_at: Mapped[datetime]
     changed_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
 

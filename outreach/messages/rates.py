@@ -6,7 +6,7 @@ The rate of WeCom holds for each robot, as its provider counts: every robot has 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from flask_babel import gettext as _
@@ -23,6 +23,9 @@ from outreach.messages.models import (
 )
 
 DEFAULT_SMS_PRICE_FEN = 5
+MOST_ELAPSED = timedelta(minutes=10)
+"""Time that counts between two looks at a bucket, forward or back: for so long at most a clock that
+was ahead and is set right stops a channel."""
 _ANY_LENGTH = 1_000_000
 """More posts than any message has."""
 _MAYBE_GONE = (MessageStatus.SENDING, MessageStatus.UNKNOWN)
@@ -129,9 +132,12 @@ def _fill(rate: SendingRate | WecomRobot, per_minute: int, now: datetime) -> Non
     if rate.tokens_at is None:
         rate.tokens = float(per_minute)
     else:
-        # A clock that was set back takes nothing away.
-        elapsed = max((now - rate.tokens_at).total_seconds(), 0.0)
-        rate.tokens = min(rate.tokens + elapsed * per_minute / 60, float(per_minute))
+        # What a machine whose clock is ahead was given, one whose clock is behind takes back: two
+        # that take turns fill no faster than one. Both within limits, or a clock that was once
+        # wrong by a day would stop the channel for a day.
+        elapsed = max(-MOST_ELAPSED, min(now - rate.tokens_at, MOST_ELAPSED))
+        grown = rate.tokens + elapsed.total_seconds() * per_minute / 60
+        rate.tokens = min(grown, float(per_minute))
     rate.tokens_at = now
 
 

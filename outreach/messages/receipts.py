@@ -85,12 +85,14 @@ def apply_receipts(ids: Collection[int], now: datetime) -> None:
     )
     tell_sent(late, now)
     delivered = {id_: proof.received_at for id_, proof in proofs.items() if not proof.is_bounced}
-    # What was put back into the queue, by its worker or by a person, had arrived after all.
+    # What was put back into the queue, by its worker or by a person, had arrived after all. That it
+    # was sent, no later than it was put back, counts against caps, rates and budget.
     move(
         {MessageStatus.QUEUED},
         MessageStatus.CANCELLED,
         Message.id.in_(delivered),
         facts={"arrived": True},
+        sent_at=Message.status_at,
     )
     if delivered:
         move(

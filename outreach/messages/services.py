@@ -41,6 +41,7 @@ def switch_sending(*, is_on: bool) -> None:
         if not instance.is_unused(policy):
             audit.record("distrust.messages", "send_policy:1", count=outbox.distrust_open_rows())
             waves.hold_approved(str(_("数据库恢复之前，这个批次可能已经发出。请核实后再放行。")))
+            policy.restored_at = clock.now()
         instance.adopt(policy)
     policy.is_on = is_on
     _sign(policy)

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from outreach import clock
 from outreach.db import db, one_of, run, table_of
+from outreach.messages import instance
 from outreach.messages.models import Channel, Message, MessageStatus
 
 S = MessageStatus
@@ -30,6 +31,7 @@ def insert(rows: list[dict[str, Any]]) -> dict[tuple[Channel, str], int]:
     that breaks a unique key is there already."""
     if not rows:
         return {}
+    instance.renew_ids()
     dialect = sqlite if db.engine.dialect.name == "sqlite" else postgresql
     statement = (
         dialect.insert(table_of(Message))

@@ -24,7 +24,8 @@ from outreach.campaigns.queries import (
 )
 from outreach.campaigns.services import assign_solicitor, plan_next_action
 from outreach.db import db
-from outreach.digests.decisions import count_decisions
+from outreach.digests.decisions import DecisionKind, count_decisions
+from outreach.digests.services import may_be_out
 from outreach.errors import Conflict, NotFound, Refused
 from outreach.gifts.forms import pledge_form
 from outreach.gifts.standings import (
@@ -67,11 +68,14 @@ def dashboard() -> ResponseReturnValue:
     today = clock.today()
     last = today + AHEAD
     is_running = g.campaign.status is CampaignStatus.RUNNING
+    decisions = count_decisions(g.campaign, clock.now() - FAILED_WITHIN, clock.now())
+    if is_running and may_be_out(g.campaign, today):
+        decisions[DecisionKind.LOST_DIGEST] = 1
     return render_template(
         "overview/dashboard.html",
         figures=figures.campaign,
         sectors=sorted(figures.sectors, key=lambda sector: -sector.lag),
-        decisions=count_decisions(g.campaign, clock.now() - FAILED_WITHIN, clock.now()),
+        decisions=decisions,
         visits=list_visits(g.campaign, first=today, last=last, status=OPEN) if is_running else [],
         meetings=list_meetings(g.campaign, first=today, last=last) if is_running else [],
         chart=charts.pace_chart(g.campaign, cumulative(g.campaign), figures.campaign),

@@ -13,11 +13,10 @@ from outreach import clock
 from outreach.campaigns.models import Campaign
 from outreach.db import db
 from outreach.gifts.standings import Standing, Status, list_standings
-from outreach.messages.gate import describe
+from outreach.messages.gate import describe, may_have_gone
 from outreach.messages.models import (
     Message,
     MessageSolicitation,
-    MessageStatus,
     Purpose,
     TemplateVersion,
     Wave,
@@ -26,14 +25,6 @@ from outreach.reminders.models import WaveMember
 from outreach.reminders.rendering import Letter, Preview
 from outreach.units.models import Unit
 from outreach.web import format_day
-
-ARRIVED = (
-    MessageStatus.SENT,
-    MessageStatus.DELIVERED,
-    MessageStatus.SENDING,
-    MessageStatus.UNKNOWN,
-)
-"""What may have arrived counts as if it had, here as for the caps."""
 
 
 @dataclass(frozen=True)
@@ -216,7 +207,7 @@ def _find_sent_today(wave: Wave, letters: Sequence[Letter]) -> SentToday | None:
         )
         .where(
             Message.wave_id != wave.id,
-            Message.status.in_(ARRIVED),
+            may_have_gone(Message),
             sa.func.coalesce(Message.sent_at, Message.status_at) >= today,
         )
     ).all()
@@ -237,7 +228,7 @@ def _count_reminders(solicitation_ids: Collection[int]) -> Counter[int]:
         .join(Message, Message.id == MessageSolicitation.message_id)
         .where(
             Message.purpose == Purpose.REMINDER,
-            Message.status.in_(ARRIVED),
+            may_have_gone(Message),
             MessageSolicitation.solicitation_id.in_(solicitation_ids),
         )
         .group_by(MessageSolicitation.solicitation_id)

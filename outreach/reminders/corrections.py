@@ -10,12 +10,11 @@ import sqlalchemy as sa
 from outreach.campaigns.models import Campaign
 from outreach.db import db
 from outreach.gifts.standings import list_standings
-from outreach.messages.gate import Withheld
+from outreach.messages.gate import Withheld, may_have_gone
 from outreach.messages.models import (
     Channel,
     Message,
     MessageSolicitation,
-    MessageStatus,
     Purpose,
     Wave,
     WaveStatus,
@@ -24,20 +23,13 @@ from outreach.messages.models import (
 from outreach.reminders.audience import Member, Way, ask_gate
 from outreach.units.models import Contact
 
-REACHED = (
-    MessageStatus.SENT,
-    MessageStatus.DELIVERED,
-    MessageStatus.UNKNOWN,
-    MessageStatus.SENDING,
-)
-"""What failed, was withheld, expired or was cancelled reached nobody."""
-
 
 def count_reached(wave: Wave) -> dict[Channel, int]:
-    """How many messages of the wave arrived, or may have, by channel."""
+    """How many messages of the wave arrived, or may have, by channel. What failed, was withheld,
+    expired or was cancelled in time reached nobody."""
     rows = db.session.execute(
         sa.select(Message.channel, sa.func.count())
-        .where(Message.wave_id == wave.id, Message.status.in_(REACHED))
+        .where(Message.wave_id == wave.id, may_have_gone(Message))
         .group_by(Message.channel)
         .order_by(Message.channel)
     )
@@ -62,7 +54,7 @@ def find_members(wave: Wave, channels: Sequence[Channel]) -> list[Member]:
         sa.select(MessageSolicitation.solicitation_id, Message, Contact)
         .join(Message, Message.id == MessageSolicitation.message_id)
         .join(Contact, Contact.id == Message.contact_id)
-        .where(Message.wave_id == wave.correction_of_id, Message.status.in_(REACHED))
+        .where(Message.wave_id == wave.correction_of_id, may_have_gone(Message))
         .order_by(Message.id, MessageSolicitation.solicitation_id)
     )
     members = []
@@ -82,7 +74,7 @@ def addresses_reached(wave: Wave) -> dict[str, str]:
     """The addresses that the wrong wave reached, by hash, as its messages have them."""
     rows = db.session.execute(
         sa.select(Message.address_hash, Message.address).where(
-            Message.wave_id == wave.correction_of_id, Message.status.in_(REACHED)
+            Message.wave_id == wave.correction_of_id, may_have_gone(Message)
         )
     )
     return dict(rows.all())

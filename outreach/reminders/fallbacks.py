@@ -13,7 +13,7 @@ from outreach import audit
 from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign
 from outreach.db import db
-from outreach.messages import outbox, waves
+from outreach.messages import instance, outbox, waves
 from outreach.messages.channels import Verdict
 from outreach.messages.models import (
     Message,
@@ -64,7 +64,9 @@ def _is_alive(wave: type[Wave]) -> sa.ColumnElement[bool]:
 
 def _select_failed() -> sa.Select[tuple[int | None, int, int, dict[str, Any]]]:
     """Wave, message, unit and facts of what failed for good and has an approved second address
-    that the wave does not write to yet."""
+    that the wave does not write to yet. After a restore only what was queued since: of what failed
+    before, the fallback may be out, and a person sees that it failed."""
+    restored_at = instance.restored_at()
     return (
         sa.select(Message.wave_id, Message.id, MessageSolicitation.solicitation_id, Message.facts)
         .join(MessageSolicitation, MessageSolicitation.message_id == Message.id)
@@ -78,6 +80,7 @@ def _select_failed() -> sa.Select[tuple[int | None, int, int, dict[str, Any]]]:
         .where(
             Message.status == MessageStatus.FAILED,
             Message.fallback_of_id.is_(None),
+            sa.true() if restored_at is None else Message.queued_at > restored_at,
             WaveMember.fallback_hash != "",
             ~sa.exists().where(_Other.fallback_of_id == Message.id),
             ~sa.exists().where(

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = '0003'
-down_revision = '0002'
+revision = '0004'
+down_revision = '0003'
 branch_labels = None
 depends_on = None
 
@@ -19,8 +19,13 @@ def _some(name, columns, where, *, unique=False):
     )
 
 
+def _message():
+    # SQLite makes the table anew, and does not say of itself how it gives ids.
+    return op.batch_alter_table('message', table_kwargs={'sqlite_autoincrement': True})
+
+
 def upgrade():
-    with op.batch_alter_table('message') as message:
+    with _message() as message:
         for column in UNIQUE:
             message.drop_constraint(f'uq_message_{column}', type_='unique')
         message.drop_index('ix_message_status_next_at_id')
@@ -43,7 +48,7 @@ def downgrade():
             op.execute(f'ALTER TABLE message ALTER COLUMN {column} SET STORAGE EXTENDED')
     for name in ('ix_message_open', 'ix_message_sms_sent_at', *(f'uq_message_{column}' for column in UNIQUE)):
         op.drop_index(name, table_name='message')
-    with op.batch_alter_table('message') as message:
+    with _message() as message:
         for column in UNIQUE:
             message.create_unique_constraint(f'uq_message_{column}', [column])
         message.create_index('ix_message_status_next_at_id', ['status', 'next_at', 'id'])
