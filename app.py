@@ -78,22 +78,19 @@ BLUEPRINTS = (
 def create_app(settings: config.Settings | None = None) -> Flask:
     """Builds the web application; ConfigurationError when the settings are not safe to run."""
     settings = settings or config.load()
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
     app = Flask(__name__)
-    app.config.from_mapping(settings.flask_config())
-    app.extensions["outreach.settings"] = settings
+    configure(app, settings)
     logs.install(app, level=settings.log_level, as_json=not settings.is_embedded)
     db.install(app)
     web.install(app)
     sessions.install(app)
     access.install(app)
     scope.install(app)
-    install_sending(app, settings)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     app.before_request(scope.load_campaign)
     cli.install(app)
-    install_tasks(app, settings)
+    app.cli.add_command(embedded.serve)
     if not settings.is_embedded:
         app.wsgi_app = WhiteNoise(  # type: ignore[method-assign]
             app.wsgi_app, root=app.static_folder, prefix="static", max_age=300
@@ -101,11 +98,19 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     return app
 
 
+def configure(app: Flask, settings: config.Settings) -> None:
+    """Gives the application its settings and what is made from them."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    app.config.from_mapping(settings.flask_config())
+    app.extensions["outreach.settings"] = settings
+    install_sending(app, settings)
+    install_tasks(app, settings)
+
+
 def install_tasks(app: Flask, settings: config.Settings) -> None:
     """Decides who runs a task that is woken: threads of this process, or Celery's workers."""
     app.extensions["outreach.timetable"] = TIMETABLE
     app.extensions["outreach.stopping"] = threading.Event()
-    app.cli.add_command(embedded.serve)
     queue.bind(app, settings.redis_url)
     if settings.is_embedded:
         worker = embedded.InProcessWorker(app, settings.worker_threads)

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from jinja2 import FileSystemBytecodeCache
 from sqlalchemy import event
 
 import config
-from app import create_app
+from app import configure, create_app
 from outreach.access import Role
 from outreach.accounts.models import User
 from outreach.db import db
@@ -100,16 +101,20 @@ def make_settings(url: str, directory: Path, **overrides: object) -> config.Sett
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Of an empty database; it is the same one for every test of this worker."""
     if request.param == "sqlite":
-        path = tmp_path / "test.db"
-        shutil.copy(request.getfixturevalue("sqlite_template"), path)
-        yield f"sqlite:///{path}"
-        return
+        template: Path = request.getfixturevalue("sqlite_template")
+        path = template.with_name("test.db")
+        # Also the journals, and not over the old file, which somebody may still hold open.
+        for old in path.parent.glob("test.db*"):
+            old.unlink()
+        shutil.copy(template, path)
+        return f"sqlite:///{path}"
     server: Postgres = request.getfixturevalue("postgres")
     name = request.getfixturevalue("postgres_database")
     server.empty(name)
-    yield server.url(name)
+    return server.url(name)
 
 
 @pytest.fixture(scope="session")
@@ -129,10 +134,6 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-# Templates are compiled once for the whole run and not for each test.
-TEMPLATES = FileSystemBytecodeCache(tempfile.mkdtemp(prefix="outreach-templates-"))
-
-
 class Client(FlaskClient):
     """Gives each request a context of its own, as in life: its own user, campaign and session.
 
@@ -146,27 +147,81 @@ class Client(FlaskClient):
             return super().open(*args, **options)
 
 
-@pytest.fixture
-def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
-    """The application with a fresh database and an open context; tasks are noted, not run."""
-    app = create_app(make_settings(database_url, tmp_path))
-    app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
-    app.config["PASSWORD_COST"] = {"time_cost": 1, "memory_cost": 8, "parallelism": 1}
-    app.test_client_class = Client
-    app.jinja_env.bytecode_cache = TEMPLATES
-    app.extensions["woken"] = []
-    app.extensions["outreach.wake"] = app.extensions["woken"].append
-    with app.app_context():
-        if db.engine.dialect.name == "sqlite":
-            event.listen(db.engine, "connect", _hurry)
-        yield app
-        db.session.remove()
-        db.engine.dispose()
+class KeptApp:
+    """An application that serves every test of one database. To build one takes longer than most
+    tests do, and the statements that its engine has compiled stay compiled. Config and extensions
+    are renewed; a test that adds a page or a hook is marked `changes_app`."""
+
+    def __init__(self, settings: config.Settings) -> None:
+        self._app = create_app(settings)
+        self._app.test_client_class = Client
+        # Templates are compiled once for all workers.
+        compiled = Path(os.environ["OUTREACH_TEST_ROOT"]) / "templates"
+        compiled.mkdir(exist_ok=True)
+        self._app.jinja_env.bytecode_cache = FileSystemBytecodeCache(str(compiled))
+        self._config, self._extensions = dict(self._app.config), dict(self._app.extensions)
+        with self._app.app_context():
+            if db.engine.dialect.name == "sqlite":
+                event.listen(db.engine, "connect", _hurry)
+
+    def renew(self, settings: config.Settings) -> Flask:
+        """Whatever the test before has put in its place is gone."""
+        self._app.config.clear()
+        self._app.config.update(self._config)
+        self._app.extensions.clear()
+        self._app.extensions.update(self._extensions)
+        configure(self._app, settings)
+        return self._app
 
 
 def _hurry(connection: sqlite3.Connection, _record: object) -> None:
     """A test need not survive a power cut; processes of their own keep the real setting."""
     connection.execute("PRAGMA synchronous=OFF")
+
+
+@contextmanager
+def noting_statements() -> Iterator[list[str]]:
+    """The SQL that runs inside."""
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        statements.append(statement)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+
+
+@pytest.fixture(scope="session")
+def kept_apps() -> dict[str, KeptApp]:
+    """By the URL of their database."""
+    return {}
+
+
+@pytest.fixture
+def app(
+    request: pytest.FixtureRequest,
+    database_url: str,
+    tmp_path: Path,
+    kept_apps: dict[str, KeptApp],
+) -> Iterator[Flask]:
+    """The application with a fresh database and an open context; tasks are noted, not run."""
+    settings = make_settings(database_url, tmp_path)
+    if database_url not in kept_apps or request.node.get_closest_marker("changes_app"):
+        kept_apps[database_url] = KeptApp(settings)
+    app = kept_apps[database_url].renew(settings)
+    app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
+    app.config["PASSWORD_COST"] = {"time_cost": 1, "memory_cost": 8, "parallelism": 1}
+    app.extensions["woken"] = []
+    app.extensions["outreach.wake"] = app.extensions["woken"].append
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+    if request.node.get_closest_marker("changes_app"):
+        del kept_apps[database_url]
 
 
 @pytest.fixture

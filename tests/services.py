@@ -67,14 +67,19 @@ class Postgres:
         return self.url(database)
 
     def empty(self, database: str) -> None:
-        """Removes every row; ten times as fast as a new database. Whoever is still connected,
-        such as a thread or a process that a test left behind, is cut off."""
+        """Removes every row and starts the numbers anew. Whoever is still connected, such as a
+        thread or a process that a test left behind, is cut off. A test leaves few rows in few
+        tables: to delete them takes a tenth of the time that TRUNCATE takes for its new files."""
+        rows = "; ".join(f'DELETE FROM "{table}"' for table in db.metadata.tables)
         self.run(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            f" WHERE datname = '{database}' AND pid <> pg_backend_pid()"
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid();"
+            # Without foreign keys, so that the tables may come in any order.
+            f"SET session_replication_role = replica; {rows};"
+            "SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false)"
+            " FROM pg_sequences WHERE last_value IS NOT NULL",
+            database,
         )
-        tables = ", ".join(f'"{table}"' for table in db.metadata.tables)
-        self.run(f"TRUNCATE {tables} RESTART IDENTITY CASCADE", database)
 
     def drop(self, database: str) -> None:
         self.run(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')

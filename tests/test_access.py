@@ -109,12 +109,14 @@ def client_of(principal: str, app: Flask, sign_in: SignIn):
 
 
 @pytest.mark.parametrize("principal", PRINCIPALS)
-def test_each_endpoint_lets_in_exactly_those_who_may(app: Flask, sign_in: SignIn, principal: str):
+def test_each_endpoint_lets_in_exactly_those_who_may(
+    app: Flask, sign_in: SignIn, principal: str, monkeypatch: pytest.MonkeyPatch
+):
     code = factories.make_campaign().code
     role = principal if principal in {role.value for role in Role} else "anonymous"
     client = client_of(principal, app, sign_in)
     for endpoint in app.view_functions:
-        app.view_functions[endpoint] = lambda **_arguments: "reached"
+        monkeypatch.setitem(app.view_functions, endpoint, lambda **_arguments: "reached")
     wrong = []
     for rule in app.url_map.iter_rules():
         with app.test_request_context():
@@ -144,6 +146,7 @@ def test_every_rule_has_an_endpoint(app: Flask):
     assert set(MAY_CALL) - endpoints == set()
 
 
+@pytest.mark.changes_app
 def test_an_endpoint_without_a_rule_is_closed_to_everybody(app: Flask, sign_in: SignIn):
     app.add_url_rule("/forgotten", "forgotten", lambda: "open")
     assert app.test_client().get("/forgotten").status_code == 403

@@ -109,6 +109,7 @@ def test_a_number_is_shown_for_a_reason_that_the_audit_trail_keeps(
     assert event.facts == {"reason": "call"}
 
 
+@pytest.mark.changes_app
 def test_the_list_masks_numbers_and_hides_buttons_from_those_who_may_not(
     app: Flask, contact: Contact, unit: Unit, sign_in: SignIn
 ):

@@ -29,6 +29,7 @@ from outreach.messages.models import (
 from outreach.messages.receipts import Report
 from outreach.reminders.models import WaveMember
 from tests import fake_channel
+from tests.conftest import noting_statements
 from tests.factories import (
     make_campaign,
     make_contact,
@@ -383,11 +384,8 @@ def test_asking_about_many_takes_no_more_queries(app: Flask, ask):
         )
         for row in rows
     ]
-    statements = []
-    from sqlalchemy import event
-
-    event.listen(db.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
-    assert ask(*candidates) == {}
+    with noting_statements() as statements:
+        assert ask(*candidates) == {}
     assert len([text for text in statements if text.startswith("SELECT")]) <= 16
 
 

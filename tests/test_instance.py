@@ -70,7 +70,7 @@ def test_an_older_copy_sends_nothing(app: Flask, tmp_path: Path):
     channel = fake_channel.install(app)
     make_running_wave(30)
     delivery.drain(lambda: len(channel.taken) >= 20)
-    live, copy = tmp_path / "test.db", tmp_path / "copy.db"
+    live, copy = Path(db.engine.url.database), tmp_path / "copy.db"
     with sqlite3.connect(live) as source, sqlite3.connect(copy) as target:
         source.backup(target)
     source.close()
@@ -79,7 +79,7 @@ def test_an_older_copy_sends_nothing(app: Flask, tmp_path: Path):
     assert len(channel.taken) == 30
     db.session.remove()
     db.engine.dispose()
-    for path in tmp_path.glob("test.db*"):
+    for path in live.parent.glob(f"{live.name}*"):
         path.unlink()
     shutil.move(copy, live)
     assert not is_on()

@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import event
 
 from outreach import clock
 from outreach.access import Role
@@ -17,6 +16,7 @@ from outreach.overview.timeline import unit_timeline
 from outreach.units.models import UnitAlias
 from outreach.visits.models import Visit, VisitStatus
 from tests import factories
+from tests.conftest import noting_statements
 
 
 @pytest.fixture
@@ -289,16 +289,7 @@ def test_pages_ask_the_database_a_bounded_number_of_times(campaign, sign_in, pat
 
 
 def _count_queries(client, path: str) -> int:
-    statements: list[str] = []
     db.session.expire_all()
-
-    def note(_connection, _cursor, statement: str, *_rest: object) -> None:
-        if statement.lstrip().startswith("SELECT"):
-            statements.append(statement)
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    try:
+    with noting_statements() as statements:
         page(client, path)
-    finally:
-        event.remove(db.engine, "before_cursor_execute", note)
-    return len(statements)
+    return len([text for text in statements if text.lstrip().startswith("SELECT")])

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import event
 
 from outreach import clock
 from outreach.access import Role
@@ -29,6 +28,7 @@ from outreach.reminders import services
 from outreach.reminders.audience import AudienceFilter
 from outreach.reminders.services import WavePlan
 from tests import fake_channel
+from tests.conftest import noting_statements
 from tests.factories import (
     make_campaign,
     make_contact,
@@ -290,9 +290,8 @@ def test_the_gate_asks_the_database_once_for_a_batch(app: Flask):
         )
         for message in messages
     ]
-    statements = []
-    event.listen(db.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
-    assert provider_rules.check_provider_rules(candidates, clock.now()) == {}
+    with noting_statements() as statements:
+        assert provider_rules.check_provider_rules(candidates, clock.now()) == {}
     assert len([line for line in statements if re.match("SELECT", line)]) == 1
 
 

@@ -3,7 +3,6 @@ from datetime import date, timedelta
 import pytest
 import sqlalchemy as sa
 from flask import Flask
-from sqlalchemy import event
 
 from outreach import clock
 from outreach.access import Role
@@ -30,6 +29,7 @@ from outreach.gifts.standings import (
 )
 from outreach.units.models import UnitAlias
 from tests import factories
+from tests.conftest import noting_statements
 
 DECLINED = {"stage": Stage.DECLINED, "decline_reason": DeclineReason.NOT_WILLING}
 
@@ -259,22 +259,16 @@ def test_the_list_of_a_whole_campaign_takes_few_queries(campaign: Campaign):
     campaign_id = campaign.id
     db.session.remove()
     campaign = db.session.get_one(Campaign, campaign_id)
-    queries: list[str] = []
-
-    def note(*arguments: object) -> None:
-        queries.append(str(arguments[2]))
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    for standing in list_standings(campaign):
-        solicitation = standing.solicitation
-        assert solicitation.unit.name
-        assert solicitation.sector.name
-        assert solicitation.solicitor.name
-        assert standing.status is Status.PARTIAL
-        assert solicitation.days_silent(clock.today() + timedelta(days=1)) > 0
-    assert len(queries) <= 4
-    queries.clear()
-    read_figures(campaign)
-    assert len(queries) <= 7
-    event.remove(db.engine, "before_cursor_execute", note)
+    with noting_statements() as statements:
+        for standing in list_standings(campaign):
+            solicitation = standing.solicitation
+            assert solicitation.unit.name
+            assert solicitation.sector.name
+            assert solicitation.solicitor.name
+            assert standing.status is Status.PARTIAL
+            assert solicitation.days_silent(clock.today() + timedelta(days=1)) > 0
+    assert len(statements) <= 4
+    with noting_statements() as statements:
+        read_figures(campaign)
+    assert len(statements) <= 7
     assert db.session.scalar(sa.select(sa.func.count(Gift.id))) == 24

@@ -7,7 +7,6 @@ from datetime import date, timedelta
 import pytest
 import sqlalchemy as sa
 from flask import Flask
-from sqlalchemy import event
 
 from outreach import clock
 from outreach.access import Role
@@ -18,7 +17,7 @@ from outreach.digests.decisions import DecisionKind, count_decisions
 from outreach.todos import services
 from outreach.todos.models import Todo, TodoKind, TodoOutcome, TodoStatus
 from outreach.units.models import ContactRole
-from tests.conftest import SignIn
+from tests.conftest import SignIn, noting_statements
 from tests.factories import (
     make_campaign,
     make_contact,
@@ -344,13 +343,11 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_to_dos(
     call: Todo, sign_in: SignIn, path: str
 ):
     campaign, client = call.solicitation.campaign, sign_in(call.owner)
-    statements: list[str] = []
-    event.listen(db.engine, "before_cursor_execute", lambda *facts: statements.append(facts[2]))
     counts = []
     for _ in range(2):
         client.get(f"/c/{campaign.code}/{path}")
-        statements.clear()
-        client.get(f"/c/{campaign.code}/{path}")
+        with noting_statements() as statements:
+            client.get(f"/c/{campaign.code}/{path}")
         counts.append(len(statements))
         for _ in range(3):
             make_todo(make_solicitation(campaign, call.solicitation.sector), call.owner)

@@ -7,13 +7,12 @@ import pytest
 import sqlalchemy as sa
 import time_machine
 from flask import Flask
-from sqlalchemy import event
 
 from outreach.access import Role
 from outreach.audit import AuditEvent
 from outreach.db import db
 from outreach.visits.models import Visit, VisitOutcome, VisitStatus
-from tests.conftest import SignIn
+from tests.conftest import SignIn, noting_statements
 from tests.factories import (
     make_campaign,
     make_contact,
@@ -123,14 +122,12 @@ def test_my_day_without_visits_says_what_to_do(app: Flask, sign_in: SignIn):
 def test_the_number_of_queries_does_not_depend_on_the_number_of_visits(app: Flask, sign_in: SignIn):
     campaign, user = make_campaign(), make_user()
     sector, client = make_sector(campaign), sign_in(user)
-    statements: list[str] = []
-    event.listen(db.engine, "before_cursor_execute", lambda *facts: statements.append(facts[2]))
     counts = []
     for _ in range(2):
         make_visit(make_solicitation(campaign, sector), user)
         client.get(f"/c/{campaign.code}/my-day")
-        statements.clear()
-        client.get(f"/c/{campaign.code}/my-day")
+        with noting_statements() as statements:
+            client.get(f"/c/{campaign.code}/my-day")
         counts.append(len(statements))
     assert counts[0] == counts[1]
     assert counts[0] <= 18

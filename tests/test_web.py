@@ -58,6 +58,7 @@ def test_a_host_that_is_not_ours_is_refused(client: FlaskClient, host: str):
     assert "evil" not in answer.text
 
 
+@pytest.mark.changes_app
 @pytest.mark.parametrize(
     ("name", "status", "message"),
     [

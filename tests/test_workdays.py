@@ -4,11 +4,10 @@ import pytest
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import event
 
 from outreach import clock, workdays
-from outreach.db import db
 from outreach.workdays import Calendar, CalendarDay, CalendarUnknown, CalendarYear
+from tests.conftest import noting_statements
 from tests.factories import save
 
 MARCH_OF_A_CONFIRMED_YEAR = st.dates(date(2031, 3, 1), date(2031, 3, 31))
@@ -55,11 +54,8 @@ def test_single_days_entered_do_not_make_a_year_known(app: Flask):
 
 
 def test_a_campaign_of_120_days_is_counted_with_two_queries(app: Flask):
-    statements = []
-    listen = (db.engine, "before_cursor_execute", lambda *facts: statements.append(facts[2]))
-    event.listen(*listen)
-    workdays.count_workdays(date(2026, 9, 1), date(2026, 12, 30))
-    event.remove(*listen)
+    with noting_statements() as statements:
+        workdays.count_workdays(date(2026, 9, 1), date(2026, 12, 30))
     assert len([text for text in statements if text.startswith("SELECT")]) == 2
 
 
