@@ -34,7 +34,10 @@ def normalise_address(channel: Channel, address: str) -> str:
 
 def hash_address(channel: Channel, address: str) -> str:
     """SHA-256 of the normalised address; empty when it cannot be written to."""
-    normalised = normalise_address(channel, address)
+    return hash_normalised(channel, normalise_address(channel, address))
+
+
+def hash_normalised(channel: Channel, normalised: str) -> str:
     if not normalised:
         return ""
     return hashlib.sha256(f"{channel.value}:{normalised}".encode()).hexdigest()

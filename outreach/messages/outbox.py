@@ -21,9 +21,14 @@ import sqlalchemy as sa
 from flask import current_app
 
 from outreach import clock
-from outreach.db import among, db, looked_up, one_of, run, table_of
+from outreach.db import among, db, insert_many, looked_up, one_of, run, table_of
 from outreach.messages import instance, opt_outs, queries, rates, rendering, waves
-from outreach.messages.addresses import domain_of, hash_address, normalise_address
+from outreach.messages.addresses import (
+    domain_of,
+    hash_address,
+    hash_normalised,
+    normalise_address,
+)
 from outreach.messages.channels import OpenChannel, Outcome, Outgoing, Verdict, wecom
 from outreach.messages.effects import tell_sent
 from outreach.messages.gate import TO_UNITS, Candidate, SendGate
@@ -193,7 +198,7 @@ def _row(channel: Channel, address: str, text: str, now: datetime) -> dict[str, 
         "channel": channel,
         "address": normalised or address[:254],
         "domain": domain_of(channel, normalised),
-        "address_hash": hash_address(channel, address),
+        "address_hash": hash_normalised(channel, normalised),
         "body_text": text,
         "segments": _count_segments(channel, text),
         "facts": {},
@@ -214,8 +219,7 @@ def _link(solicitations: Mapping[int, Sequence[int]]) -> None:
         for message_id, solicitation_ids in solicitations.items()
         for solicitation_id in solicitation_ids
     ]
-    if rows:
-        run(sa.insert(table_of(MessageSolicitation)), rows)
+    insert_many(MessageSolicitation, rows, MessageSolicitation.message_id)
 
 
 # Through the states

@@ -8,10 +8,9 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from outreach import clock
-from outreach.db import db, one_of, run, table_of
+from outreach.db import insert_many, one_of, run, table_of
 from outreach.messages import instance
 from outreach.messages.models import Channel, Message, MessageStatus
 
@@ -32,17 +31,9 @@ def insert(rows: list[dict[str, Any]]) -> dict[tuple[Channel, str], int]:
     if not rows:
         return {}
     instance.renew_ids()
-    dialect = sqlite if db.engine.dialect.name == "sqlite" else postgresql
-    statement = (
-        dialect.insert(table_of(Message))
-        .on_conflict_do_nothing()
-        .returning(Message.id, Message.channel, Message.address_hash)
-    )
     queued = [row | {"status": MessageStatus.QUEUED} for row in rows]
-    return {
-        (channel, address_hash): message_id
-        for message_id, channel, address_hash in run(statement, queued)
-    }
+    inserted = insert_many(Message, queued, Message.id, Message.channel, Message.address_hash)
+    return {(row.channel, row.address_hash): row.id for row in inserted}
 
 
 def prepare(
