@@ -49,23 +49,38 @@ R = WithheldReason
 
 
 class Case:
-    """A reminder to one unit that would be sent, until reasons are added."""
+    """A message to one unit that would be sent, until reasons are added."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, purpose: Purpose = Purpose.REMINDER, channel: Channel = Channel.EMAIL
+    ) -> None:
+        self.purpose, self.channel = purpose, channel
         self.campaign = make_campaign()
         self.solicitation = make_solicitation(self.campaign)
         self.contact = self.solicitation.unit.contacts[0]
-        self.address = self.contact.email
+        self.address = self.contact.email if channel is Channel.EMAIL else self.contact.mobile
+        self.address_hash = hash_address(channel, self.address)
+        self.wave_id: int | None = None
+        self.gift = make_gift(self.solicitation) if purpose is Purpose.THANKS else None
 
-    def candidate(self, purpose: Purpose = Purpose.REMINDER, **values) -> Candidate:
+    def queue(self) -> Message:
+        """The case as a row of the outbox, in a wave that was approved for it."""
+        wave = make_running_wave(solicitations=[self.solicitation], channel=self.channel)
+        wave.purpose, self.wave_id = self.purpose, wave.id
+        message = db.session.query(Message).filter_by(wave_id=wave.id).one()
+        message.purpose = self.purpose
+        return message
+
+    def candidate(self, purpose: Purpose | None = None, **values) -> Candidate:
         return Candidate(
             **{
                 "key": 1,
-                "purpose": purpose,
-                "channel": Channel.EMAIL,
-                "address_hash": hash_address(Channel.EMAIL, self.address),
+                "purpose": purpose or self.purpose,
+                "channel": self.channel,
+                "address_hash": hash_address(self.channel, self.address),
                 "contact_id": self.contact.id,
                 "campaign_id": self.campaign.id,
+                "wave_id": self.wave_id,
                 "solicitation_ids": (self.solicitation.id,),
             }
             | values
@@ -107,8 +122,8 @@ def close_campaign(case: Case) -> None:
 
 
 def opt_out(case: Case) -> None:
-    hash_ = hash_address(Channel.EMAIL, case.contact.email)
-    save(OptOut(channel=Channel.EMAIL, address_hash=hash_, source="test", at=clock.now()))
+    values = {"channel": case.channel, "address_hash": case.address_hash}
+    save(OptOut(**values, source="test", at=clock.now()))
 
 
 def lose_address(case: Case) -> None:
@@ -116,7 +131,7 @@ def lose_address(case: Case) -> None:
 
 
 def bounce(case: Case) -> None:
-    message = make_message(address=case.contact.email)
+    message = make_message(channel=case.channel, address=case.address)
     message.status, message.failure = MessageStatus.FAILED, FailureKind.BOUNCED
     message.sent_at = clock.now() - timedelta(days=1)
     save(
@@ -129,6 +144,23 @@ def bounce(case: Case) -> None:
             received_at=clock.now(),
         )
     )
+
+
+def take_gift_back(case: Case) -> None:
+    make_gift(case.solicitation, -case.gift.amount_fen, reversal_of_id=case.gift.id)
+
+
+def drop_from_audience(case: Case) -> None:
+    if case.wave_id is None:
+        case.queue()
+    db.session.execute(sa.delete(WaveMember).filter_by(wave_id=case.wave_id))
+
+
+def write_a_moment_ago(case: Case) -> None:
+    if case.wave_id is None:
+        case.queue()
+    message = make_message(channel=Channel.SMS, address=case.contact.mobile)
+    message.status, message.sent_at = MessageStatus.SENT, clock.now()
 
 
 def leave(case: Case) -> None:
@@ -161,6 +193,7 @@ REASONS = {
     R.PARTLY_GIVEN: give_partly,
     R.UNMATCHED_LINE: receive_from_nobody_knows_whom,
     R.PLEDGE_NOT_DUE: promise,
+    R.NOTHING_GIVEN: take_gift_back,
     R.DECLINED: decline,
     R.EXEMPT: exempt,
     R.SNOOZED: snooze,
@@ -169,10 +202,40 @@ REASONS = {
     R.NO_ADDRESS: lose_address,
     R.DEAD_ADDRESS: bounce,
     R.CONTACT_LEFT: leave,
+    R.NOT_IN_AUDIENCE: drop_from_audience,
+    R.PROVIDER_RULE: write_a_moment_ago,
     R.CONTACT_CAP: reach_contact_cap,
     R.UNIT_CAP: reach_unit_cap,
 }
 """In the order in which they win."""
+
+OF_THANKS = {
+    R.NOTHING_GIVEN,
+    R.OPTED_OUT,
+    R.NO_ADDRESS,
+    R.DEAD_ADDRESS,
+    R.CONTACT_LEFT,
+    R.NOT_IN_AUDIENCE,
+}
+KINDS = {
+    (Purpose.REMINDER, Channel.EMAIL): REASONS.keys() - {R.NOTHING_GIVEN, R.PROVIDER_RULE},
+    (Purpose.REMINDER, Channel.SMS): REASONS.keys() - {R.NOTHING_GIVEN},
+    (Purpose.THANKS, Channel.EMAIL): OF_THANKS,
+    (Purpose.THANKS, Channel.SMS): OF_THANKS | {R.PROVIDER_RULE},
+}
+"""What there can be against a message, by purpose and channel."""
+
+
+def make_case(*reasons: R) -> Case | None:
+    """With these reasons, of the first kind of which all may be true; None when there is none."""
+    kind = next((kind for kind, possible in KINDS.items() if possible.issuperset(reasons)), None)
+    if kind is None:
+        return None
+    case = Case(*kind)
+    for reason in reasons:
+        REASONS[reason](case)
+    return case
+
 
 MONEY = {R.ALREADY_GIVEN, R.PARTLY_GIVEN, R.PLEDGE_NOT_DUE}
 NEVER_TOGETHER = {R.OPTED_OUT, R.NO_ADDRESS}
@@ -197,34 +260,37 @@ def test_without_a_reason_it_is_sent(ask):
 
 @pytest.mark.parametrize("reason", REASONS, ids=str)
 def test_each_reason_withholds(ask, reason: R):
-    case = Case()
-    REASONS[reason](case)
-    assert ask(case.candidate()) == {1: reason}
+    assert ask(make_case(reason).candidate()) == {1: reason}
 
 
 def test_of_two_reasons_the_earlier_is_shown(ask):
     for first, second in combinations(REASONS, 2):
         if {first, second} <= MONEY or {first, second} == NEVER_TOGETHER:
             continue
-        case = Case()
-        REASONS[first](case)
-        REASONS[second](case)
-        assert ask(case.candidate()) == {1: first}, (first, second)
+        if case := make_case(first, second):
+            assert ask(case.candidate()) == {1: first}, (first, second)
+        else:
+            assert R.NOTHING_GIVEN in (first, second), "only letters of thanks are asked for it"
 
 
+def test_every_reason_of_the_gate_is_in_the_table():
+    assert REASONS.keys() == set(R) - {R.DUPLICATE_ADDRESS}  # that one a preview finds
+
+
+ALWAYS = {R.NO_ADDRESS, R.PROVIDER_RULE}
 APPLIES = {
-    Purpose.REMINDER: set(REASONS),
-    Purpose.INVITATION: {R.OPTED_OUT, R.NO_ADDRESS, R.DEAD_ADDRESS, R.CONTACT_LEFT},
-    Purpose.DIGEST: {R.NO_ADDRESS},
-    Purpose.TEST: {R.NO_ADDRESS},
-    Purpose.ACCOUNT: {R.NO_ADDRESS},
+    Purpose.REMINDER: REASONS.keys() - {R.NOTHING_GIVEN},
+    Purpose.CORRECTION: ALWAYS | {R.OPTED_OUT, R.DEAD_ADDRESS, R.NOT_IN_AUDIENCE},
+    Purpose.INVITATION: ALWAYS | {R.OPTED_OUT, R.DEAD_ADDRESS, R.CONTACT_LEFT},
+    Purpose.DIGEST: ALWAYS,
+    Purpose.TEST: ALWAYS,
+    Purpose.ACCOUNT: ALWAYS,
 }
 
 
 def test_each_purpose_has_its_own_reasons(ask):
-    for reason, make in REASONS.items():
-        case = Case()
-        make(case)
+    for reason in REASONS:
+        case = make_case(reason)
         for purpose, reasons in APPLIES.items():
             expected = {1: reason} if reason in reasons else {}
             assert ask(case.candidate(purpose)) == expected, (purpose, reason)
@@ -353,8 +419,7 @@ def test_every_reason_can_be_described_whatever_is_known(app: Flask, reason: R):
 
 @pytest.mark.parametrize("reason", REASONS, ids=str)
 def test_what_is_stored_of_a_reason_reads_well(app: Flask, ask, reason: R):
-    case = Case()
-    REASONS[reason](case)
+    case = make_case(reason)
     db.session.commit()
     withheld = app.extensions["outreach.gate"].ask([case.candidate()], clock.now())[1]
     text = gate.describe(withheld.reason, withheld.facts)
@@ -389,12 +454,6 @@ def test_asking_about_many_takes_no_more_queries(app: Flask, ask):
     assert len([text for text in statements if text.startswith("SELECT")]) <= 16
 
 
-def queue(case: Case) -> Message:
-    """The case as a row of the outbox, in a wave that was approved for it."""
-    wave = make_running_wave(solicitations=[case.solicitation])
-    return db.session.query(Message).filter_by(wave_id=wave.id).one()
-
-
 def find_suspects(app: Flask, *messages: Message) -> set[int]:
     db.session.commit()
     send_gate: SendGate = app.extensions["outreach.gate"]
@@ -403,14 +462,15 @@ def find_suspects(app: Flask, *messages: Message) -> set[int]:
 
 def test_what_has_no_reason_against_it_is_not_asked_about(app: Flask):
     open_sending()
-    assert find_suspects(app, *(queue(Case()) for _ in range(3))) == set()
+    assert find_suspects(app, *(Case().queue() for _ in range(3))) == set()
 
 
 @pytest.mark.parametrize("reason", REASONS, ids=str)
 def test_a_screen_clears_nothing_that_the_gate_would_withhold(app: Flask, reason: R):
     open_sending()
-    case, bystander = Case(), Case()
-    message, other = queue(case), queue(bystander)
+    kind = next(kind for kind, possible in KINDS.items() if reason in possible)
+    case, bystander = Case(*kind), Case()
+    message, other = case.queue(), bystander.queue()
     REASONS[reason](case)
     if reason is R.NO_ADDRESS:
         message.address_hash = ""
@@ -424,7 +484,7 @@ def test_what_was_cancelled_because_it_had_arrived_counts(app: Flask, ask, reaso
     reached = db.session.scalars(sa.select(Message)).all()
     for message in reached:
         message.status, message.sent_at = MessageStatus.QUEUED, None
-    message = queue(case)
+    message = case.queue()
     assert ask(case.candidate()) == {}
     receipts.take(
         [Report(f"test:{row.id}", row.id, 0, ReceiptKind.DELIVERED) for row in reached], clock.now()
@@ -437,7 +497,7 @@ def test_what_was_cancelled_because_it_had_arrived_counts(app: Flask, ask, reaso
 
 def test_what_was_not_approved_is_suspect(app: Flask):
     open_sending()
-    message = queue(Case())
+    message = Case().queue()
     db.session.execute(sa.update(WaveMember).values(address_hash="another"))
     assert find_suspects(app, message) == {message.id}
 
@@ -446,7 +506,7 @@ def test_two_who_count_for_each_other_are_suspect(app: Flask):
     """They may use up a cap together, though neither does alone."""
     open_sending()
     case = Case()
-    messages = [queue(case), queue(case)]
+    messages = [case.queue(), case.queue()]
     assert find_suspects(app, *messages) == {message.id for message in messages}
 
 
