@@ -1,4 +1,9 @@
-"""Every test that uses `app` runs on SQLite and on PostgreSQL, each time on a fresh database."""
+"""Every test that uses `app` runs on SQLite and on PostgreSQL, each time on an empty database.
+
+That is cheap, and a query that only one of the two takes is found wherever it is made. Where it is
+not cheap and no query differs, a test names the one that it runs on:
+`@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)`.
+"""
 
 import os
 import shlex

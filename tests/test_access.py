@@ -108,6 +108,8 @@ def client_of(principal: str, app: Flask, sign_in: SignIn):
     return client
 
 
+# Some 250 requests for each, of which none gets as far as a query of its own.
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("principal", PRINCIPALS)
 def test_each_endpoint_lets_in_exactly_those_who_may(
     app: Flask, sign_in: SignIn, principal: str, monkeypatch: pytest.MonkeyPatch

@@ -156,6 +156,8 @@ SIGNED = {
 """The address itself is the signature (RFC 8058), or holds a secret: a wrong one is no page."""
 
 
+# Refused before any query.
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_every_form_is_refused_without_a_token(app: Flask, sign_in: SignIn):
     app.config["WTF_CSRF_ENABLED"] = True
     campaign = factories.make_campaign()
@@ -187,6 +189,8 @@ def test_a_form_with_its_token_is_taken_and_with_another_session_s_is_not(
     assert client.post("/login", data=data | {"csrf_token": stolen}).status_code == 400
 
 
+# What a page is written in does not depend on the database.
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_no_page_needs_inline_script_or_style(app: Flask, sign_in: SignIn):
     campaign = factories.make_campaign()
     ids = make_world(campaign, factories.make_sector(campaign))
