@@ -4,10 +4,10 @@ it, and faults on command."""
 import re
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Self
+
+from tests.servers import Server
 
 DROP = "drop"
 """Closes the connection in the middle of the answer."""
@@ -26,7 +26,7 @@ class Mail:
     flags: set[str] = field(default_factory=set)
 
 
-class ImapServer:
+class ImapServer(Server):
     """One account with folders. `script` replaces the answer of a command («LOGIN», «FETCH», or
     «FETCH 3» for the mail with that UID): a status line without its tag, DROP, HANG or GARBAGE; for
     the first `times` times that it comes up."""
@@ -40,9 +40,9 @@ class ImapServer:
         capabilities: str = CAPABILITIES,
         needs_id: bool = False,
     ) -> None:
+        super().__init__(tls)
         self.script = dict(script or {})
         self.times = times
-        self.tls = tls
         self.capabilities = capabilities
         self.needs_id = needs_id
         self.username, self.password = "bounce@charity.example", "a secret"
@@ -52,22 +52,9 @@ class ImapServer:
         self.sent_octets = 0
         self.on_command: Callable[[str], None] = lambda _command: None
         self._uids = iter(range(1, 1_000_000))
-        self._lock = threading.Lock()
-        self._closing = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
-        self._open: list[socket.socket] = []
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self._closing.set()
-        self._listener.close()
-        with self._lock:
-            for connection in self._open:
-                connection.close()
+    def serve(self, connection: socket.socket) -> None:
+        _Session(self, connection).run()
 
     def put(self, data: bytes, folder: str = "INBOX") -> Mail:
         mail = Mail(next(self._uids), data)
@@ -87,30 +74,6 @@ class ImapServer:
                     self.times -= 1
                     return self.script[name]
         return ""
-
-    def hang(self) -> None:
-        self._closing.wait(30)
-
-    def _accept(self) -> None:
-        while not self._closing.is_set():
-            try:
-                connection, _address = self._listener.accept()
-            except OSError:
-                return
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with self._lock:
-                self._open.append(connection)
-            threading.Thread(target=self._serve, args=[connection], daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        try:
-            if self.tls:
-                connection = self.tls.wrap_socket(connection, server_side=True)
-            _Session(self, connection).run()
-        except OSError:
-            pass
-        finally:
-            connection.close()
 
 
 class _Over(Exception):

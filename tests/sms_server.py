@@ -7,11 +7,12 @@ import json
 import re
 import socket
 import ssl
-import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+
+from tests.servers import Server
 
 KEY_ID, KEY_SECRET, APP_ID = "test-key", "test-secret", "1400006666"
 
@@ -45,60 +46,30 @@ def says(status: int, body: bytes | dict[str, Any]) -> Misbehaviour:
     return Misbehaviour(answer=(status, content))
 
 
-class SmsServer:
+class SmsServer(Server):
     """Takes text messages into `calls`. Each misbehaviour of `script` is for one request; after
     the last, all is well. `fates` are what questions about messages are answered with: our number
     → (number of the telephone, what the provider says of it)."""
 
     def __init__(self, *script: Misbehaviour, tls: ssl.SSLContext | None = None) -> None:
-        self.tls = tls
+        super().__init__(tls)
         self.script = deque(script)
         self.calls: list[Call] = []
         self.refused: list[str] = []
         """Why signatures were not taken."""
         self.fates: dict[str, Any] = {}
-        self._lock = threading.Lock()
-        self._closing = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
         self._nonces: set[str] = set()
-        self._open: list[socket.socket] = []
-        self.host = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.host = f"127.0.0.1:{self.port}"
         self.endpoint = f"http://{self.host}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self._closing.set()
-        self._listener.close()
-        with self._lock:
-            for connection in self._open:
-                connection.close()
 
     @property
     def messages(self) -> list[dict[str, Any]]:
         return [call.parameters for call in self.calls if call.action == "SendSms"]
 
-    def _accept(self) -> None:
-        while not self._closing.is_set():
-            try:
-                connection, _address = self._listener.accept()
-            except OSError:
-                return
-            with self._lock:
-                self._open.append(connection)
-            threading.Thread(target=self._serve, args=[connection], daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        try:
-            if self.tls is not None:
-                connection = self.tls.wrap_socket(connection, server_side=True)
-            with connection, connection.makefile("rb") as file:
-                while self._serve_one(connection, file):
-                    pass
-        except OSError:
-            pass
+    def serve(self, connection: socket.socket) -> None:
+        with connection.makefile("rb") as file:
+            while self._serve_one(connection, file):
+                pass
 
     def _serve_one(self, connection: socket.socket, file: Any) -> bool:
         with self._lock:
@@ -116,7 +87,7 @@ class SmsServer:
                 self.script.popleft()
         if misbehaviour is not None:
             if misbehaviour.hangs:
-                self._closing.wait(10)
+                self.hang()
                 return False
             if misbehaviour.answer is None:
                 return False

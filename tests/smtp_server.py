@@ -4,12 +4,12 @@ import email
 import email.policy
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import EmailMessage
-from typing import Self
+
+from tests.servers import Server
 
 DROP = "drop"
 """Closes the connection instead of answering."""
@@ -42,7 +42,7 @@ class Received:
         return email.message_from_bytes(self.data, policy=email.policy.default)
 
 
-class RecordingServer:
+class RecordingServer(Server):
     """Accepts everything and keeps it in `messages`; `delay` is seconds per message.
 
     `script` replaces the answer of a phase, for the first `times` times that it comes up: an
@@ -59,6 +59,7 @@ class RecordingServer:
         tls: ssl.SSLContext | None = None,
         capabilities: str = "",
     ) -> None:
+        super().__init__()
         self.script = dict(script or {})
         self.times = times
         self.delay = delay
@@ -66,42 +67,9 @@ class RecordingServer:
         self.capabilities = capabilities
         self.messages: list[Received] = []
         self.commands: list[str] = []
-        self.connections = 0
-        self._lock = threading.Lock()
-        self._closing = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
-        self._open: list[socket.socket] = []
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self._closing.set()
-        self._listener.close()
-        with self._lock:
-            for connection in self._open:
-                connection.close()
-
-    def _accept(self) -> None:
-        while not self._closing.is_set():
-            try:
-                connection, _address = self._listener.accept()
-            except OSError:
-                return
-            with self._lock:
-                self.connections += 1
-                self._open.append(connection)
-            threading.Thread(target=self._serve, args=[connection], daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        try:
-            _Session(self, connection).run()
-        except OSError:
-            pass
-        finally:
-            connection.close()
+    def serve(self, connection: socket.socket) -> None:
+        _Session(self, connection).run()
 
     def answer(self, phase: str) -> str:
         with self._lock:
@@ -112,9 +80,6 @@ class RecordingServer:
             *others, last = self.capabilities.split(", ")
             return "\r\n".join(["250-test", *(f"250-{name}" for name in others), f"250 {last}"])
         return REPLIES[phase]
-
-    def hang(self) -> None:
-        self._closing.wait(30)
 
     def record(self, received: Received) -> None:
         with self._lock:

@@ -1,14 +1,16 @@
 """A server that takes what WeCom's group robots take, and misbehaves on command."""
 
 import json
+import socket
 import ssl
-import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.servers import Server
 
 DROP = "drop"
 """Takes the post and closes the line without a word."""
@@ -30,7 +32,7 @@ class Post:
     content: str
 
 
-class RobotServer:
+class RobotServer(Server):
     """Keeps in `posts` what it put into a group. `script` has the answers to the first requests,
     one each: what to answer as JSON, an HTTP status, raw bytes, DROP, DROP_UNREAD or HANG; None
     and all later ones are answered as WeCom would.
@@ -46,6 +48,7 @@ class RobotServer:
         delay: float = 0,
         tls: ssl.SSLContext | None = None,
     ) -> None:
+        super().__init__(tls)
         self.script = list(script)
         self.keys = keys
         self.per_minute = per_minute
@@ -53,26 +56,10 @@ class RobotServer:
         self.posts: list[Post] = []
         self.requests = 0
         self._taken: Counter[str] = Counter()
-        self._lock = threading.Lock()
-        self._closing = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
-        if tls:
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=[0.01], daemon=True).start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self._closing.set()
-        self._server.shutdown()
-        self._server.server_close()
+        return f"http://127.0.0.1:{self.port}"
 
     def new_minute(self) -> None:
         self._taken.clear()
@@ -105,8 +92,8 @@ class RobotServer:
     def _knows(self, key: str) -> bool:
         return bool(key) and (self.keys is None or key in self.keys)
 
-    def hang(self) -> None:
-        self._closing.wait(30)
+    def serve(self, connection: socket.socket) -> None:
+        self._handler()(connection, connection.getpeername(), None)
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         server = self
