@@ -183,6 +183,15 @@ def test_what_may_have_gone_out_is_counted(app: Flask):
     assert outbox.claim(clock.now()) is None
 
 
+def test_what_another_worker_has_in_hand_is_counted(app: Flask):
+    open_sending()
+    db.session.get(SendPolicy, 1).sms_daily_budget = 2
+    sms(4)
+    assert len(outbox.claim(clock.now()).ids) == 2
+    db.session.commit()
+    assert outbox.claim(clock.now()) is None
+
+
 def test_without_a_budget_no_text_message_goes_out(app: Flask):
     open_sending()
     db.session.get(SendPolicy, 1).sms_daily_budget = 0

@@ -121,6 +121,14 @@ def test_a_receipt_for_what_its_worker_lost(app: Flask, tuesday_morning):
     assert message.status is S.DELIVERED
 
 
+def test_what_had_arrived_before_it_bounced_is_not_sent_again(app: Flask):
+    """A restored database holds it as queued, and the reports of its first sending come in."""
+    open_sending()
+    message = make_message()
+    take(report(message, K.BOUNCED), report(message, K.DELIVERED))
+    assert message.status is S.CANCELLED
+
+
 def test_what_had_arrived_is_not_sent_again(app: Flask):
     open_sending()
     message = make_message()

@@ -3,13 +3,12 @@
 import random
 from datetime import date
 
-from pypinyin import Style, lazy_pinyin
-
 from outreach import clock
 from outreach.db import db
 from outreach.demo import names
 from outreach.demo.figures import SectorFigure
 from outreach.units.models import Contact, ContactRole, Unit
+from outreach.units.naming import initials
 
 KNOWN_SINCE = date(2022, 1, 1)
 SHARED_CONTACTS = 6
@@ -48,7 +47,7 @@ def _make_unit(name: str, sector: SectorFigure, chance: random.Random) -> Unit:
     return Unit(
         name=name,
         name_key=name,
-        initials="".join(lazy_pinyin(name, style=Style.FIRST_LETTER)).lower(),
+        initials=initials(name),
         short_name=short,
         sms_name=short[:20],
         public_name="驻地部队" if sector.kind == "army" else "",

@@ -33,6 +33,7 @@ from outreach.messages.channels import OpenChannel, Outcome, Outgoing, Verdict, 
 from outreach.messages.effects import tell_sent
 from outreach.messages.gate import TO_UNITS, Candidate, SendGate
 from outreach.messages.models import (
+    OPEN_STATUSES,
     Channel,
     DeliveryReceipt,
     FailureKind,
@@ -56,8 +57,8 @@ WINDOW = 20
 MAX_ATTEMPTS = 6
 BACKOFF_MINUTES = (1, 5, 15, 60, 240)
 JITTER = 0.2
-FOLLOWED_UP_BY_THEN = timedelta(days=1)
-"""However slow a claim is, what follows from its messages is written before they are so old."""
+LONGEST_CLAIM = timedelta(days=1)
+"""However slow a server is: a claim, from its first message to the end of its lease."""
 KEEP_TRYING = timedelta(days=10)
 """How long a message without a date of its own stays worth sending; longer than any holiday."""
 
@@ -484,6 +485,11 @@ def reap(now: datetime) -> int:
     keeps its token, so that its worker, if it lives, can still say that it was accepted.
     """
     has_run_out = Message.lease_until < now
+    left_at = db.session.scalar(
+        sa.select(sa.func.min(Message.lease_until)).where(
+            one_of(Message.status, *OPEN_STATUSES), has_run_out
+        )
+    )
     lost = move(
         {MessageStatus.SENDING},
         MessageStatus.UNKNOWN,
@@ -503,10 +509,10 @@ def reap(now: datetime) -> int:
     )
     is_too_late = (Message.token.is_(None), Message.not_after < now)
     expired = move(queued, MessageStatus.EXPIRED, _is_free(*is_too_late))
-    if lost or released:
+    if left_at is not None:
         # A worker is gone, and may not have come to write what follows from what it had sent.
-        since = Message.sent_at >= now - FOLLOWED_UP_BY_THEN
-        follow_up(db.session.scalars(sa.select(Message.id).where(since)).all(), now)
+        is_of_its_time = Message.sent_at >= left_at - LONGEST_CLAIM
+        follow_up(db.session.scalars(sa.select(Message.id).where(is_of_its_time)).all(), now)
     return len(lost) + len(cancelled) + len(released) + len(expired)
 
 

@@ -151,6 +151,8 @@ def sms_used(now: datetime) -> int:
                 sa.or_(
                     Message.sent_at >= since,
                     Message.status.in_(_MAYBE_GONE) & (Message.status_at >= since),
+                    # In the hands of another worker, and about to go.
+                    one_of(Message.status, MessageStatus.QUEUED) & Message.token.is_not(None),
                 ),
             )
         )

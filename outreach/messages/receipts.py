@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -90,7 +90,7 @@ def apply_receipts(ids: Collection[int], now: datetime) -> None:
     move(
         {MessageStatus.QUEUED},
         MessageStatus.CANCELLED,
-        Message.id.in_(delivered),
+        Message.id.in_([id_ for id_, proof in proofs.items() if proof.has_arrived]),
         facts={"arrived": True},
         sent_at=Message.status_at,
     )
@@ -126,6 +126,8 @@ def apply_receipts(ids: Collection[int], now: datetime) -> None:
 @dataclass(frozen=True)
 class _Proof:
     is_bounced: bool
+    has_arrived: bool
+    """At one time: a bounce that outweighs it does not make it wrong."""
     received_at: datetime
     detail: str
     cause: BounceCause | None
@@ -138,8 +140,10 @@ def _read_receipts(ids: Collection[int]) -> dict[int, _Proof]:
     for message_id, kind, received_at, detail, cause in run(_RECEIPTS, {"ids": list(ids)}):
         is_bounced = kind is ReceiptKind.BOUNCED
         known = proofs.get(message_id)
+        has_arrived = not is_bounced or (known is not None and known.has_arrived)
         if known is None or (is_bounced and not known.is_bounced):
-            proofs[message_id] = _Proof(is_bounced, received_at, detail, cause)
+            known = _Proof(is_bounced, has_arrived, received_at, detail, cause)
+        proofs[message_id] = replace(known, has_arrived=has_arrived)
     return proofs
 
 
