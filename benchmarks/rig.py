@@ -19,7 +19,8 @@ from app import create_app
 from outreach import clock
 from outreach.campaigns.models import Solicitation
 from outreach.db import db, one_of, run, table_of
-from outreach.messages import outbox, rendering
+from outreach.messages import queueing, rendering
+from outreach.messages.addresses import hash_address
 from outreach.messages.models import (
     Channel,
     Message,
@@ -153,7 +154,7 @@ class Installation:
         wave = _make_wave()
         drafts = _make_recipients(wave, count)
         began = time.perf_counter()
-        outbox.materialise(wave, drafts)
+        queueing.materialise(wave, drafts)
         db.session.commit()
         seconds = time.perf_counter() - began
         if db.engine.dialect.name == "postgresql":
@@ -198,7 +199,7 @@ def _make_wave() -> Wave:
     )
 
 
-def _make_recipients(wave: Wave, count: int) -> list[outbox.Draft]:
+def _make_recipients(wave: Wave, count: int) -> list[queueing.Draft]:
     sector = factories.make_sector(db.session.get_one(factories.Campaign, wave.campaign_id))
     now, numbers = clock.now(), range(1, count + 1)
     version = db.session.get_one(TemplateVersion, wave.template_version_id)
@@ -241,19 +242,19 @@ def _make_recipients(wave: Wave, count: int) -> list[outbox.Draft]:
         wave_id=lambda _: wave.id,
         solicitation_id=int,
         contact_id=int,
-        address_hash=lambda number: outbox.hash_address(Channel.EMAIL, addresses[number]),
+        address_hash=lambda number: hash_address(Channel.EMAIL, addresses[number]),
         facts=lambda _: {},
     )
     return [_draft(version, number, addresses[number]) for number in numbers]
 
 
-def _draft(version: TemplateVersion, number: int, address: str) -> outbox.Draft:
+def _draft(version: TemplateVersion, number: int, address: str) -> queueing.Draft:
     fields = dict.fromkeys(rendering.PLACEHOLDERS, "慈善一日捐") | {
         "联系人": f"联络{number}",
         "单位名称": f"衡阳市第{number}单位",
     }
     rendered = rendering.render(version, fields)
-    return outbox.Draft(
+    return queueing.Draft(
         channel=Channel.EMAIL,
         contact_id=number,
         address=address,

@@ -4,14 +4,14 @@ from flask import current_app
 
 from outreach import clock, jobs
 from outreach.db import db
-from outreach.messages import delivery, instance, outbox
+from outreach.messages import delivery, instance, outbox, waves
 from tasks.queue import celery
 
 
 @celery.task(name="outreach.deliver")
 def deliver() -> str:
     tried = delivery.drain(current_app.extensions["outreach.stopping"].is_set)
-    outbox.finish_waves()
+    waves.finish_waves()
     db.session.commit()
     return f"处理了 {tried} 条消息" if tried else ""
 
@@ -19,7 +19,7 @@ def deliver() -> str:
 @celery.task(name="outreach.reap")
 def reap() -> None:
     released = outbox.reap(clock.now())
-    outbox.finish_waves()
+    waves.finish_waves()
     db.session.commit()
     if released:
         jobs.wake("deliver")

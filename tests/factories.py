@@ -13,7 +13,8 @@ from outreach.campaigns.models import Campaign, CampaignStatus, Sector, Solicita
 from outreach.db import Base, db
 from outreach.gifts import lines
 from outreach.gifts.models import Gift, GiftKind, Pledge, StatementLine
-from outreach.messages import instance, outbox
+from outreach.messages import instance, queueing
+from outreach.messages.addresses import hash_address
 from outreach.messages.models import (
     Channel,
     Message,
@@ -282,7 +283,7 @@ def make_message(**values: Any) -> Message | None:
         "subject": "测试",
         "body_text": "您好。",
     } | values
-    is_new = outbox.queue_message(**arguments)
+    is_new = queueing.queue_message(**arguments)
     db.session.commit()
     if not is_new:
         return None
@@ -352,12 +353,12 @@ def make_wave_to(
                     wave_id=wave.id,
                     solicitation_id=solicitation.id,
                     contact_id=contact.id,
-                    address_hash=outbox.hash_address(channel, address),
+                    address_hash=hash_address(channel, address),
                     facts={},
                 )
             )
         drafts.append(
-            outbox.Draft(
+            queueing.Draft(
                 channel=channel,
                 contact_id=contact.id,
                 address=address,
@@ -367,6 +368,6 @@ def make_wave_to(
                 solicitation_ids=tuple(solicitation.id for solicitation in solicitations),
             )
         )
-    outbox.materialise(wave, drafts)
+    queueing.materialise(wave, drafts)
     db.session.commit()
     return wave

@@ -14,7 +14,8 @@ from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, CampaignStatus
 from outreach.db import db, insert_new
 from outreach.errors import Refused
-from outreach.messages import delivery, outbox, receipts
+from outreach.messages import delivery, queueing, receipts, waves
+from outreach.messages.addresses import hash_address
 from outreach.messages.models import (
     Channel,
     FailureKind,
@@ -23,6 +24,7 @@ from outreach.messages.models import (
     OptOut,
     Purpose,
     ReceiptKind,
+    SendPolicy,
     Wave,
     WaveStatus,
     WithheldReason,
@@ -170,7 +172,7 @@ def test_neither_money_nor_stage_nor_caps_nor_the_end_of_the_campaign_keep_it_ba
     make_gift(gave)
     snoozed.snoozed_until = date(2026, 11, 30)
     exempt.is_exempt = True
-    policy = db.session.get(services.outbox.queries.SendPolicy, 1)
+    policy = db.session.get(SendPolicy, 1)
     policy.contact_cap = policy.unit_cap = 0
     campaign.status = CampaignStatus.CLOSED
     db.session.commit()
@@ -179,7 +181,7 @@ def test_neither_money_nor_stage_nor_caps_nor_the_end_of_the_campaign_keep_it_ba
     db.session.commit()
     fake_channel.install(app)
     delivery.drain()
-    assert outbox.counts(wave.id)[S.SENT] == 3
+    assert waves.counts(wave.id)[S.SENT] == 3
 
 
 def test_who_opted_out_gets_no_correction_and_is_named_among_those_left_out(campaign: Campaign):
@@ -265,7 +267,7 @@ def test_a_wave_over_two_channels_is_corrected_over_both(campaign: Campaign):
     wrong = make_wrong(campaign)
     message = db.session.scalars(sa.select(Message).order_by(Message.id)).first()
     message.channel, message.address = Channel.SMS, "+8613800001234"
-    message.address_hash = outbox.hash_address(Channel.SMS, message.address)
+    message.address_hash = hash_address(Channel.SMS, message.address)
     db.session.commit()
     with pytest.raises(Refused, match="短信"):
         correct(wrong)
@@ -289,7 +291,7 @@ def test_two_units_that_shared_the_wrong_letter_share_the_correction(campaign: C
     wrong = make_running_wave(solicitations=[make_solicitation(campaign, unit=units[0])])
     other = make_solicitation(campaign, unit=units[1])
     message = db.session.scalars(sa.select(Message)).one()
-    outbox._link({message.id: [other.id]})
+    queueing._link({message.id: [other.id]})
     set_status([message], S.SENT)
     wrong.status = WaveStatus.FINISHED
     db.session.commit()

@@ -14,7 +14,8 @@ from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign
 from outreach.db import db, insert_new
 from outreach.errors import Refused
-from outreach.messages import delivery, outbox
+from outreach.messages import delivery, outbox, waves
+from outreach.messages.addresses import hash_address
 from outreach.messages.channels import Outcome, Outgoing, accepted, misconfigured, rejected, unknown
 from outreach.messages.models import (
     Channel,
@@ -78,7 +79,7 @@ def sweep() -> int:
 
 def deliver_and_finish() -> None:
     delivery.drain()
-    outbox.finish_waves()
+    waves.finish_waves()
     db.session.commit()
 
 
@@ -137,7 +138,7 @@ def test_an_opt_out_is_not_got_round_by_the_other_channel(campaign: Campaign):
 
 
 def opt_out(channel: Channel, address: str) -> None:
-    key = {"channel": channel, "address_hash": outbox.hash_address(channel, address)}
+    key = {"channel": channel, "address_hash": hash_address(channel, address)}
     insert_new(OptOut, [key | {"source": "t", "at": clock.now()}], ["channel", "address_hash"])
     db.session.commit()
 
@@ -367,7 +368,7 @@ def test_a_number_that_was_not_approved_is_not_written_to(app: Flask, campaign: 
     db.session.commit()
     assert sweep() == 1
     second = rows_of(wave)[1]
-    second.address_hash = outbox.hash_address(Channel.SMS, "+8613900001234")
+    second.address_hash = hash_address(Channel.SMS, "+8613900001234")
     db.session.commit()
     fake_channel.install(app)
     delivery.drain()

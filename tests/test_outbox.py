@@ -11,9 +11,10 @@ from flask import Flask
 from outreach import clock
 from outreach.campaigns.models import Stage
 from outreach.db import db
-from outreach.messages import delivery, outbox
+from outreach.messages import delivery, outbox, queueing, waves
 from outreach.messages.channels import accepted, misconfigured, rejected, retry, unknown
 from outreach.messages.models import (
+    Channel,
     FailureKind,
     Message,
     MessageStatus,
@@ -30,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def statuses(wave: Wave) -> dict[MessageStatus, int]:
-    return {status: count for status, count in outbox.counts(wave.id).items() if count}
+    return {status: count for status, count in waves.counts(wave.id).items() if count}
 
 
 def reload(row):
@@ -44,7 +45,7 @@ def test_a_wave_reaches_each_recipient_once_and_is_finished(app: Flask):
     channel = fake_channel.install(app)
     assert delivery.drain() == 25
     assert set(channel.taken.values()) == {1}
-    assert outbox.finish_waves() == 1
+    assert waves.finish_waves() == 1
     assert statuses(wave) == {S.SENT: 25}
     assert reload(wave).status is WaveStatus.FINISHED
 
@@ -61,7 +62,7 @@ def test_draining_twice_sends_nothing_more(app: Flask):
 def test_materialising_a_wave_again_adds_nothing(app: Flask):
     wave = make_running_wave(3)
     drafts = [
-        outbox.Draft(
+        queueing.Draft(
             channel=message.channel,
             contact_id=message.contact_id,
             address=message.address,
@@ -71,16 +72,16 @@ def test_materialising_a_wave_again_adds_nothing(app: Flask):
         )
         for message in db.session.scalars(sa.select(Message))
     ]
-    assert outbox.materialise(wave, drafts) == 0
-    assert sum(outbox.counts(wave.id).values()) == 3
+    assert queueing.materialise(wave, drafts) == 0
+    assert sum(waves.counts(wave.id).values()) == 3
 
 
 def test_two_contacts_with_one_address_get_one_message(app: Flask):
     wave = make_running_wave(0)
     contacts = [factories.make_contact(factories.make_unit()) for _ in range(2)]
     drafts = [
-        outbox.Draft(
-            channel=outbox.Channel.EMAIL,
+        queueing.Draft(
+            channel=Channel.EMAIL,
             contact_id=contact.id,
             address=address,
             recipient_name=contact.name,
@@ -89,7 +90,7 @@ def test_two_contacts_with_one_address_get_one_message(app: Flask):
         )
         for contact, address in zip(contacts, ("a@unit.example", " A@Unit.example"), strict=True)
     ]
-    assert outbox.materialise(wave, drafts) == 1
+    assert queueing.materialise(wave, drafts) == 1
 
 
 def test_an_occurrence_is_queued_once(app: Flask):
@@ -154,7 +155,7 @@ def test_a_gift_between_claim_and_sending_withholds_the_message_too(app: Flask):
     claimed = outbox.claim(clock.now())
     db.session.commit()
     factories.make_gift(solicitation)
-    delivery.deliver_batch(claimed, {outbox.Channel.EMAIL: channel})
+    delivery.deliver_batch(claimed, {Channel.EMAIL: channel})
     assert statuses(wave) == {S.WITHHELD: 1}
     assert not channel.taken
 
@@ -166,7 +167,7 @@ def test_a_wave_paused_after_the_claim_sends_nothing_and_gives_its_rows_back(app
     claimed = outbox.claim(clock.now())
     wave.status = WaveStatus.PAUSED
     db.session.commit()
-    delivery.deliver_batch(claimed, {outbox.Channel.EMAIL: channel})
+    delivery.deliver_batch(claimed, {Channel.EMAIL: channel})
     assert not channel.taken
     assert {(m.status, m.token, m.attempts) for m in db.session.scalars(sa.select(Message))} == {
         (S.QUEUED, None, 0)
@@ -201,7 +202,7 @@ def test_switching_off_is_seen_by_a_worker_that_waited_for_its_turn(app: Flask):
 
     def deliver() -> None:
         with app.app_context():
-            delivery.deliver_batch(claimed, {outbox.Channel.EMAIL: channel})
+            delivery.deliver_batch(claimed, {Channel.EMAIL: channel})
 
     db.session.get(SendPolicy, 1).is_on = False
     db.session.flush()
@@ -218,7 +219,7 @@ def test_the_canary_goes_first_and_alone(app: Flask):
     open_sending()
     make_running_wave(25)
     claimed = outbox.claim(clock.now())
-    assert len(claimed.ids) == outbox.waves.CANARY
+    assert len(claimed.ids) == waves.CANARY
     assert outbox.claim(clock.now()) is None
 
 
@@ -235,7 +236,7 @@ def test_a_worker_that_sleeps_past_its_lease_sends_nothing(
     assert outbox.reap(clock.now()) == 10
     db.session.commit()
     assert delivery.drain() == 10
-    assert delivery.deliver_batch(asleep, {outbox.Channel.EMAIL: channel}) == 0
+    assert delivery.deliver_batch(asleep, {Channel.EMAIL: channel}) == 0
     assert set(channel.taken.values()) == {1}
     assert statuses(wave) == {S.SENT: 10}
 
@@ -246,7 +247,7 @@ def test_a_worker_that_sleeps_past_its_lease_leaves_rows_to_the_one_who_has_them
     open_sending()
     make_running_wave(10)
     channel = fake_channel.install(app)
-    senders = {outbox.Channel.EMAIL: channel}
+    senders = {Channel.EMAIL: channel}
     asleep = outbox.claim(clock.now())
     db.session.commit()
     tuesday_morning.shift(timedelta(seconds=700))
@@ -289,7 +290,7 @@ def test_a_worker_that_oversleeps_while_sending_stops_and_leaves_the_rest_alone(
     channel = fake_channel.install(app, answer)
     claimed = outbox.claim(clock.now())
     db.session.commit()
-    assert delivery.deliver_batch(claimed, {outbox.Channel.EMAIL: channel}) == 1
+    assert delivery.deliver_batch(claimed, {Channel.EMAIL: channel}) == 1
     assert statuses(wave) == {S.SENT: 1, S.QUEUED: 9}
 
 

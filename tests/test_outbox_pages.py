@@ -8,11 +8,13 @@ from outreach import clock
 from outreach.access import Role
 from outreach.audit import AuditEvent
 from outreach.db import db
-from outreach.messages import delivery, instance, outbox, queries
+from outreach.messages import delivery, instance, queries, waves
 from outreach.messages.channels import accepted, unknown
 from outreach.messages.models import (
+    Channel,
     Message,
     MessageStatus,
+    Purpose,
     SendingRate,
     SendingWindow,
     SendPolicy,
@@ -38,7 +40,7 @@ def make_unknown(app: Flask) -> Message:
     make_running_wave(1)
     fake_channel.install(app, lambda _message: unknown("connection lost"))
     delivery.drain()
-    outbox.finish_waves()
+    waves.finish_waves()
     db.session.commit()
     return db.session.scalars(sa.select(Message)).one()
 
@@ -151,7 +153,7 @@ def test_auditors_read_a_message_but_do_not_settle_it(app: Flask, sign_in):
 
 
 def test_the_link_in_an_account_message_is_not_shown(app: Flask, sign_in):
-    message = make_message(purpose=outbox.Purpose.ACCOUNT, body_text="https://x.example/invite/7")
+    message = make_message(purpose=Purpose.ACCOUNT, body_text="https://x.example/invite/7")
     client = sign_in(Role.STAFF)
     assert "invite/7" not in client.get(f"/messages/{message.id}").text
     assert "invite/7" not in client.get("/messages").text
@@ -247,7 +249,7 @@ def office_hours(app: Flask) -> None:
     )
     instance.adopt(policy)
     save(policy)
-    save(SendingRate(channel=outbox.Channel.EMAIL, per_minute=None))
+    save(SendingRate(channel=Channel.EMAIL, per_minute=None))
     save(SendingWindow(days=WindowDays.WORKDAYS, opens_at=time(9), closes_at=time(17)))
 
 
@@ -296,19 +298,19 @@ def test_outside_the_hours_only_accounts_and_tests_are_served(
     app: Flask, office_hours, tuesday_morning
 ):
     tuesday_morning.move_to(at("2026-10-24T10:00"))
-    wanted = [make_message(purpose=purpose) for purpose in outbox.Purpose]
+    wanted = [make_message(purpose=purpose) for purpose in Purpose]
     channel = fake_channel.install(app)
     delivery.drain()
     db.session.expire_all()
     assert {m.purpose for m in wanted if m.status is MessageStatus.SENT} == {
-        outbox.Purpose.ACCOUNT,
-        outbox.Purpose.TEST,
+        Purpose.ACCOUNT,
+        Purpose.TEST,
     }
     assert len(channel.taken) == 2
 
 
 def test_without_a_policy_nothing_is_sent(app: Flask):
-    make_message(purpose=outbox.Purpose.ACCOUNT)
+    make_message(purpose=Purpose.ACCOUNT)
     channel = fake_channel.install(app)
     assert delivery.drain() == 0
     assert not channel.taken

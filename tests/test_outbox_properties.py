@@ -34,7 +34,7 @@ from outreach.db import db
 from outreach.errors import OutreachError
 from outreach.gifts.models import Gift
 from outreach.gifts.services import record_pledge, reverse_gift
-from outreach.messages import instance, opt_outs, outbox, receipts
+from outreach.messages import instance, opt_outs, outbox, receipts, waves
 from outreach.messages import services as messages
 from outreach.messages.channels import Outcome, accepted, misconfigured, rejected, retry, unknown
 from outreach.messages.models import (
@@ -288,7 +288,7 @@ class Delivery(RuleBasedStateMachine):
     def look_after(self, data: st.DataObject) -> None:
         """What the clock has done every minute."""
         outbox.reap(clock.now())
-        outbox.finish_waves()
+        waves.finish_waves()
         epoch = instance.beat()
         db.session.commit()
         if epoch:
@@ -560,7 +560,7 @@ class Delivery(RuleBasedStateMachine):
                 self._record(worker)
                 outbox.release(worker.claim.token, worker.claim.ids, of=S.QUEUED)
                 db.session.commit()
-        outbox.finish_waves()
+        waves.finish_waves()
         db.session.commit()
         assert not {S.QUEUED, S.SENDING} & {row.status for row in self._read()}, "I6"
         ended = {WaveStatus.FINISHED, WaveStatus.CANCELLED}

@@ -11,14 +11,14 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from outreach import audit
+from outreach import audit, clock
 from outreach.access import Role
 from outreach.audit import AuditEvent
 from outreach.campaigns.models import Campaign, CampaignStatus, SectorLineage
 from outreach.db import db
 from outreach.digests.services import build_digest
 from outreach.errors import Refused
-from outreach.messages import delivery, outbox, rates, robots
+from outreach.messages import delivery, rates, robots
 from outreach.messages.channels import Verdict, wecom
 from outreach.messages.models import (
     Channel,
@@ -429,7 +429,7 @@ def test_a_bucket_is_looked_at_by_robot_and_not_by_channel(app: Flask):
     factories.open_sending()
     set_rate(1)
     first, second = factories.make_robot(), factories.make_robot()
-    allowance = rates.fill(outbox.clock.now())
+    allowance = rates.fill(clock.now())
     taken = [
         (1, Channel.WECOM, first.address, 1),
         (2, Channel.WECOM, first.address, 1),

@@ -15,7 +15,7 @@ from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, CampaignStatus, SectorLineage, Stage
 from outreach.db import db
 from outreach.errors import Forbidden, Refused
-from outreach.messages import outbox
+from outreach.messages import outbox, waves
 from outreach.messages.models import (
     Channel,
     Message,
@@ -294,7 +294,7 @@ def test_an_approved_wave_starts_once(campaign: Campaign):
     assert services.start_due_waves() == 1
     assert services.start_due_waves() == 0
     assert wave.status is WaveStatus.RUNNING
-    assert outbox.counts(wave.id)[MessageStatus.QUEUED] == 1
+    assert waves.counts(wave.id)[MessageStatus.QUEUED] == 1
 
 
 def test_two_clocks_at_once_start_a_wave_once(app: Flask, campaign: Campaign):
@@ -493,6 +493,6 @@ def test_cancelling_gives_up_what_was_not_sent(campaign: Campaign):
     services.start_wave(wave)
     assert services.cancel_wave(wave) == 2
     assert wave.status is WaveStatus.CANCELLED
-    assert outbox.counts(wave.id)[MessageStatus.CANCELLED] == 2
+    assert waves.counts(wave.id)[MessageStatus.CANCELLED] == 2
     with pytest.raises(Refused):
         services.resume_wave(wave)

@@ -12,7 +12,7 @@ from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign
 from outreach.db import db
 from outreach.errors import OutreachError
-from outreach.messages import outbox
+from outreach.messages import waves
 from outreach.messages.models import Message, TemplateVersion, Wave, WaveStatus
 from outreach.reminders import services
 from outreach.reminders.services import TRANSITIONS, create_wave
@@ -39,7 +39,7 @@ ACTIONS: dict[str, Action] = {
     "pause": lambda wave, _version, _user: services.pause_wave(wave),
     "resume": lambda wave, _version, _user: services.resume_wave(wave),
     "cancel": lambda wave, _version, _user: services.cancel_wave(wave),
-    "finish": lambda _wave, _version, _user: outbox.finish_waves(),
+    "finish": lambda _wave, _version, _user: waves.finish_waves(),
 }
 STEPS = st.lists(
     st.tuples(st.sampled_from(sorted(ACTIONS)), st.integers(0, 1)), min_size=4, max_size=14

@@ -10,6 +10,7 @@ from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, Solicitation, Stage
 from outreach.db import db
 from outreach.messages import instance, services
+from outreach.messages.addresses import hash_address
 from outreach.messages.models import (
     Channel,
     FailureKind,
@@ -26,7 +27,6 @@ from outreach.messages.models import (
     WaveStatus,
     WindowDays,
 )
-from outreach.messages.outbox import hash_address
 from outreach.messages.rendering import DEFAULT_TEMPLATES
 from outreach.reminders.models import WaveMember
 from outreach.units.models import Unit

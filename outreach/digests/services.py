@@ -11,7 +11,7 @@ from outreach.digests.queries import find_digest, list_recipients, read_week
 from outreach.digests.rendering import render_group_digest, render_mail, render_progress
 from outreach.messages import instance, robots
 from outreach.messages.models import Channel, Purpose, WecomRobot
-from outreach.messages.outbox import queue_message
+from outreach.messages.queueing import queue_message
 
 WEEK = timedelta(days=7)
 

@@ -18,7 +18,7 @@ from outreach.meetings.models import ActionItem, Attendee, Meeting, MeetingStatu
 from outreach.meetings.queries import list_coordinators, list_office_users, list_solicitations
 from outreach.meetings.rendering import Method, build_calendar, render_notice
 from outreach.messages.models import Channel, Purpose
-from outreach.messages.outbox import queue_message
+from outreach.messages.queueing import queue_message
 from outreach.messages.rendering import render_html
 from outreach.units.models import Unit
 

@@ -1,6 +1,6 @@
 """The outbox and what governs it. A message row is the truth about one message to one address.
 
-`Message.status` is written by `outbox.py` alone (a test looks for other writers). The states and
+`Message.status` is written by `states.py` alone (a test looks for other writers). The states and
 their guards are in docs/architecture.md, «The life of a message».
 """
 

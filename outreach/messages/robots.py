@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from outreach import audit, clock
 from outreach.db import db
 from outreach.errors import NotFound, Refused
-from outreach.messages import outbox
+from outreach.messages import queueing
 from outreach.messages.models import Channel, Message, Purpose, WecomRobot
 
 WORTH_TESTING = timedelta(hours=1)
@@ -102,7 +102,7 @@ def queue_test(robot: WecomRobot) -> None:
     if not robot.is_on:
         raise Refused(_("这个群已停用。请先启用并保存，再发测试消息。"))
     now = clock.now()
-    is_first = outbox.queue_message(
+    is_first = queueing.queue_message(
         purpose=Purpose.TEST,
         channel=Channel.WECOM,
         occurrence=f"robot-test:{robot.id}:{now:%Y%m%d%H%M}",

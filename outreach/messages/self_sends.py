@@ -7,7 +7,7 @@ from flask_babel import lazy_gettext as _
 
 from outreach import clock
 from outreach.errors import Refused
-from outreach.messages import outbox
+from outreach.messages import queueing
 from outreach.messages.addresses import normalise_address
 from outreach.messages.models import Channel, Purpose, TemplateVersion
 from outreach.messages.queries import sending_state
@@ -42,7 +42,7 @@ def queue_test(letter: Letter, *, about: str, to: Any) -> bool:
     address = normalise_address(channel, to.email if channel is Channel.EMAIL else to.mobile)
     if not address:
         raise Refused(_NO_ADDRESS[channel])
-    return outbox.queue_message(
+    return queueing.queue_message(
         purpose=Purpose.TEST,
         channel=channel,
         occurrence=f"test:{about}:{to.id}:{now:%Y%m%d%H%M}",

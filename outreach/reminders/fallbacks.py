@@ -13,7 +13,7 @@ from outreach import audit
 from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign
 from outreach.db import db
-from outreach.messages import instance, outbox, waves
+from outreach.messages import instance, queueing, waves
 from outreach.messages.channels import Verdict
 from outreach.messages.models import (
     Message,
@@ -22,7 +22,7 @@ from outreach.messages.models import (
     Wave,
     WaveStatus,
 )
-from outreach.messages.outbox import Draft
+from outreach.messages.queueing import Draft
 from outreach.reminders.audience import Member, spare_shared
 from outreach.reminders.models import WaveMember
 from outreach.reminders.queries import restore_members, write_letters
@@ -104,7 +104,7 @@ def _queue(wave: Wave) -> int:
         return 0
     members = restore_members(wave)
     drafts = [_draft(wave, message_id, _turn(members, ids)) for message_id, ids in units.items()]
-    return outbox.materialise(wave, [draft for draft in drafts if draft is not None])
+    return queueing.materialise(wave, [draft for draft in drafts if draft is not None])
 
 
 def _turn(members: Sequence[Member], solicitation_ids: set[int]) -> list[Member]:

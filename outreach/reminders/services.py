@@ -16,9 +16,9 @@ from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, CampaignStatus
 from outreach.db import db, insert_new
 from outreach.errors import Conflict, Forbidden, NotFound, Refused
-from outreach.messages import outbox, rendering, self_sends
+from outreach.messages import outbox, queueing, rendering, self_sends
 from outreach.messages.models import Purpose, TemplateVersion, Wave, WaveStatus
-from outreach.messages.outbox import Draft
+from outreach.messages.queueing import Draft
 from outreach.reminders import corrections
 from outreach.reminders.audience import AudienceFilter, Member, spare_shared
 from outreach.reminders.models import WaveMember
@@ -433,7 +433,7 @@ def _start(wave: Wave, now: datetime) -> int:
     _check_ready(letters)
     _move(wave, WaveStatus.RUNNING, started_at=now, paused_because="")
     _note_left_out(wave, letters.left_out)
-    count = outbox.materialise(wave, [draft_letter(letter) for letter in letters.letters])
+    count = queueing.materialise(wave, [draft_letter(letter) for letter in letters.letters])
     audit.record("start.wave", f"wave:{wave.id}", messages=count)
     return count
 

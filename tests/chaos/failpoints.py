@@ -29,7 +29,7 @@ from app import create_app
 from outreach import clock
 from outreach.access import Role
 from outreach.db import db
-from outreach.messages import instance, outbox, waves
+from outreach.messages import instance, outbox, queueing, waves
 from outreach.messages.models import Message, MessageStatus, Wave, WaveStatus
 from outreach.reminders import services
 from outreach.reminders.audience import AudienceFilter
@@ -42,14 +42,14 @@ S = MessageStatus
 Reach = Callable[[str], None]
 
 FUNCTIONS = (
-    (outbox, "materialise"),
+    (queueing, "materialise"),
     (outbox, "claim"),
     (outbox, "begin"),
     (outbox, "release"),
     (outbox, "record_outcomes"),
     (outbox, "follow_up"),
     (outbox, "reap"),
-    (outbox, "finish_waves"),
+    (waves, "finish_waves"),
     (waves, "watch"),
     (instance, "advance"),
     (instance, "beat"),

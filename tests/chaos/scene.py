@@ -26,7 +26,8 @@ from app import create_app
 from outreach import clock
 from outreach.campaigns.models import Solicitation
 from outreach.db import db
-from outreach.messages import outbox
+from outreach.messages import queueing
+from outreach.messages.addresses import hash_address
 from outreach.messages.models import Channel, Message, MessageStatus, Wave
 from outreach.reminders.models import WaveMember
 from outreach.units.models import Contact, ContactRole, Unit, UnitKind
@@ -351,14 +352,14 @@ def _insert_members(numbers: range, wave: Wave) -> None:
                 "wave_id": wave.id,
                 "solicitation_id": number,
                 "contact_id": number,
-                "address_hash": outbox.hash_address(Channel.EMAIL, _address(number)),
+                "address_hash": hash_address(Channel.EMAIL, _address(number)),
                 "facts": {},
             }
             for number in numbers
         ],
     )
     drafts = [
-        outbox.Draft(
+        queueing.Draft(
             channel=Channel.EMAIL,
             contact_id=number,
             address=_address(number),
@@ -369,7 +370,7 @@ def _insert_members(numbers: range, wave: Wave) -> None:
         )
         for number in numbers
     ]
-    outbox.materialise(wave, drafts)
+    queueing.materialise(wave, drafts)
 
 
 def _address(number: int) -> str:
