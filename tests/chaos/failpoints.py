@@ -51,6 +51,7 @@ FUNCTIONS = (
     (outbox, "reap"),
     (waves, "finish_waves"),
     (waves, "watch"),
+    (instance, "renew_ids"),
     (instance, "advance"),
     (instance, "beat"),
     (instance, "note"),

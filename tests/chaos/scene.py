@@ -107,13 +107,15 @@ class Sink:
 
     def count(self) -> int:
         """Mails so far."""
-        with self.log.open() as log:
+        with self.log.open("rb") as log:
             log.seek(self._read)
-            for line in iter(log.readline, ""):
-                recipient, message_id = line.split()
+            for line in log:
+                if not line.endswith(b"\n"):  # still being written
+                    break
+                recipient, _blank, message_id = line.decode().strip("\n").partition(" ")
                 self.recipients[recipient] += 1
                 self.ids[message_id] += 1
-            self._read = log.tell()
+                self._read += len(line)
         return self.recipients.total()
 
 
