@@ -150,6 +150,8 @@ class Delivery(RuleBasedStateMachine):
         self.resends: Counter[int] = Counter()
         self.given_up: set[int] = set()
         self.said_sent: set[int] = set()
+        self.bounced: set[int] = set()
+        """Also what a copy that was put back has forgotten."""
         self.taken = 0
         """E-mails that were claimed."""
         self.seconds_forward = 0.0
@@ -446,6 +448,8 @@ class Delivery(RuleBasedStateMachine):
         key = f"test:{id_}.{resend_no}:{kind}"
         receipts.take([Report(key, id_, resend_no, kind)], clock.now())
         db.session.commit()
+        if kind is ReceiptKind.BOUNCED:
+            self.bounced.add(id_)
 
     # Restores
 
@@ -523,7 +527,8 @@ class Delivery(RuleBasedStateMachine):
         arrived = {id_ for id_, _resend_no in self.arrived}
         for row in rows:
             is_ours = row.id in arrived and row.id not in self.given_up | self.resends.keys()
-            if not is_ours or row.status is S.FAILED or row.purpose is not Purpose.REMINDER:
+            is_back = row.status is S.FAILED or row.id in self.bounced
+            if not is_ours or is_back or row.purpose is not Purpose.REMINDER:
                 continue
             contacts[row.contact_id] += 1
             units.update(self.world.about[row.id])

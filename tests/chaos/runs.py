@@ -15,7 +15,8 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 
 from outreach.db import db
-from outreach.messages import outbox, services
+from outreach.messages import services
+from outreach.messages.models import MessageStatus as S
 from tests.chaos.scene import (
     ROOT,
     Broker,
@@ -80,10 +81,17 @@ def run_failpoints(url: str, directory: Path, later_passes: int) -> list[Result]
 
 @contextmanager
 def forked(
-    url: str, directory: Path, size: int, *, workers: int = 3, seed: str = ""
+    url: str,
+    directory: Path,
+    size: int,
+    *,
+    workers: int = 3,
+    seed: str = "",
+    log: Path | None = None,
 ) -> Iterator[Trial]:
-    """A trial with forked workers, which share no broker."""
-    with Sink(directory, seed) as sink:
+    """A trial with forked workers, which share no broker. `log`: where the sink notes its mails,
+    when that is not to suffer with the workers."""
+    with Sink(log or directory, seed) as sink:
         settings = make_settings(url, directory, sink.port)
         with observe(settings):
             make_wave(size)
@@ -190,7 +198,7 @@ def run_disk(url: str, directory: Path, size: int) -> Result:
             path = disk / "outreach.db"
             shutil.copy(url.removeprefix("sqlite:///"), path)
             url = f"sqlite:///{path}"
-        with forked(url, disk, size) as trial:
+        with forked(url, disk, size, log=directory) as trial:
 
             def disturb() -> None:
                 fill(trial.crew.pids)
@@ -264,7 +272,7 @@ def run_restore(
         late = trial.sink.count() - sent
         counts = count_statuses()
         note = f"by the machine after the restore: {late}; open rows left: "
-        note += str(counts[outbox.S.QUEUED] + counts[outbox.S.SENDING])
+        note += str(counts[S.QUEUED] + counts[S.SENDING])
         return conclude(trial, "restored from a copy", url, began, note)
 
 
