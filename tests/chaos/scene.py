@@ -380,8 +380,11 @@ def _address(number: int) -> str:
 
 
 def count_statuses() -> dict[MessageStatus, int]:
+    """Of the wave: where a clock runs, there is a digest too."""
     rows = db.session.execute(
-        sa.select(Message.status, sa.func.count()).group_by(Message.status)
+        sa.select(Message.status, sa.func.count())
+        .where(Message.wave_id.is_not(None))
+        .group_by(Message.status)
     ).all()
     db.session.rollback()
     return dict.fromkeys(MessageStatus, 0) | dict(rows)

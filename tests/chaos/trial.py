@@ -135,7 +135,11 @@ class Trial:
     def account(self, fault: str, engine: str, seconds: float, note: str = "") -> Result:
         self.sink.count()
         arrived = self.sink.recipients
-        rows = db.session.execute(sa.select(Message.status, Message.address, Message.failure)).all()
+        rows = db.session.execute(
+            sa.select(Message.status, Message.address, Message.failure).where(
+                Message.wave_id.is_not(None)
+            )
+        ).all()
         lost = sum(not is_accounted_for(row, arrived[row.address]) for row in rows)
         twice = sum(count - 1 for count in arrived.values())
         twice = max(twice, sum(count - 1 for count in self.sink.ids.values()))
