@@ -13,7 +13,7 @@ from hypothesis import given
 from outreach import clock
 from outreach.access import Role
 from outreach.db import db
-from outreach.messages import delivery, outbox, rates
+from outreach.messages import delivery, outbox, rates, services
 from outreach.messages.models import (
     Channel,
     Message,
@@ -244,3 +244,17 @@ def test_the_switch_works_from_the_command_line(app: Flask):
     assert (status.exit_code, json.loads(status.output)["is_on"]) == (1, False)
     assert command(args=["sending", "on"]).exit_code == 0
     assert command(args=["sending", "status"]).exit_code == 0
+
+
+def test_a_restored_database_gives_no_second_bucket(app: Flask, tuesday_morning):
+    """What was taken since the copy was made is not known."""
+    open_sending()
+    set_rate(2)
+    db.session.get(SendPolicy, 1).instance_id = "another"
+    db.session.get(SendPolicy, 1).epoch = 7
+    services.switch_sending(is_on=True)
+    make_message()
+    db.session.commit()
+    assert outbox.claim(clock.now()) is None
+    tuesday_morning.shift(timedelta(minutes=1))
+    assert outbox.claim(clock.now()) is not None

@@ -141,6 +141,12 @@ def _fill(rate: SendingRate | WecomRobot, per_minute: int, now: datetime) -> Non
     rate.tokens_at = now
 
 
+def empty(now: datetime) -> None:
+    """Lets every bucket begin anew: a restored database does not know what was taken from them."""
+    for table in (SendingRate, WecomRobot):
+        db.session.execute(sa.update(table).values(tokens=0.0, tokens_at=now))
+
+
 def sms_used(now: datetime) -> int:
     """Segments of text messages that went out today (Shanghai), or may have."""
     since = clock.start_of(clock.day_of(now))

@@ -42,6 +42,7 @@ def switch_sending(*, is_on: bool) -> None:
             audit.record("distrust.messages", "send_policy:1", count=outbox.distrust_open_rows())
             waves.hold_approved(str(_("数据库恢复之前，这个批次可能已经发出。请核实后再放行。")))
             policy.restored_at = clock.now()
+            rates.empty(clock.now())
         instance.adopt(policy)
     policy.is_on = is_on
     _sign(policy)
