@@ -522,20 +522,21 @@ def test_a_unit_without_an_address_is_shown_and_keeps_nobody_waiting(campaign: C
     assert len(preview_wave(drafts()[0]).left_out) == 1
 
 
-OF_ADDRESS = {
+OF_RECIPIENT = {
     WithheldReason.OPTED_OUT,
     WithheldReason.NO_ADDRESS,
     WithheldReason.DEAD_ADDRESS,
+    WithheldReason.NOT_IN_AUDIENCE,
 }
 
 
-@pytest.mark.parametrize("reason", REASONS, ids=str)
-def test_thanks_and_corrections_ask_only_about_the_address(ask, reason):  # noqa: F811
+@pytest.mark.parametrize("reason", sorted(REASONS.keys() - {WithheldReason.NOTHING_GIVEN}), ids=str)
+def test_thanks_and_corrections_ask_only_about_the_recipient(ask, reason):  # noqa: F811
     case = Case()
     give(case)
     REASONS[reason](case)
-    of_thanks = {*OF_ADDRESS, WithheldReason.CONTACT_LEFT}
-    for purpose, reasons in ((Purpose.THANKS, of_thanks), (Purpose.CORRECTION, OF_ADDRESS)):
+    of_thanks = {*OF_RECIPIENT, WithheldReason.CONTACT_LEFT}
+    for purpose, reasons in ((Purpose.THANKS, of_thanks), (Purpose.CORRECTION, OF_RECIPIENT)):
         expected = {1: reason} if reason in reasons else {}
         assert ask(case.candidate(purpose)) == expected, purpose
 
