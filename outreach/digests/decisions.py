@@ -33,7 +33,7 @@ class DecisionKind(Term):
     OVERDUE_TODO = "overdue_todo", _("待办已逾期")
     OVERDUE_ACTION = "overdue_action", _("会议事项已超期")
     CALENDAR = "calendar", _("明年的节假日安排尚未确认")
-    LOST_DIGEST = "lost_digest", _("数据库恢复之前，本周周报可能已经发出，等待确认")
+    LOST_DIGEST = "lost_digest", _("本周周报可能已经发出，需要核实")
     """On the dashboard only: a digest does not tell of itself."""
 
 

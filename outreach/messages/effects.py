@@ -11,7 +11,7 @@ from outreach.db import db
 log = logging.getLogger(__name__)
 
 OnSent = Callable[[Sequence[int], datetime], None]
-"""Told of messages that were sent, in the transaction that records it."""
+"""Told of messages soon after it was written that they were sent; may be told twice."""
 
 
 def tell_sent(ids: Sequence[int], now: datetime) -> None:

@@ -120,7 +120,7 @@ def restored_at() -> datetime | None:
     return policy.restored_at if policy else None
 
 
-def advance() -> Any:
+def advance() -> sa.Row[Any] | None:
     """Counts a window, in the transaction that begins it; to be noted once that is committed.
     Until then nobody else begins a window, nor changes the policy. Returns the policy's `is_on`
     and `epoch`; None when this database may not send, which must stay so."""

@@ -136,7 +136,7 @@ def begin(token: str, ids: Sequence[int], now: datetime) -> Window:
     # First the count, which is a lock: whoever waits for it must see what was switched off then.
     policy = instance.advance()
     purposes = queries.state_under(policy, now).allowed_purposes()
-    if not purposes:
+    if policy is None or not purposes:
         return Window(0, {})
     withheld = _ask_gate(token, ids, now)
     rows = run(

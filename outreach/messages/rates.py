@@ -148,7 +148,7 @@ def empty(now: datetime) -> None:
 
 
 def sms_used(now: datetime) -> int:
-    """Segments of text messages that went out today (Shanghai), or may have."""
+    """Segments of text messages that went out today (Shanghai), may have, or are about to."""
     since = clock.start_of(clock.day_of(now))
     return (
         db.session.scalar(

@@ -331,10 +331,9 @@ def _name(error: Exception) -> str:
 def _text(answer: bytes | str) -> str:
     """The server's words on one line, printable, without the address that they often repeat."""
     words = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else answer
-    if words.isprintable() and "@" not in words and len(words) <= 200:
-        return words.strip()
-    printable = "".join(letter if letter.isprintable() else " " for letter in words)
-    return _ADDRESS.sub("<…>", " ".join(printable.split()))[:200]
+    if not words.isprintable():
+        words = "".join(letter if letter.isprintable() else " " for letter in words)
+    return _ADDRESS.sub("<…>", " ".join(words.split()))[:200]
 
 
 class LocalOutbox:
