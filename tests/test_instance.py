@@ -272,6 +272,19 @@ def test_a_crash_between_commit_and_note_stops_nobody(app: Flask):
     assert delivery.drain() == 1
 
 
+def test_a_window_of_which_nothing_is_left_is_noted_too(app: Flask, tuesday_morning):
+    """Two copies of two histories must not have one count: the later of them would be trusted."""
+    open_sending()
+    message = make_message()
+    channel = fake_channel.install(app)
+    claim = outbox.claim(clock.now())
+    services.switch_sending(is_on=False)
+    db.session.commit()
+    delivery.deliver_batch(claim, {message.channel: channel})
+    assert not channel.taken
+    assert instance.read_mark().epoch == db.session.get(SendPolicy, 1).epoch
+
+
 def test_a_window_that_cannot_be_noted_is_not_sent(app: Flask, monkeypatch):
     open_sending()
     channel = fake_channel.install(app)

@@ -200,14 +200,15 @@ class Delivery(RuleBasedStateMachine):
         db.session.commit()
         worker.outcomes = {}
         worker.sent += sent
+        if window.epoch and is_noted:
+            instance.note(window.epoch)
+            self.marks += 1
         ids = [message.id for messages in window.messages.values() for message in messages]
         if not ids:
             self._record(worker)
             return
         self._check_begun(ids, began_at)
         if is_noted:
-            instance.note(window.epoch)
-            self.marks += 1
             worker.latest = began_at + outbox.margin()
             worker.in_hand += ids
 

@@ -84,10 +84,13 @@ class _Batch:
         self._sent += sent
         self._outcomes = {}
         self._untouched = {message.id for of in window.messages.values() for message in of}
+        if window.epoch:
+            # Also when nothing is left to be sent, or a copy that is put back could be ahead of
+            # the note. Where this fails, nothing was sent and nothing is.
+            instance.note(window.epoch)
         if not self._untouched:
             self.settle()
             return
-        instance.note(window.epoch)  # where that fails, nothing was sent and nothing is
         for channel, messages in window.messages.items():
             self._deliver(self.senders[channel], messages, now)
         is_troubled = any(of.verdict is not Verdict.ACCEPTED for of in self._outcomes.values())

@@ -63,7 +63,7 @@ class Claim:
 @dataclass(frozen=True)
 class Window:
     epoch: int
-    """Which window this is: see `instance`."""
+    """Which window this is, to be noted: see `instance`. 0: this database may not send."""
     messages: Mapping[Channel, Sequence[Outgoing]]
 
 
@@ -135,9 +135,11 @@ def begin(token: str, ids: Sequence[int], now: datetime) -> Window:
     committed. Switch, hours, wave and gate are asked again, since the claim may be minutes old."""
     # First the count, which is a lock: whoever waits for it must see what was switched off then.
     policy = instance.advance()
-    purposes = queries.state_under(policy, now).allowed_purposes()
-    if policy is None or not purposes:
+    if policy is None:
         return Window(0, {})
+    purposes = queries.state_under(policy, now).allowed_purposes()
+    if not purposes:
+        return Window(policy.epoch, {})
     withheld = _ask_gate(token, ids, now)
     rows = run(
         _BEGIN,
