@@ -198,6 +198,21 @@ def test_a_unit_that_moved_leaves_last_years_sector_as_it_was(campaign: Campaign
     assert [row.amount_fen for row in sector_figures(campaign.previous)] == [100, 0]
 
 
+def test_a_sector_that_was_split_hands_on_each_fen_once(campaign: Campaign):
+    old = factories.make_sector(campaign.previous)
+    first, second = continue_sector(campaign, old), continue_sector(campaign, old)
+    elsewhere = factories.make_sector(campaign)
+    for amount, sector in ((100, first), (30, second), (7, elsewhere), (1, None)):
+        before = factories.make_solicitation(campaign.previous, old)
+        factories.make_gift(before, amount, received_on=date(2025, 10, 9))
+        if sector is not None:
+            factories.make_solicitation(campaign, sector, unit=before.unit)
+    credit(old, 2000, received_on=date(2025, 10, 9))
+    # With its units; what has none, has left or is elsewhere now stays with the first of both.
+    assert [row.previous_fen for row in sector_figures(campaign)] == [2108, 30, 0]
+    assert campaign_figures(campaign).previous_total_fen == 2138
+
+
 def test_what_has_no_sector_is_shown_as_unallocated(campaign: Campaign):
     sector = factories.make_sector(campaign)
     credit(sector, 70)

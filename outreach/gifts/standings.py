@@ -18,10 +18,11 @@ from sqlalchemy.orm.attributes import set_committed_value
 from outreach import clock, workdays
 from outreach.accounts.models import User
 from outreach.campaigns import pace
-from outreach.campaigns.models import Campaign, Sector, SectorLineage, Solicitation, Stage
+from outreach.campaigns.models import Campaign, Sector, Solicitation, Stage
 from outreach.campaigns.pace import DayAmount, PaceBasis
 from outreach.campaigns.queries import in_scope
 from outreach.db import db
+from outreach.gifts.lineage import inherited_by_day, read_lineage
 from outreach.gifts.models import GiftKind
 from outreach.gifts.queries import (
     UnitMoney,
@@ -141,7 +142,7 @@ class SectorFigures:
     amount_fen: int
     """With the gifts that are credited to the sector only (个人板块)."""
     previous_fen: int
-    """What the sectors that this one continues raised in the campaign before, as it was then."""
+    """What this sector continues of the campaign before, as it was then: see `lineage`."""
     unit_count: int
     given_count: int
     outstanding_count: int
@@ -209,12 +210,8 @@ def read_figures(
 ) -> Figures:
     """Figures of the campaign and of the sectors that the viewer may see, in the federation's
     order. A page that needs both asks here: together they cost six queries."""
-    books = _Books(campaign, today or clock.today())
-    sectors = [
-        books.sector(sector, predecessors)
-        for sector, predecessors in _list_sectors(campaign, viewer)
-    ]
-    return Figures(books.whole(), sectors)
+    books = _Books(campaign, today or clock.today(), viewer)
+    return Figures(books.whole(), [books.sector(sector) for sector in books.lineage.sectors])
 
 
 def sector_figures(
@@ -227,11 +224,12 @@ def lags_on(campaign: Campaign, days: Iterable[date]) -> dict[date, dict[int, fl
     """Points by which each sector was behind its pace line at the end of each day, by day and
     sector: with what was in by then, as the ledger knows it now."""
     received = sum_by_sector_and_day(campaign.id)
-    history = sum_by_sector_and_day(campaign.previous_id)
+    lineage = read_lineage(campaign)
+    history = inherited_by_day(campaign, lineage)
     calendar = _Calendar(campaign)
     lags: dict[date, dict[int, float]] = {day: {} for day in days}
-    for sector, predecessors in _list_sectors(campaign, None):
-        before = [entry for row in predecessors for entry in history.get(row, ())]
+    for sector in lineage.sectors:
+        before = history.get(sector.id, [])
         previous = sum(amount for _day, amount in before)
         for day, found in lags.items():
             raised = sum(amount for on, amount in received.get(sector.id, ()) if on <= day)
@@ -254,16 +252,17 @@ def cumulative(campaign: Campaign) -> list[tuple[date, int]]:
 class _Books:
     """What the figures are made of, read once."""
 
-    def __init__(self, campaign: Campaign, today: date) -> None:
+    def __init__(self, campaign: Campaign, today: date, viewer: User | None = None) -> None:
         self.campaign = campaign
         self.today = today
+        self.lineage = read_lineage(campaign, viewer)
         self.counts = count_units(campaign)
         self.amounts = sum_by_sector(campaign)
-        self.history = sum_by_sector_and_day(campaign.previous_id)
+        self.history = inherited_by_day(campaign, self.lineage)
         self.calendar = _Calendar(campaign)
 
-    def sector(self, sector: Sector, predecessors: Collection[int]) -> SectorFigures:
-        history = [entry for row in predecessors for entry in self.history.get(row, ())]
+    def sector(self, sector: Sector) -> SectorFigures:
+        history = self.history.get(sector.id, [])
         units, given, outstanding = self.counts.get(sector.id, (0, 0, 0))
         return SectorFigures(
             sector=sector,
@@ -328,22 +327,6 @@ class _Calendar:
         if not self.is_known:
             return PaceBasis.CALENDAR_DAYS
         return PaceBasis.LAST_YEAR if history else PaceBasis.STRAIGHT_LINE
-
-
-def _list_sectors(campaign: Campaign, viewer: User | None) -> list[tuple[Sector, list[int]]]:
-    """Each sector with the ids of last year's sectors that it continues."""
-    rows = db.session.execute(
-        sa.select(Sector, SectorLineage.predecessor_id)
-        .outerjoin(SectorLineage, SectorLineage.sector_id == Sector.id)
-        .where(
-            Sector.campaign_id == campaign.id, in_scope(viewer, Sector.id) if viewer else sa.true()
-        )
-        .order_by(Sector.position, Sector.id)
-    )
-    sectors: dict[Sector, list[int]] = {}
-    for sector, predecessor_id in rows:
-        sectors.setdefault(sector, []).extend([predecessor_id] if predecessor_id else [])
-    return list(sectors.items())
 
 
 def _fetch(
