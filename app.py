@@ -14,8 +14,9 @@ from outreach.campaigns import scope
 from outreach.campaigns.effects import note_reminders
 from outreach.campaigns.import_views import bp as campaigns
 from outreach.digests.views import bp as digests
+from outreach.documents.views import bp as documents
 from outreach.gifts import gate as gifts_gate
-from outreach.gifts.line_views import bp as gifts
+from outreach.gifts.ledger_views import bp as gifts
 from outreach.meetings.views import bp as meetings
 from outreach.messages import dead_addresses, provider_rules, robots, template_views
 from outreach.messages import gate as messages_gate
@@ -63,6 +64,7 @@ BLUEPRINTS = (
     accounts,
     campaigns,
     digests,
+    documents,
     gifts,
     meetings,
     messages,

@@ -17,9 +17,12 @@ from outreach.campaigns.models import Campaign
 from outreach.campaigns.queries import get_campaign
 from outreach.db import db
 from outreach.demo.services import load_demo
+from outreach.documents.basic_facts import write_basic_facts
 from outreach.errors import NotFound, OutreachError, Refused
 from outreach.gifts.importing import apply_gifts, plan_gifts
-from outreach.gifts.rendering import print_sectors, sectors_json
+from outreach.gifts.ledger import check_ledger
+from outreach.gifts.reconciliation import compare_stated
+from outreach.gifts.rendering import ledger_json, print_ledger, print_sectors, sectors_json
 from outreach.messages.queries import sending_state
 from outreach.messages.services import switch_sending
 from outreach.spreadsheets.reading import SourceFile
@@ -31,12 +34,13 @@ demo = AppGroup("demo", help="Demonstration data.")
 units = AppGroup("units", help="The register of units.")
 gifts = AppGroup("gifts", help="Money received.")
 sectors = AppGroup("sectors", help="Sectors and their figures.")
+ledger = AppGroup("ledger", help="Whether the money adds up.")
 sending = AppGroup("sending", help="The switch of all sending.")
 users = AppGroup("users", help="People who sign in.")
 
 
 def install(app: Flask) -> None:
-    for group in (demo, units, gifts, sectors, sending, users):
+    for group in (demo, units, gifts, sectors, ledger, sending, users):
         app.cli.add_command(group)
 
 
@@ -99,14 +103,43 @@ def allow_sending() -> None:
 @click.option("--json", "is_json", is_flag=True, help="Print JSON, amounts in fen.")
 def report_sectors(code: str, *, is_json: bool) -> None:
     """What each sector raised, this year and last."""
-    try:
-        campaign = get_campaign(code)
-    except NotFound as refusal:
-        raise click.ClickException(str(refusal.message)) from None
+    campaign = find_campaign(code)
     if is_json:
         click.echo(sectors_json(campaign))
     else:
         print_sectors(campaign)
+
+
+@ledger.command("check")
+@click.option("--campaign", "code", required=True, help="The campaign's code, such as 2023.")
+@click.option("--json", "is_json", is_flag=True, help="Print JSON, amounts in fen.")
+def check_books(code: str, *, is_json: bool) -> None:
+    """Whether everything adds up: each identity with both sides; exits with 1 when one fails."""
+    campaign = find_campaign(code)
+    identities, stated = check_ledger(campaign), compare_stated(campaign)
+    if is_json:
+        click.echo(ledger_json(identities, stated))
+    else:
+        print_ledger(identities, stated)
+    if not all(identity.holds for identity in identities):
+        raise SystemExit(1)
+
+
+@ledger.command("report")
+@click.option("--campaign", "code", required=True, help="The campaign's code, such as 2023.")
+def report_basic_facts(code: str) -> None:
+    """基本情况, the first section of the yearly report; contradictions go to stderr."""
+    facts = write_basic_facts(find_campaign(code))
+    click.echo(facts.text, nl=False)
+    for contradiction in facts.contradictions:
+        click.echo(contradiction.sentence, err=True)
+
+
+def find_campaign(code: str) -> Campaign:
+    try:
+        return get_campaign(code)
+    except NotFound as refusal:
+        raise click.ClickException(str(refusal.message)) from None
 
 
 def import_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -44,6 +44,12 @@ def format_wan_yuan(fen: int, places: int = 2) -> str:
     return f"{wan:,}"
 
 
+def format_wan_exact(fen: int) -> str:
+    """«209.6», «1810.7035»: 万元 with every decimal that it has, as reports write it."""
+    wan = f"{Decimal(fen) / FEN_PER_WAN_YUAN:.6f}"
+    return wan.rstrip("0").rstrip(".")
+
+
 def _whole(fen: Decimal) -> int:
     if fen != fen.to_integral_value():
         raise ValueError(f"{fen} fen is not a whole number of fen")

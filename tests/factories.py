@@ -31,7 +31,7 @@ from outreach.messages.models import (
 )
 from outreach.reminders.models import WaveMember
 from outreach.todos.models import Todo, TodoKind
-from outreach.units.models import Contact, ContactRole, Unit, UnitKind
+from outreach.units.models import Contact, ContactRole, ImportBatch, ImportKind, Unit, UnitKind
 from outreach.visits.models import Visit, VisitStatus
 
 Row = TypeVar("Row", bound=Base)
@@ -200,6 +200,19 @@ def make_line(campaign: Campaign, **values: Any) -> StatementLine:
     )
     db.session.commit()
     return db.session.query(StatementLine).filter_by(line_key=values.get("line_key", key)).one()
+
+
+def make_import_batch(campaign: Campaign, **counts: Any) -> ImportBatch:
+    return save(
+        ImportBatch(
+            kind=ImportKind.GIFTS,
+            campaign_id=campaign.id,
+            file_name="到账明细.xlsx",
+            sha256=f"{next(_numbers):064}",
+            counts=counts,
+            created_at=clock.now(),
+        )
+    )
 
 
 def make_template(channel: Channel = Channel.EMAIL, **values: Any) -> TemplateVersion:

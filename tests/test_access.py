@@ -34,6 +34,7 @@ TRUTH = {
     """,
     READERS: """
         overview.dashboard gifts.list_gifts gifts.list_lines visits.list_visits
+        gifts.compare gifts.reconcile gifts.list_without_line documents.basic_facts
         meetings.list_meetings meetings.meeting meetings.sign_in_list meetings.calendar_file
         reminders.list_waves reminders.wave reminders.progress reminders.list_rules
         messages.list_messages messages.message messages.list_templates
@@ -48,6 +49,7 @@ TRUTH = {
         units.opt_out_contact units.verify_contact
         gifts.record_gift gifts.suggest_units gifts.reverse_gift gifts.record_pledge
         gifts.open_line gifts.settle_line gifts.open_unmatched
+        gifts.note_reason gifts.note_residual gifts.state_figure gifts.remove_stated
         gifts.import_gifts gifts.preview_gifts gifts.apply_previewed_gifts gifts.gifts_sample
         campaigns.preview_register campaigns.apply_previewed_register campaigns.register_sample
         visits.my_day visits.plan_visit visits.log_visit visits.confirm_visit visits.move_visit

@@ -4,6 +4,7 @@ import re
 import sqlite3
 from collections import Counter
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,9 @@ from outreach.campaigns.queries import get_campaign
 from outreach.db import db
 from outreach.demo import figures
 from outreach.demo.services import load_demo
+from outreach.documents.basic_facts import write_basic_facts
 from outreach.errors import Refused
+from outreach.gifts.ledger import check_ledger
 from outreach.gifts.models import Gift, GiftKind
 from outreach.gifts.standings import campaign_figures, list_standings, sector_figures
 from outreach.units.models import Contact, Unit
@@ -50,6 +53,27 @@ def test_2023_adds_up_as_the_report_says_and_shows_what_it_cannot_explain(demo: 
     assert (found.total_fen, found.allocated_fen) == (1_810_703_500, 1_800_360_000)
     assert found.unallocated_fen == 10_343_500
     assert found.unit_count == found.given_count == 593
+
+
+def test_the_basic_facts_of_2023_are_those_of_the_report_and_its_contradictions_show(demo: Flask):
+    facts = write_basic_facts(get_campaign("2023"))
+    for figure in ("2023年8月28日", "12月31日", "四个月", "593家", "近6万名", "增长174.22万元"):
+        assert figure in facts.text
+    assert "募集资金1810.7035万元" in facts.text
+    reported = figures.read_sectors()
+    amounts = re.findall(r"([^，：]+)捐款([\d.]+)万元", facts.text)
+    assert [(name, Decimal(amount) * 1_000_000) for name, amount in amounts] == [
+        (sector.name, sector.amount_fen) for sector in reported
+    ]
+    for words, has_risen in (("提升", True), ("降低", False)):
+        names = "、".join(sector.name for sector in reported if sector.has_risen is has_risen)
+        assert f"捐赠金额有{words}的为：{names}。" in facts.text
+    assert [(row.stated, row.found) for row in facts.contradictions] == [
+        (21, 23),
+        (1_800_360_000, 1_810_703_500),
+    ]
+    for code in ("2022", "2023", "2026"):
+        assert all(identity.holds for identity in check_ledger(get_campaign(code)))
 
 
 def test_2023_has_the_reported_sectors_amounts_and_directions(demo: Flask):

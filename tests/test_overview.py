@@ -10,6 +10,7 @@ from outreach.access import Role
 from outreach.campaigns.models import Solicitation, Stage
 from outreach.db import db
 from outreach.digests.decisions import DecisionKind, count_decisions
+from outreach.gifts.comparison import Movement
 from outreach.gifts.standings import list_standings
 from outreach.overview.queries import compare
 from outreach.overview.timeline import unit_timeline
@@ -81,7 +82,7 @@ def test_a_units_comparison_falls_into_exactly_one_group(campaign):
                 sector_id=factories.make_sector(previous).id,
             )
     groups = compare(list_standings(campaign))
-    assert [len(group) for group in vars(groups).values()] == [1, 1, 1, 1, 1, 1]
+    assert [len(groups[movement]) for movement in Movement] == [1, 1, 1, 1, 1, 1]
 
 
 class TestWorklist:

@@ -98,6 +98,22 @@ class DeclineReason(Term):
     OTHER = "other", _("其他原因")
 
 
+class ChangeReason(Term):
+    """Why a unit gives more or less than last year, as far as people know. Never published."""
+
+    LESS_INCOME = "less_income", _("效益下降")
+    BUDGET_CUT = "budget_cut", _("财政预算缩减")
+    FEWER_PEOPLE = "fewer_people", _("人员减少")
+    REORGANISED = "reorganised", _("机构调整")
+    GAVE_ELSEWHERE = "gave_elsewhere", _("已向其他渠道捐赠")
+    ONCE_ONLY = "once_only", _("上年为一次性大额")
+    LATER = "later", _("将晚些到账")
+    MORE_INCOME = "more_income", _("效益好转")
+    MORE_PEOPLE = "more_people", _("人员增加")
+    LED_BY_EXAMPLE = "led_by_example", _("领导带头、动员有力")
+    OTHER = "other", _("其他原因")
+
+
 class Solicitation(Base):
     """One unit in one campaign. The sector is stamped here, so that moving a unit to another
     sector next year leaves this year's tables as they were."""
@@ -123,6 +139,7 @@ class Solicitation(Base):
     next_action_on: Mapped[date | None]
     snoozed_until: Mapped[date | None]
     """Last day of the rest; the unit is not asked up to and on it."""
+    change_reason: Mapped[ChangeReason | None]
     last_contact_on: Mapped[date | None]
     """Day on which the unit was last reached: a message sent, a call, a visit, a meeting."""
     version: Mapped[int] = mapped_column()

@@ -11,6 +11,7 @@ from outreach import clock
 from outreach.access import OFFICE
 from outreach.accounts.models import User
 from outreach.campaigns.models import (
+    ChangeReason,
     DeclineReason,
     Solicitation,
     Stage,
@@ -143,6 +144,11 @@ def plan_next_action(
     solicitation.next_action = action
     solicitation.next_action_on = on
     solicitation.snoozed_until = snoozed_until
+
+
+def note_change_reason(solicitation: Solicitation, reason: ChangeReason | None) -> None:
+    """Notes why the unit gives more or less than last year; None when nobody knows."""
+    solicitation.change_reason = reason
 
 
 def assign_solicitor(solicitation: Solicitation, solicitor: User | None) -> None:

@@ -21,6 +21,10 @@ TOTAL_2023 = money.from_wan_yuan(Decimal("1810.7035"))
 TOTAL_2022 = TOTAL_2023 - money.from_wan_yuan(Decimal("174.22"))
 DONORS_2023 = 59_600
 """«近6万名爱心人士»"""
+UNITS_2023 = 593
+SECTORS_2023 = 21
+"""«21个版块», although the report lists 23."""
+REPORT = "2023 年工作总结"
 STEP_FEN = 100_00
 """Generated amounts are multiples of 100 yuan: the public ones are, and people give like that."""
 

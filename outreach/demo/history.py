@@ -16,8 +16,17 @@ from outreach.campaigns.models import (
     Stage,
 )
 from outreach.db import db
-from outreach.demo.figures import STEP_FEN, SectorFigure, split
-from outreach.gifts.models import Gift, GiftChannel, GiftKind
+from outreach.demo.figures import (
+    REPORT,
+    SECTORS_2023,
+    STEP_FEN,
+    TOTAL_2022,
+    TOTAL_2023,
+    UNITS_2023,
+    SectorFigure,
+    split,
+)
+from outreach.gifts.models import Gift, GiftChannel, GiftKind, StatedFigure, Subject
 from outreach.units.models import Unit
 
 SMALLEST_STEPS = 3
@@ -70,6 +79,31 @@ def make_campaign(
     db.session.add_all(gifts)
     db.session.flush()
     return campaign
+
+
+def state_figures(campaign: Campaign, sectors: list[SectorFigure]) -> None:
+    """What the report of 2023 says, its contradictions with it."""
+    whole = {
+        Subject.TOTAL: TOTAL_2023,
+        Subject.CHANGE: TOTAL_2023 - TOTAL_2022,
+        Subject.UNIT_COUNT: UNITS_2023,
+        Subject.SECTOR_COUNT: SECTORS_2023,
+    }
+    db.session.add_all(
+        StatedFigure(campaign_id=campaign.id, subject=subject, value=value, source=REPORT)
+        for subject, value in whole.items()
+    )
+    ids = {sector.name: sector.id for sector in campaign.sectors}
+    db.session.add_all(
+        StatedFigure(
+            campaign_id=campaign.id,
+            subject=Subject.SECTOR,
+            sector_id=ids[sector.name],
+            value=sector.amount_fen,
+            source=REPORT,
+        )
+        for sector in sectors
+    )
 
 
 def open_campaign(

@@ -68,6 +68,7 @@ def load_demo() -> bool:
         chance,
     )
     _confirm_calendar()
+    history.state_figures(reported, sectors)
     running = current.make_running_campaign(
         sectors, units, solicitors, users["secretary"], reported, chance
     )

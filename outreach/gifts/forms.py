@@ -1,6 +1,7 @@
 """Input of money received, reversals and promises."""
 
 from datetime import date
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -8,12 +9,13 @@ from flask_babel import lazy_gettext as _
 from wtforms import BooleanField, HiddenField, IntegerField, SelectField, StringField
 from wtforms.validators import InputRequired, Length, NumberRange, Optional, ValidationError
 
-from outreach import clock
+from outreach import clock, money
 from outreach.accounts.models import User
-from outreach.campaigns.models import Campaign, Solicitation
+from outreach.accounts.queries import list_office
+from outreach.campaigns.models import Campaign, ChangeReason, Solicitation
 from outreach.campaigns.queries import list_sectors
 from outreach.forms import DayField, Form, TermField, YuanField, positive
-from outreach.gifts.models import GiftBasis, GiftChannel, GiftKind
+from outreach.gifts.models import GiftBasis, GiftChannel, GiftKind, Subject
 from outreach.gifts.standings import Standing, find_by_name
 
 
@@ -139,6 +141,79 @@ class ReversalForm(Form):
         _("冲正原因"),
         [InputRequired(_("请填写冲正原因。")), Length(max=200, message=_("不能超过 200 字。"))],
     )
+
+
+class ChangeReasonForm(Form):
+    reason = TermField(_("原因"), ChangeReason, blank=_("未注明"))
+
+
+class ResidualForm(Form):
+    """Who looks after what the ledger cannot explain."""
+
+    owner_id = SelectField(_("责任人"), coerce=int)
+    note = StringField(
+        _("说明"),
+        [
+            InputRequired(_("请写明是什么、怎么处理。")),
+            Length(max=200, message=_("不能超过 200 字。")),
+        ],
+    )
+
+    def __init__(self, **defaults: Any) -> None:
+        super().__init__(data=defaults)
+        self.people = {user.id: user for user in list_office()}
+        self.owner_id.choices = [(id_, user.name) for id_, user in self.people.items()]
+
+    @property
+    def owner(self) -> User:
+        return self.people[self.owner_id.data]
+
+
+class StatedForm(Form):
+    """A figure as it was published."""
+
+    subject = TermField(_("数字"), Subject)
+    sector_id = SelectField(_("板块"), coerce=lambda value: int(value or 0))
+    value = StringField(_("公布的数（金额以万元为单位）"), [InputRequired(_("请填写公布的数字。"))])
+    source = StringField(
+        _("出处"),
+        [InputRequired(_("请填写出处。")), Length(max=120, message=_("不能超过 120 字。"))],
+    )
+
+    def __init__(self, campaign: Campaign) -> None:
+        super().__init__()
+        self.sectors = {sector.id: sector for sector in campaign.sectors}
+        self.sector_id.choices = [
+            (0, _("不适用")),
+            *((id_, sector.name) for id_, sector in self.sectors.items()),
+        ]
+
+    def facts(self) -> dict[str, Any]:
+        """What `reconciliation.state_figure` takes."""
+        return {
+            "subject": self.subject.data,
+            "value": self._read(self.value.data),
+            "source": self.source.data,
+            "sector": self.sectors.get(self.sector_id.data),
+        }
+
+    def validate_value(self, field: StringField) -> None:
+        try:
+            if self.subject.data:
+                self._read(field.data)
+        except (ValueError, ArithmeticError):
+            raise ValidationError(
+                _("“%(text)s”不是数字。金额请以万元填写，如 1810.7035。", text=field.data)
+            ) from None
+
+    def validate_sector_id(self, field: SelectField) -> None:
+        if (self.subject.data is Subject.SECTOR) != bool(field.data):
+            raise ValidationError(_("公布的是板块金额时请选择板块，其他数字请选“不适用”。"))
+
+    def _read(self, text: str) -> int:
+        if self.subject.data.is_money:
+            return money.from_wan_yuan(Decimal(text.replace(",", "")))
+        return int(text)
 
 
 class PledgeForm(Form):

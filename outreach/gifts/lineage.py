@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -80,7 +79,9 @@ def inherited_by_day(campaign: Campaign, lineage: Lineage) -> dict[int | None, l
     return dict(history)
 
 
-def _split_by_unit(campaign: Campaign, split: list[int]) -> Sequence[sa.Row[Any]]:
+def _split_by_unit(
+    campaign: Campaign, split: list[int]
+) -> Sequence[sa.Row[int | None, int, date, int]]:
     if not split:
         return []
     query = (

@@ -150,6 +150,66 @@ class LineCandidate(Base):
     solicitation: Mapped[Solicitation] = relationship()
 
 
+class Subject(Term):
+    """What a published figure is about."""
+
+    TOTAL = "total", _("募集总额")
+    CHANGE = "change", _("比上年增减")
+    SECTOR = "sector", _("板块金额")
+    SECTOR_COUNT = "sector_count", _("板块数")
+    UNIT_COUNT = "unit_count", _("捐款单位数")
+    DONOR_COUNT = "donor_count", _("捐款人数")
+
+    @property
+    def is_money(self) -> bool:
+        return self in {Subject.TOTAL, Subject.CHANGE, Subject.SECTOR}
+
+
+class StatedFigure(Base):
+    """A figure as it was published somewhere, to be held against the ledger."""
+
+    __tablename__ = "stated_figure"
+    __table_args__ = (
+        sa.CheckConstraint("(subject = 'sector') = (sector_id IS NOT NULL)", "sector_is_named"),
+    )
+
+    id: Mapped[PrimaryKey]
+    campaign_id: Mapped[int] = mapped_column(sa.ForeignKey("campaign.id"), index=True)
+    subject: Mapped[Subject]
+    sector_id: Mapped[int | None] = mapped_column(sa.ForeignKey("sector.id"))
+    value: Mapped[int] = mapped_column(sa.BigInteger)
+    """Fen, or a number of sectors, units or people."""
+    source: Mapped[str] = mapped_column(sa.String(120))
+    """Where it was published."""
+
+    sector: Mapped[Sector | None] = relationship()
+
+
+class Residual(Term):
+    """What the ledger cannot explain by itself."""
+
+    UNALLOCATED = "unallocated", _("未分配到板块的到账")
+    OPEN_LINES = "open_lines", _("待认领的流水")
+    WITHOUT_LINE = "without_line", _("没有流水可对的入账")
+
+
+class ResidualNote(Base):
+    """Who looks after a residual, and what is known of it."""
+
+    __tablename__ = "residual_note"
+
+    campaign_id: Mapped[int] = mapped_column(sa.ForeignKey("campaign.id"), primary_key=True)
+    residual: Mapped[Residual] = mapped_column(primary_key=True)
+    owner_id: Mapped[int] = mapped_column(sa.ForeignKey("user_account.id"))
+    note: Mapped[str] = mapped_column(sa.String(200))
+    amount_fen: Mapped[Fen]
+    """What it came to when this was noted."""
+    noted_at: Mapped[datetime]
+    noted_by_id: Mapped[int] = mapped_column(sa.ForeignKey("user_account.id"))
+
+    owner: Mapped[User] = relationship(foreign_keys=owner_id)
+
+
 @event.listens_for(Gift, "before_update")
 @event.listens_for(Gift, "before_delete")
 def _refuse_change(_mapper: Any, _connection: sa.Connection, gift: Gift) -> None:

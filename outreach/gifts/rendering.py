@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from flask_babel import lazy_gettext as _
@@ -10,6 +11,8 @@ from rich.table import Table
 
 from outreach import money
 from outreach.campaigns.models import Campaign
+from outreach.gifts.ledger import Identity
+from outreach.gifts.reconciliation import Statement
 from outreach.gifts.standings import Figures, read_figures
 
 DIRECTIONS = {"risen": _("上升"), "fallen": _("下降"), "unchanged": _("持平")}
@@ -61,6 +64,46 @@ def print_sectors(campaign: Campaign) -> None:
     else:
         for line in ["\t".join(header), *map("\t".join, rows)]:
             sys.stdout.write(line + "\n")
+
+
+def ledger_json(identities: Sequence[Identity], stated: Sequence[Statement]) -> str:
+    """Amounts in fen."""
+    report = {
+        "identities": [
+            {
+                "name": str(row.name),
+                "left": row.left,
+                "right": row.right,
+                "difference": row.difference,
+                "holds": row.holds,
+            }
+            for row in identities
+        ],
+        "stated": [
+            {
+                "name": str(row.name),
+                "source": row.source,
+                "stated": row.stated,
+                "against": str(row.against),
+                "found": row.found,
+                "difference": row.difference,
+            }
+            for row in stated
+        ],
+    }
+    return json.dumps(report, ensure_ascii=False, indent=2)
+
+
+def print_ledger(identities: Sequence[Identity], stated: Sequence[Statement]) -> None:
+    """Lines with tabs: whether it holds, both sides and the difference, amounts in yuan; then the
+    published figures that do not agree."""
+    for row in identities:
+        sides = (row.left, row.right, row.difference)
+        shown = [money.format_yuan(side) if row.is_money else str(side) for side in sides]
+        sys.stdout.write("\t".join(["✓" if row.holds else "✗", str(row.name), *shown]) + "\n")
+    for contradiction in stated:
+        if not contradiction.agrees:
+            sys.stdout.write(f"!\t{contradiction.sentence}\n")
 
 
 def _summary(figures: Figures) -> list[tuple[str, str, str, str]]:

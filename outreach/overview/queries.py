@@ -1,7 +1,6 @@
 """What the pages that look across capabilities show."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.orm import contains_eager
@@ -10,37 +9,18 @@ from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, Solicitation
 from outreach.campaigns.queries import in_scope
 from outreach.db import db
+from outreach.gifts.comparison import Movement
 from outreach.gifts.standings import Standing
 from outreach.units.models import Contact, Unit, UnitAlias
 
 MOST_FOUND = 20
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A sector's units against last year, each unit in exactly one group."""
-
-    new: list[Standing]
-    up: list[Standing]
-    down: list[Standing]
-    same: list[Standing]
-    not_yet: list[Standing]
-    """Gave last year and nothing so far this year."""
-    neither: list[Standing]
-
-
-def compare(standings: Sequence[Standing]) -> Comparison:
-    groups = Comparison([], [], [], [], [], [])
+def compare(standings: Sequence[Standing]) -> dict[Movement, list[Standing]]:
+    """Units against last year, each in exactly one group."""
+    groups: dict[Movement, list[Standing]] = {movement: [] for movement in Movement}
     for standing in standings:
-        now, before = standing.given_fen, standing.previous_fen
-        if now > 0 and before <= 0:
-            groups.new.append(standing)
-        elif now <= 0:
-            (groups.not_yet if before > 0 else groups.neither).append(standing)
-        elif now == before:
-            groups.same.append(standing)
-        else:
-            (groups.up if now > before else groups.down).append(standing)
+        groups[Movement.between(standing.previous_fen, standing.given_fen)].append(standing)
     return groups
 
 

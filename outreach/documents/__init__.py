@@ -1,0 +1,1 @@
+"""What the federation publishes or files, written from the ledger."""
