@@ -130,6 +130,8 @@ class Known:
     is_on: bool = True
     marks: int = 0
     """How often the count beside the database had been raised; -1: it was ahead already."""
+    taken: int = 0
+    """E-mails that were let through, as the rates in it count them."""
 
 
 class Delivery(RuleBasedStateMachine):
@@ -456,6 +458,7 @@ class Delivery(RuleBasedStateMachine):
 
     def back_up(self, data: st.DataObject) -> None:
         self.known.marks = self.marks if self.is_trusted else -1
+        self.known.taken = self.taken
         self.copies = [*self.copies[-1:], (Copy(), deepcopy(self.known))]
 
     def restore(self, data: st.DataObject) -> None:
@@ -464,6 +467,9 @@ class Delivery(RuleBasedStateMachine):
         copy, self.known = deepcopy(data.draw(st.sampled_from(self.copies)))
         copy.put_back()
         self.is_trusted = self.known.marks == self.marks
+        if self.is_trusted:
+            # What was claimed since then never came to be sent.
+            self.taken = self.known.taken
         assert self.is_trusted or outbox.claim(clock.now()) is None, "I14"
         db.session.rollback()
 
