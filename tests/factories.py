@@ -12,7 +12,7 @@ from outreach.accounts.models import LoginSession, User, UserSector
 from outreach.campaigns.models import Campaign, CampaignStatus, Sector, Solicitation
 from outreach.db import Base, db
 from outreach.gifts import lines
-from outreach.gifts.models import Gift, GiftKind, Pledge, StatementLine
+from outreach.gifts.models import Gift, GiftKind, Instalment, Pledge, StatementLine
 from outreach.messages import instance, queueing
 from outreach.messages.addresses import hash_address
 from outreach.messages.models import (
@@ -171,14 +171,17 @@ def make_gift(solicitation: Solicitation, amount_fen: int = 100_000_00, **values
 
 
 def make_pledge(solicitation: Solicitation, amount_fen: int = 100_000_00, **values: Any) -> Pledge:
+    due_on = values.pop("due_on", clock.today() + timedelta(days=14))
     return save(
         Pledge(
             **{
                 "solicitation_id": solicitation.id,
                 "amount_fen": amount_fen,
                 "pledged_on": clock.today(),
-                "due_on": clock.today() + timedelta(days=14),
                 "recorded_at": clock.now(),
+                "instalments": [
+                    Instalment(due_on=due_on, amount_fen=amount_fen, owed_fen=amount_fen)
+                ],
             }
             | values
         )

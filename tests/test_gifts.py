@@ -10,10 +10,13 @@ from outreach import clock
 from outreach.campaigns.models import Campaign, DeclineReason, Solicitation, Stage, StageCause
 from outreach.db import db
 from outreach.errors import Refused
+from outreach.gifts.gate import check_pledge
 from outreach.gifts.models import Gift, GiftKind, Pledge
 from outreach.gifts.queries import list_open_pledges
 from outreach.gifts.services import record_gift, record_pledge, reverse_gift
-from outreach.gifts.standings import list_standings, read_figures
+from outreach.gifts.standings import find_standing, list_standings, read_figures
+from outreach.messages.gate import Candidate
+from outreach.messages.models import Channel, Purpose
 from tests import factories
 
 YESTERDAY = date(2026, 10, 19)
@@ -186,3 +189,49 @@ def test_no_fen_is_lost_or_made(app: Flask, operations):
     assert db.session.scalar(
         open_pledges.group_by(Pledge.solicitation_id).order_by(sa.desc(sa.func.count())).limit(1)
     ) in (None, 1)
+
+
+class TestInstalments:
+    """A pledge in parts: gifts count against them in order."""
+
+    @pytest.fixture
+    def pledged(self, app: Flask) -> Solicitation:
+        row = factories.make_solicitation()
+        parts = {date(2026, 10, 10): 100, date(2026, 11, 20): 200, date(2026, 12, 1): 300}
+        record_pledge(row, amount_fen=600, due_on=date(2026, 12, 1), instalments=parts)
+        db.session.commit()
+        return row
+
+    @pytest.mark.parametrize(
+        ("given", "due_on"),
+        [
+            (0, date(2026, 10, 10)),
+            (99, date(2026, 10, 10)),
+            (100, date(2026, 11, 20)),
+            (300, date(2026, 12, 1)),
+            (600, None),
+        ],
+    )
+    def test_what_is_due_next_follows_from_what_was_given(
+        self, pledged: Solicitation, given: int, due_on: date | None
+    ):
+        if given:
+            factories.make_gift(pledged, given)
+        assert find_standing(pledged).pledge_due_on == due_on
+
+    def test_who_is_behind_is_asked_and_who_has_kept_up_is_not(self, pledged: Solicitation):
+        def ask():
+            candidate = Candidate(
+                1, Purpose.REMINDER, Channel.EMAIL, "hash", solicitation_ids=(pledged.id,)
+            )
+            return check_pledge([candidate], clock.now())
+
+        assert ask() == {}, "the first part is overdue"
+        factories.make_gift(pledged, 100, received_on=date(2026, 10, 1))
+        [withheld] = ask().values()
+        assert withheld.facts["due_on"] == "2026-11-20"
+
+    def test_parts_have_to_add_up_to_the_pledge(self, pledged: Solicitation):
+        parts = {date(2026, 11, 1): 100, date(2026, 12, 1): 199}
+        with pytest.raises(Refused, match=r"各期合计 2\.99 元，认捐金额 3 元，相差 0\.01 元"):
+            record_pledge(pledged, amount_fen=300, due_on=date(2026, 12, 1), instalments=parts)

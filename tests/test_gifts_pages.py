@@ -221,6 +221,26 @@ def test_a_gift_of_another_campaign_is_not_found(finance: Solicitation, sign_in:
     assert answer.status_code == 404
 
 
+def part(number: int, due_on: str, amount: str) -> dict[str, str]:
+    return {f"parts-{number}-due_on": due_on, f"parts-{number}-amount_fen": amount}
+
+
+def test_a_pledge_may_come_in_parts(finance: Solicitation, sign_in: SignIn):
+    address = path(finance).replace("/gifts", f"/units/{finance.unit_id}/pledge")
+    data = {"amount_fen": "8000", "due_on": ""}
+    parts = part(0, "2026-11-20", "5000") | part(1, "2026-10-30", "3,000")
+    client = sign_in()
+    answer = client.post(address, data=data | parts, headers=HTMX)
+    assert answer.status_code == 200, answer.text
+    pledge = db.session.scalars(sa.select(Pledge)).one()
+    assert [(row.due_on, row.amount_fen, row.owed_fen) for row in pledge.instalments] == [
+        (date(2026, 10, 30), 300_000, 300_000),
+        (date(2026, 11, 20), 500_000, 800_000),
+    ]
+    page = client.get(path(finance).replace("/gifts", f"/units/{finance.unit_id}")).text
+    assert "2026-10-30 前 3,000 元、2026-11-20 前 5,000 元" in page
+
+
 def test_a_pledge_is_recorded_on_the_units_page(finance: Solicitation, sign_in: SignIn):
     address = path(finance).replace("/gifts", f"/units/{finance.unit_id}/pledge")
     client = sign_in()
@@ -235,6 +255,11 @@ def test_a_pledge_is_recorded_on_the_units_page(finance: Solicitation, sign_in: 
         ({"amount_fen": "0"}, "必须大于 0"),
         ({"due_on": "2026-10-19"}, "不能早于今天"),
         ({"due_on": ""}, "请填写约定到账日期"),
+        ({"parts-0-amount_fen": "8000"}, "每一期都要有日期和金额"),
+        (part(0, "2026-11-20", "8,000.5"), "相差 0.50 元"),
+        (part(0, "2026-11-20", "1") | part(1, "2026-11-20", "7999"), "同一天"),
+        (part(0, "2026-10-19", "8000"), "不能早于今天"),
+        (part(0, "2026-11-20", "很多"), "不是金额"),
     ):
         answer = client.post(address, data=data | wrong, headers=HTMX)
         assert answer.status_code == 422

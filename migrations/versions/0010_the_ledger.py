@@ -1,4 +1,4 @@
-"""The ledger: why a unit gives more or less, figures that were published, residuals with an owner"""
+"""The ledger: instalments, remittances, why a unit gives more or less, what was published, residuals"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,6 +12,20 @@ depends_on = None
 def upgrade():
     with op.batch_alter_table('solicitation') as solicitation:
         solicitation.add_column(sa.Column('change_reason', sa.String(24)))
+    op.create_table(
+        'pledge_instalment',
+        sa.Column('pledge_id', sa.Integer(), sa.ForeignKey('pledge.id', name='fk_pledge_instalment_pledge_id_pledge'), primary_key=True),
+        sa.Column('due_on', sa.Date(), primary_key=True),
+        sa.Column('amount_fen', sa.BigInteger(), nullable=False),
+        sa.Column('owed_fen', sa.BigInteger(), nullable=False),
+        sa.CheckConstraint('amount_fen > 0', name='ck_pledge_instalment_amount_positive'),
+    )
+    op.execute(
+        'INSERT INTO pledge_instalment (pledge_id, due_on, amount_fen, owed_fen)'
+        ' SELECT id, due_on, amount_fen, amount_fen FROM pledge'
+    )
+    with op.batch_alter_table('pledge') as pledge:
+        pledge.drop_column('due_on')
     op.create_table(
         'stated_figure',
         sa.Column('id', sa.Integer(), primary_key=True),
@@ -36,6 +50,15 @@ def upgrade():
 
 
 def downgrade():
+    with op.batch_alter_table('pledge') as pledge:
+        pledge.add_column(sa.Column('due_on', sa.Date()))
+    op.execute(
+        'UPDATE pledge SET due_on ='
+        ' (SELECT max(due_on) FROM pledge_instalment WHERE pledge_id = pledge.id)'
+    )
+    with op.batch_alter_table('pledge') as pledge:
+        pledge.alter_column('due_on', nullable=False)
+    op.drop_table('pledge_instalment')
     op.drop_table('residual_note')
     op.drop_table('stated_figure')
     with op.batch_alter_table('solicitation') as solicitation:

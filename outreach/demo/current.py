@@ -18,7 +18,7 @@ from outreach.campaigns.models import (
 from outreach.db import db
 from outreach.demo.figures import STEP_FEN, TOTAL_2023, SectorFigure
 from outreach.demo.history import Year, make_gift, open_campaign, pick_day
-from outreach.gifts.models import Gift, GiftKind, Pledge
+from outreach.gifts.models import Gift, GiftKind, Instalment, Pledge
 from outreach.meetings.models import (
     ActionItem,
     Attendee,
@@ -179,7 +179,7 @@ def _pledge(
             solicitation_id=solicitation.id,
             amount_fen=amount,
             pledged_on=day,
-            due_on=due_on,
+            instalments=[Instalment(due_on=due_on, amount_fen=amount, owed_fen=amount)],
             recorded_at=clock.at(day, time(16)),
             recorded_by_id=solicitation.solicitor_id,
         )

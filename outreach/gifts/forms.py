@@ -5,18 +5,38 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
+import wtforms
 from flask_babel import lazy_gettext as _
-from wtforms import BooleanField, HiddenField, IntegerField, SelectField, StringField
-from wtforms.validators import InputRequired, Length, NumberRange, Optional, ValidationError
+from wtforms import (
+    BooleanField,
+    FieldList,
+    FormField,
+    HiddenField,
+    IntegerField,
+    SelectField,
+    StringField,
+)
+from wtforms.validators import (
+    InputRequired,
+    Length,
+    NumberRange,
+    Optional,
+    StopValidation,
+    ValidationError,
+)
 
 from outreach import clock, money
 from outreach.accounts.models import User
 from outreach.accounts.queries import list_office
 from outreach.campaigns.models import Campaign, ChangeReason, Solicitation
 from outreach.campaigns.queries import list_sectors
+from outreach.errors import Refused
 from outreach.forms import DayField, Form, TermField, YuanField, positive
 from outreach.gifts.models import GiftBasis, GiftChannel, GiftKind, Subject
+from outreach.gifts.services import check_instalments
 from outreach.gifts.standings import Standing, find_by_name
+
+MOST_INSTALMENTS = 4
 
 
 class GiftForm(Form):
@@ -216,18 +236,58 @@ class StatedForm(Form):
         return int(text)
 
 
+class InstalmentForm(wtforms.Form):
+    due_on = DayField(_("日期"))
+    amount_fen = YuanField(_("金额（元）"), [Optional(), positive])
+
+
+def required_without_parts(form: "PledgeForm", field: DayField) -> None:
+    if not (field.raw_data or [""])[0] and not form.instalments:
+        field.errors = []
+        raise StopValidation(_("请填写约定到账日期。"))
+
+
 class PledgeForm(Form):
     amount_fen = YuanField(_("认捐金额（元）"), [InputRequired(_("请填写认捐金额。")), positive])
-    due_on = DayField(_("约定到账日期"), [InputRequired(_("请填写约定到账日期。"))])
+    due_on = DayField(_("约定到账日期"), [required_without_parts, Optional()])
+    parts = FieldList(FormField(InstalmentForm), min_entries=MOST_INSTALMENTS)
     note = StringField(_("说明"), [Length(max=200, message=_("说明不能超过 200 字。"))], default="")
+
+    @property
+    def instalments(self) -> dict[date, int]:
+        """Fen by day; empty when it is paid at once."""
+        return {part.due_on.data: part.amount_fen.data or 0 for part in self._filled()}
 
     def facts(self) -> dict[str, Any]:
         """What `services.record_pledge` takes."""
-        return {name: self[name].data for name in ("amount_fen", "due_on", "note")}
+        return {
+            "amount_fen": self.amount_fen.data,
+            "due_on": max(self.instalments, default=self.due_on.data),
+            "instalments": self.instalments or None,
+            "note": self.note.data,
+        }
 
     def validate_due_on(self, field: DayField) -> None:
         if field.data and field.data < clock.today():
             raise ValidationError(_("约定到账日期不能早于今天。"))
+
+    def validate_parts(self, _field: FieldList) -> None:
+        parts = self._filled()
+        if any(part.due_on.data is None or part.amount_fen.data is None for part in parts):
+            raise ValidationError(_("每一期都要有日期和金额。"))
+        if len({part.due_on.data for part in parts}) < len(parts):
+            raise ValidationError(_("有两期是同一天。请合并，或改其中一个日期。"))
+        if any(part.due_on.data < clock.today() for part in parts):
+            raise ValidationError(_("约定到账日期不能早于今天。"))
+        if parts and self.amount_fen.data is not None:
+            try:
+                check_instalments(self.amount_fen.data, list(self.instalments.values()))
+            except Refused as refusal:
+                raise ValidationError(refusal.message) from None
+
+    def _filled(self) -> list[InstalmentForm]:
+        forms: list[InstalmentForm] = [entry.form for entry in self.parts]
+        return [form for form in forms if any((field.raw_data or [""])[0] for field in form)]
 
 
 def pledge_form(standing: Standing) -> PledgeForm:

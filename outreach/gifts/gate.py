@@ -12,6 +12,7 @@ from outreach import clock
 from outreach.campaigns.models import Solicitation
 from outreach.db import db
 from outreach.gifts.models import Gift, LineCandidate, LineStatus, Pledge, StatementLine
+from outreach.gifts.queries import next_due
 from outreach.messages.gate import (
     Candidate,
     Subject,
@@ -36,6 +37,7 @@ class _Money:
     last_received_on: date | None
     pledged_fen: int
     due_on: date | None
+    """Of the first instalment that is not covered."""
 
     @property
     def has_given(self) -> bool:
@@ -213,7 +215,7 @@ def _read(solicitation_ids: set[int]) -> dict[int, _Money]:
             sa.func.coalesce(given.c.fen, 0),
             given.c.last_on,
             sa.func.coalesce(Pledge.amount_fen, 0),
-            Pledge.due_on,
+            next_due(Solicitation.id, sa.func.coalesce(given.c.fen, 0)),
         )
         .join(Unit, Unit.id == Solicitation.unit_id)
         .outerjoin(

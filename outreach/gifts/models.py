@@ -41,8 +41,8 @@ class Pledge(Base):
     id: Mapped[PrimaryKey]
     solicitation_id: Mapped[int] = mapped_column(sa.ForeignKey("solicitation.id"), index=True)
     amount_fen: Mapped[Fen]
+    """The sum of its instalments."""
     pledged_on: Mapped[date]
-    due_on: Mapped[date]
     note: Mapped[str] = mapped_column(sa.String(200), default="")
     recorded_at: Mapped[datetime]
     recorded_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
@@ -50,6 +50,28 @@ class Pledge(Base):
 
     solicitation: Mapped[Solicitation] = relationship()
     recorded_by: Mapped[User | None] = relationship()
+    instalments: Mapped[list["Instalment"]] = relationship(
+        order_by="Instalment.due_on", lazy="selectin"
+    )
+
+    @property
+    def due_on(self) -> date:
+        """By when all of it is to have arrived."""
+        return self.instalments[-1].due_on
+
+
+class Instalment(Base):
+    """A part of a pledge and the day by which it is to arrive; most pledges have one. Gifts count
+    against the instalments in order: one is due while less than `owed_fen` was given."""
+
+    __tablename__ = "pledge_instalment"
+    __table_args__ = (sa.CheckConstraint("amount_fen > 0", "amount_positive"),)
+
+    pledge_id: Mapped[int] = mapped_column(sa.ForeignKey("pledge.id"), primary_key=True)
+    due_on: Mapped[date] = mapped_column(primary_key=True)
+    amount_fen: Mapped[Fen]
+    owed_fen: Mapped[Fen]
+    """With all instalments before it."""
 
 
 class Gift(Base):

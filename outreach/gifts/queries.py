@@ -15,7 +15,7 @@ from outreach.campaigns.models import Campaign, Solicitation, Stage
 from outreach.campaigns.pace import DayAmount
 from outreach.db import db
 from outreach.errors import NotFound
-from outreach.gifts.models import Gift, GiftBasis, GiftKind, Pledge
+from outreach.gifts.models import Gift, GiftBasis, GiftKind, Instalment, Pledge
 from outreach.units.models import Unit, UnitAlias
 from outreach.units.naming import name_key
 
@@ -150,7 +150,6 @@ class UnitMoney:
             sa.select(
                 Pledge.solicitation_id,
                 sa.func.sum(Pledge.amount_fen).label("amount"),
-                sa.func.max(Pledge.due_on).label("due_on"),
             )
             .where(Pledge.withdrawn_at.is_(None))
             .group_by(Pledge.solicitation_id)
@@ -158,7 +157,7 @@ class UnitMoney:
         )
         self.given = or_zero(gifts.c.amount)
         self.pledged = or_zero(pledges.c.amount)
-        self.due_on = pledges.c.due_on
+        self.due_on = next_due(Solicitation.id, self.given)
         self.source = sa.outerjoin(
             sa.outerjoin(Solicitation, gifts, gifts.c.unit_id == Solicitation.unit_id),
             pledges,
@@ -171,6 +170,22 @@ class UnitMoney:
             Solicitation.stage != Stage.DECLINED,
             Solicitation.is_exempt.is_(False),
         )
+
+
+def next_due(
+    solicitation_id: sa.SQLColumnExpression[int], given_fen: sa.ColumnElement[int]
+) -> sa.ScalarSelect[Any]:
+    """When the first instalment is due that `given_fen` does not cover; NULL when none is left."""
+    return (
+        sa.select(sa.func.min(Instalment.due_on))
+        .join(Pledge, Pledge.id == Instalment.pledge_id)
+        .where(
+            Pledge.solicitation_id == solicitation_id,
+            Pledge.withdrawn_at.is_(None),
+            Instalment.owed_fen > given_fen,
+        )
+        .scalar_subquery()
+    )
 
 
 def sum_by_unit(campaign_id: int | None) -> sa.Select[int | None, int]:

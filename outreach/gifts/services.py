@@ -1,17 +1,19 @@
 """Promises and money are recorded here; nothing is ever edited, only reversed or withdrawn."""
 
+from collections.abc import Mapping, Sequence
 from datetime import date
+from itertools import accumulate
 
 import sqlalchemy as sa
 from flask_babel import lazy_gettext as _
 
-from outreach import clock
+from outreach import clock, money
 from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, Sector, Solicitation, Stage, StageCause
 from outreach.campaigns.services import advance_stage, change_stage, record_contact
 from outreach.db import db
 from outreach.errors import Refused
-from outreach.gifts.models import Gift, GiftBasis, GiftChannel, GiftKind, Pledge
+from outreach.gifts.models import Gift, GiftBasis, GiftChannel, GiftKind, Instalment, Pledge
 from outreach.gifts.queries import list_open_pledges
 from outreach.units.models import ImportBatch, Unit
 
@@ -113,13 +115,16 @@ def record_pledge(
     *,
     amount_fen: int,
     due_on: date,
+    instalments: Mapping[date, int] | None = None,
     note: str = "",
     by: User | None = None,
 ) -> Pledge:
-    """Records what a unit promises; the promise before it is withdrawn. A unit that had declined
-    is taken up again by its promise."""
+    """Records what a unit promises, by `due_on` or in `instalments`: fen by the day on which each
+    is due. The promise before it is withdrawn. A unit that had declined is taken up again."""
     if amount_fen <= 0:
         raise Refused(_("金额必须大于 0。"))
+    parts = sorted((instalments or {due_on: amount_fen}).items())
+    check_instalments(amount_fen, [amount for _day, amount in parts])
     # The row is locked so that two people who record at once leave one open pledge, not two.
     db.session.execute(
         sa.select(Solicitation.id).where(Solicitation.id == solicitation.id).with_for_update()
@@ -131,11 +136,15 @@ def record_pledge(
         solicitation_id=solicitation.id,
         amount_fen=amount_fen,
         pledged_on=clock.today(),
-        due_on=due_on,
         note=note,
         recorded_at=now,
         recorded_by_id=by.id if by else None,
     )
+    owed = accumulate(amount for _day, amount in parts)
+    pledge.instalments = [
+        Instalment(due_on=day, amount_fen=amount, owed_fen=owed_fen)
+        for (day, amount), owed_fen in zip(parts, owed, strict=True)
+    ]
     db.session.add(pledge)
     if solicitation.stage is Stage.DECLINED:
         change_stage(solicitation, Stage.PLEDGED, cause=StageCause.PLEDGE, by=by)
@@ -143,6 +152,22 @@ def record_pledge(
     record_contact(solicitation, pledge.pledged_on)
     db.session.flush()
     return pledge
+
+
+def check_instalments(amount_fen: int, parts: Sequence[int]) -> None:
+    """Refused unless they add up to the pledge."""
+    if any(part <= 0 for part in parts):
+        raise Refused(_("每一期的金额必须大于 0。"))
+    if sum(parts) != amount_fen:
+        raise Refused(
+            _(
+                "各期合计 %(parts)s 元，认捐金额 %(amount)s 元，"
+                "相差 %(difference)s 元。请改到一致。",
+                parts=money.format_yuan(sum(parts)),
+                amount=money.format_yuan(amount_fen),
+                difference=money.format_yuan(abs(sum(parts) - amount_fen)),
+            )
+        )
 
 
 def _solicitation_of(campaign: Campaign, unit: Unit) -> Solicitation:

@@ -63,6 +63,7 @@ class Standing:
     pledged_fen: int
     """The open pledge; 0 without one."""
     pledge_due_on: date | None
+    """When the next instalment is due that is not covered."""
     previous_fen: int
     """What the unit gave in the campaign before, net of reversals."""
     days_silent: int

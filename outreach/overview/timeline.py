@@ -179,10 +179,19 @@ def _pledges(solicitation: Solicitation) -> Iterator[Entry]:
             at=pledge.recorded_at,
             icon="note",
             title=_("认捐 %(amount)s 元", amount=format_yuan(pledge.amount_fen)),
-            detail=str(_("约定 %(day)s 前到账", day=pledge.due_on))
+            detail=_describe_due(pledge)
             + (f" · {_('已由新的认捐代替')}" if pledge.withdrawn_at else ""),
             who=pledge.recorded_by.name if pledge.recorded_by else "",
         )
+
+
+def _describe_due(pledge: Pledge) -> str:
+    if len(pledge.instalments) == 1:
+        return str(_("约定 %(day)s 前到账", day=pledge.due_on))
+    return "、".join(
+        str(_("%(day)s 前 %(amount)s 元", day=part.due_on, amount=format_yuan(part.amount_fen)))
+        for part in pledge.instalments
+    )
 
 
 def _gifts(solicitation: Solicitation) -> Iterator[Entry]:
