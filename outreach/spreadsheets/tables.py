@@ -14,15 +14,19 @@ from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 
 from outreach.errors import Refused
-from outreach.spreadsheets.cells import BadValue, folded, text_of
-from outreach.spreadsheets.reading import MOST_COLUMNS, Book, Sheet, Value
+from outreach.spreadsheets.cells import FEN_PER, BadValue, folded, text_of
+from outreach.spreadsheets.reading import MOST_COLUMNS, BadCell, Book, Sheet, Value
 
 T = TypeVar("T")
 SEARCHED_ROWS = 30
 """Rows from the top among which the header is looked for."""
-UNIT = re.compile(r"[(/:]?(?:单位:?)?(?:人民币)?(万元|元)\)?$")
-UNIT_NOTE = re.compile(r"单位:?(?:人民币)?(万元|元)|\((万元|元)\)")
-TOTAL = re.compile(r"(.{0,40}?)(小计|合计|总计|共计|累计)(?:\(.*\))?:?([\d,.]+(?:万元|万|元)?)?")
+UNIT = re.compile(r"[(/:]?(?:单位:?)?(?:人民币)?(亿元|百万元|万元|千元|元)\)?$")
+UNIT_NOTE = re.compile(
+    r"单位:?(?:人民币)?((?:百万|[亿万千])?元)|单位:([\u4e00-\u9fa5]{1,3}元)|\(((?:百万|[亿万千])?元)\)"
+)
+TOTAL = re.compile(
+    r"(.{0,40}?)(小计|合计|总计|共计|累计)(?:\(.*\))?:?([\d,.]+(?:[亿万千]元?|元)?)?"
+)
 FOOTER = re.compile(
     r"(制表|审核|复核|填表|填报|经办|主管|负责|统计|报送|说明|备注|附注|注|盖章|联系).{0,8}:"
     r"|第\d+页|共\d+页|\(?盖章\)?"
@@ -81,7 +85,7 @@ class Layout:
     """The field whose merged cells count for every row beside them."""
 
     def find(self, title: str) -> Column | None:
-        return self._by_title.get(title) or self._by_title.get(re.sub(r"\(.*?\)", "", title))
+        return self._by_title.get(title) or self._by_title.get(re.sub(r"\([^()]*\)", "", title))
 
     @cached_property
     def _by_title(self) -> dict[str, Column]:
@@ -260,8 +264,28 @@ def _read_table(sheet: Sheet, layout: Layout, reading: Reading, *, is_text: bool
     table = Table(sheet.name, places, ignored=ignored)
     if layout.group in places:
         _fill_down(sheet, header, places[layout.group])
+    reading.warnings += _hidden_parts(sheet)
     reading.warnings += _take_rows(sheet, header, layout, table, is_text=is_text)
     reading.tables.append(table)
+
+
+def _hidden_parts(sheet: Sheet) -> list[Problem]:
+    hidden = [
+        (
+            sheet.hidden_rows,
+            _("第 %(places)s 行是隐藏的,照常读取", places=_listed(sheet.hidden_rows)),
+        ),
+        (
+            sheet.hidden_columns,
+            _("%(places)s 列是隐藏的,照常读取", places=_listed(sheet.hidden_columns)),
+        ),
+    ]
+    remedy = _("如不需要,请删除后重新上传。")
+    return [Problem(sheet.name, None, "", message, remedy) for places, message in hidden if places]
+
+
+def _listed(places: Sequence[int | str]) -> str:
+    return "、".join(map(str, places[:10])) + ("…" if len(places) > 10 else "")
 
 
 def _find_header(sheet: Sheet, layout: Layout) -> _Header | None:
@@ -322,7 +346,8 @@ def _clean_title(title: str) -> tuple[str, str]:
 
 
 def _place_columns(sheet: Sheet, header: _Header) -> tuple[list[Problem], dict[str, Place]]:
-    note, problems = _unit_note(sheet, header.row)
+    has_amount = any(column.is_amount for column, _title, _unit in header.columns.values())
+    note, problems = _unit_note(sheet, header.row) if has_amount else ("", [])
     places: dict[str, Place] = {}
     ranks: dict[str, int] = {}
     for index, (column, title, unit) in header.columns.items():
@@ -350,7 +375,7 @@ def _place_columns(sheet: Sheet, header: _Header) -> tuple[list[Problem], dict[s
 
 def _rank_title(column: Column, title: str) -> str:
     clean = _clean_title(title)[0]
-    without_brackets = re.sub(r"\(.*?\)", "", clean)
+    without_brackets = re.sub(r"\([^()]*\)", "", clean)
     return max(
         (known for known in column.titles if clean.endswith(known) or without_brackets == known),
         key=len,
@@ -361,14 +386,24 @@ def _rank_title(column: Column, title: str) -> str:
 def _unit_note(sheet: Sheet, header_row: int) -> tuple[str, list[Problem]]:
     """«元» or «万元» from a note above the header, such as «单位:万元»."""
     texts = {text for row in sheet.rows[:header_row] for text in _texts(row)}
-    units = {match[1] or match[2] for text in texts for match in UNIT_NOTE.finditer(text)}
+    units = {match[match.lastindex or 0] for text in texts for match in UNIT_NOTE.finditer(text)}
+    unknown = units - FEN_PER.keys()
+    if unknown:
+        problem = Problem(
+            sheet.name,
+            None,
+            "",
+            _("认不出表头上方写的金额单位“%(unit)s”", unit="、".join(sorted(unknown))),
+            _("请折算成人民币,单位写“元”或“万元”。"),
+        )
+        return "", [problem]
     if len(units) < 2:
         return "".join(units), []
     problem = Problem(
         sheet.name,
         None,
         "",
-        _("表头上方既写了单位“元”,又写了“万元”"),
+        _("表头上方写了几种金额单位:%(units)s", units="、".join(sorted(units))),
         _("请只保留一个单位说明,或写在金额的列名里。"),
     )
     return "", [problem]
@@ -393,6 +428,7 @@ def _take_rows(
     heading = ""
     group: Value = None
     notes = []
+    continued = _continued(sheet, table.places.get(layout.subject))
     for index in range(header.row + header.height, len(sheet.rows)):
         row = sheet.rows[index]
         filled = [(place, value) for place, value in enumerate(row) if value is not None]
@@ -412,6 +448,8 @@ def _take_rows(
         elif any(value is not None for name, value in cells.items() if name != layout.group):
             if is_text and layout.group in cells:  # a .csv has blanks for merged cells
                 group = cells[layout.group] = cells[layout.group] or group
+            if index in continued:
+                cells[layout.subject] = BadCell("", is_merged=True)
             table.rows.append(Row(index + 1, cells, heading))
     return [
         Problem(
@@ -424,6 +462,16 @@ def _take_rows(
         for number, text, rows_before in notes
         if layout.group in table.places or rows_before == len(table.rows)
     ]
+
+
+def _continued(sheet: Sheet, subject: Place | None) -> set[int]:
+    """Rows whose subject belongs to a merged cell that begins above: nobody knows whose they are."""
+    return {
+        row
+        for first, left, last, right in sheet.merged
+        if subject and left <= subject.index <= right
+        for row in range(first + 1, min(last + 1, len(sheet.rows)))
+    }
 
 
 def _texts(row: Iterable[Value]) -> set[str]:
@@ -486,10 +534,7 @@ def _lone_text(
     [(column, value)] = filled
     if not isinstance(value, str):
         return ""
-    is_wide = any(
-        first <= index <= last and left <= column < right
-        for first, left, last, right in sheet.merged
-    )
+    is_wide = (index, column) in sheet.wide
     if subject and column == subject.index and not is_wide and not NUMBERING.match(value):
         return ""
     return value
