@@ -465,7 +465,7 @@ def _take_rows(
 
 
 def _continued(sheet: Sheet, subject: Place | None) -> set[int]:
-    """Rows whose subject belongs to a merged cell that begins above: nobody knows whose they are."""
+    """Rows whose subject belongs to a merged cell that begins above: whose they are is unclear."""
     return {
         row
         for first, left, last, right in sheet.merged
