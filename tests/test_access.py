@@ -52,6 +52,7 @@ TRUTH = {
         gifts.open_line gifts.settle_line gifts.open_unmatched
         gifts.note_reason gifts.note_residual gifts.state_figure gifts.remove_stated
         campaigns.undo_register_batch gifts.undo_gifts_batch
+        campaigns.marked_register gifts.marked_gifts
         gifts.import_gifts gifts.preview_gifts gifts.apply_previewed_gifts gifts.gifts_sample
         campaigns.preview_register campaigns.apply_previewed_register campaigns.register_sample
         visits.my_day visits.plan_visit visits.log_visit visits.confirm_visit visits.move_visit

@@ -18,7 +18,8 @@ from outreach.db import db
 from outreach.errors import Conflict, Refused
 from outreach.forms import Form
 from outreach.spreadsheets import uploads
-from outreach.spreadsheets.reading import SourceFile
+from outreach.spreadsheets.marking import mark
+from outreach.spreadsheets.reading import SourceFile, read
 from outreach.spreadsheets.tables import Layout
 from outreach.units.importing import Plan
 from outreach.units.journal import Undoing
@@ -56,6 +57,7 @@ class ImportPages:
     preview_endpoint: str
     sample_endpoint: str
     undo_endpoint: str
+    marked_endpoint: str
 
     def upload(self) -> ResponseReturnValue:
         form = UploadForm()
@@ -81,6 +83,13 @@ class ImportPages:
             summary=summarise(plan, is_dry_run=True),
             most_shown=MOST_SHOWN,
         )
+
+    def marked(self, sha256: str) -> ResponseReturnValue:
+        """The refused file with its problems written beside the rows."""
+        file = uploads.take(sha256)
+        plan = self.plan(g.campaign, file)
+        content = mark(read(file), plan.tables, plan.problems)
+        return self.sample(f"{PurePath(file.name).stem}（标注问题）", content)
 
     def confirm(self, sha256: str) -> ResponseReturnValue:
         file = uploads.take(sha256)

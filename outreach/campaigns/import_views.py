@@ -30,6 +30,7 @@ PAGES = ImportPages(
     preview_endpoint="campaigns.preview_register",
     sample_endpoint="campaigns.register_sample",
     undo_endpoint="campaigns.undo_register_batch",
+    marked_endpoint="campaigns.marked_register",
 )
 
 
@@ -46,6 +47,11 @@ def preview_register(sha256: str) -> ResponseReturnValue:
 @bp.post("/units/import/<sha256>")
 def apply_previewed_register(sha256: str) -> ResponseReturnValue:
     return PAGES.confirm(sha256)
+
+
+@bp.get("/units/import/<sha256>/marked.xlsx")
+def marked_register(sha256: str) -> ResponseReturnValue:
+    return PAGES.marked(sha256)
 
 
 @bp.get("/imports")

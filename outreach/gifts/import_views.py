@@ -25,6 +25,7 @@ PAGES = ImportPages(
     preview_endpoint="gifts.preview_gifts",
     sample_endpoint="gifts.gifts_sample",
     undo_endpoint="gifts.undo_gifts_batch",
+    marked_endpoint="gifts.marked_gifts",
 )
 
 
@@ -41,6 +42,11 @@ def preview_gifts(sha256: str) -> ResponseReturnValue:
 @bp.post("/gifts/import/<sha256>")
 def apply_previewed_gifts(sha256: str) -> ResponseReturnValue:
     return PAGES.confirm(sha256)
+
+
+@bp.get("/gifts/import/<sha256>/marked.xlsx")
+def marked_gifts(sha256: str) -> ResponseReturnValue:
+    return PAGES.marked(sha256)
 
 
 @bp.get("/imports/gifts/<int:batch_id>")

@@ -43,6 +43,7 @@ LONGEST_CELL = 32_767
 """Characters; no spreadsheet program keeps more in one cell."""
 TITLE_ROWS = 50
 """Rows that titles, notes and totals may take besides the rows of data."""
+ERRORS = {"#REF!", "#N/A", "#DIV/0!", "#VALUE!", "#NAME?", "#NULL!", "#NUM!"}
 BLANKS = " \t\r\n\v\f\u00a0\u3000\u200b\ufeff"
 UNSEEN = re.compile("[\x00-\x08\x0e-\x1f\x7f\xad\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 """Control characters and marks of direction, which make two names differ that look the same."""
@@ -404,7 +405,7 @@ def _value(cell: object) -> Value:
         return "是" if cell else "否"
     if isinstance(cell, int | float):
         # A cell holds 15 digits; what a formula leaves behind them is noise.
-        return Decimal(f"{cell:.15g}") if math.isfinite(cell) else BadCell(str(cell))
+        return Decimal(f"{cell:.15g}") if math.isfinite(cell) else BadCell("#NUM!")
     if isinstance(cell, datetime):
         return cell.date()
     if isinstance(cell, date):
@@ -412,8 +413,9 @@ def _value(cell: object) -> Value:
     return _clean(str(cell))
 
 
-def _clean(text: str) -> str | None:
-    return UNSEEN.sub("", text).strip(BLANKS) or None
+def _clean(text: str) -> str | BadCell | None:
+    clean = UNSEEN.sub("", text).strip(BLANKS)
+    return BadCell(clean) if clean in ERRORS else clean or None
 
 
 def _read_csv(file: SourceFile) -> Book:

@@ -18,6 +18,9 @@ from outreach.spreadsheets.cells import FEN_PER, BadValue, folded, text_of
 from outreach.spreadsheets.reading import MOST_COLUMNS, BadCell, Book, Sheet, Value
 
 T = TypeVar("T")
+MARKS = ("问题", "怎么改")
+"""Titles of the columns in which a refused file tells what is wrong; see `marking`."""
+MARKS_SHEET = "问题清单"
 SEARCHED_ROWS = 30
 """Rows from the top among which the header is looked for."""
 UNIT = re.compile(r"[(/:]?(?:单位:?)?(?:人民币)?(亿元|百万元|万元|千元|元)\)?$")
@@ -127,6 +130,8 @@ class Total:
 class Table:
     sheet: str
     places: dict[str, Place]
+    header_row: int = 1
+    """The lower one of two, as the program numbers them."""
     rows: list[Row] = field(default_factory=list)
     totals: list[Total] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
@@ -201,6 +206,9 @@ def find_tables(book: Book, layout: Layout) -> Reading:
             Problem(name, None, "", _("工作表是隐藏的,没有读取"), _("如需导入,请取消隐藏。"))
         )
     for sheet in book.sheets:
+        if sheet.name == MARKS_SHEET:
+            continue
+        _drop_marks(sheet)
         if any(value is not None for row in sheet.rows for value in row):
             _read_table(sheet, layout, reading, is_text=book.is_text)
     if not reading.tables and not reading.problems:
@@ -261,12 +269,21 @@ def _read_table(sheet: Sheet, layout: Layout, reading: Reading, *, is_text: bool
         return
     used = {place.index for place in places.values()}
     ignored = [title for index, title in header.titles.items() if index not in used]
-    table = Table(sheet.name, places, ignored=ignored)
+    table = Table(sheet.name, places, header.row + header.height, ignored=ignored)
     if layout.group in places:
         _fill_down(sheet, header, places[layout.group])
     reading.warnings += _hidden_parts(sheet)
     reading.warnings += _take_rows(sheet, header, layout, table, is_text=is_text)
     reading.tables.append(table)
+
+
+def _drop_marks(sheet: Sheet) -> None:
+    """What `marking` has written beside the rows does not count when the file comes back."""
+    for row in sheet.rows[:SEARCHED_ROWS]:
+        for column in range(len(row) - 1):
+            if row[column : column + 2] == list(MARKS):
+                sheet.rows = [cells[:column] for cells in sheet.rows]
+                return
 
 
 def _hidden_parts(sheet: Sheet) -> list[Problem]:
