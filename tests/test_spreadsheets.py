@@ -478,3 +478,42 @@ class TestCells:
     )
     def test_money_in_a_remark(self, text, money):
         assert cells.find_money(text) == money
+
+
+class TestWhatIsSaidOfIt:
+    ROWS = [
+        ["2023年到账明细"],
+        ["单位:万元"],
+        ["序号", "单位名称", "捐款金额", "领导"],
+        [1, "甲局", 3],
+        [],
+        [2, "", ""],
+        ["序号", "单位名称", "捐款金额"],
+        ["合计", "", 3],
+        ["制表:张三"],
+    ]
+
+    def test_columns_say_what_they_are_and_where_the_unit_is_from(self):
+        [table] = find(make_xlsx(self.ROWS)).tables
+        amount = table.places["amount"]
+        assert (amount.letter, amount.label, amount.unit) == ("C", "到账金额", "万元")
+        assert amount.unit_source is tables.UnitSource.NOTE
+        assert table.places["name"].unit_source is None
+        assert (table.header_row, table.header_height, table.ignored) == (3, 1, ["序号", "领导"])
+
+    def test_each_row_that_brings_nothing_has_a_reason(self):
+        [table] = find(make_xlsx(self.ROWS)).tables
+        assert {why.value: rows for why, rows in table.left_out.items()} == {
+            "above": [1, 2],
+            "blank": [5],
+            "nothing": [6],
+            "header": [7],
+            "total": [8],
+            "footer": [9],
+        }
+
+    def test_every_row_is_data_or_left_out_or_header(self):
+        [table] = find(make_xlsx(self.ROWS)).tables
+        left_out = [row for rows in table.left_out.values() for row in rows]
+        data = [row.number for row in table.rows]
+        assert sorted([*left_out, *data, table.header_row]) == list(range(1, 10))

@@ -2,6 +2,7 @@
 footers. What a row means to a capability is not known here."""
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -15,7 +16,8 @@ from flask_babel import lazy_gettext as _
 
 from outreach.errors import Refused
 from outreach.spreadsheets.cells import FEN_PER, BadValue, folded, text_of
-from outreach.spreadsheets.reading import MOST_COLUMNS, BadCell, Book, Sheet, Value
+from outreach.spreadsheets.reading import MOST_COLUMNS, BadCell, Book, Sheet, Value, column_name
+from outreach.terms import Term
 
 T = TypeVar("T")
 MARKS = ("问题", "怎么改")
@@ -98,14 +100,42 @@ class Layout:
         return next(column.label for column in self.columns if column.field == name)
 
 
+class UnitSource(Term):
+    """What says in which unit the amounts are."""
+
+    TITLE = "title", _("列名里写明")
+    NOTE = "note", _("表头上方写明")
+    NOBODY = "nobody", _("没有写明,按元计")
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a field stands in one sheet."""
 
     index: int
     title: str
+    label: str
+    """What it was recognised as."""
     unit: str = ""
     """«元» or «万元» of an amount; empty when neither the column nor a note says."""
+    unit_source: UnitSource | None = None
+    """None for what is no amount."""
+
+    @property
+    def letter(self) -> str:
+        return column_name(self.index)
+
+
+class LeftOut(Term):
+    """Why a row brings nothing."""
+
+    ABOVE = "above", _("表头上方的标题和说明")
+    TOTAL = "total", _("小计、合计,只用来核对")
+    HEADING = "heading", _("分组标题或说明")
+    HEADER = "header", _("重复的表头")
+    FOOTER = "footer", _("制表、审核、日期等落款")
+    BLANK = "blank", _("空行")
+    NOTHING = "nothing", _("只有序号或板块")
 
 
 @dataclass
@@ -132,10 +162,21 @@ class Table:
     places: dict[str, Place]
     header_row: int = 1
     """The lower one of two, as the program numbers them."""
+    header_height: int = 1
     rows: list[Row] = field(default_factory=list)
     totals: list[Total] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     """Titles of the columns that nobody asked for."""
+    left_out: dict[LeftOut, list[int]] = field(default_factory=lambda: defaultdict(list))
+    """Numbers of the rows that bring nothing."""
+
+    def listed_left_out(self) -> list[tuple[LeftOut, int, str]]:
+        """Why, how many and which, in the order of the reasons."""
+        return [
+            (why, len(self.left_out[why]), listed(self.left_out[why]))
+            for why in LeftOut
+            if why in self.left_out
+        ]
 
     def title(self, name: str) -> str:
         return self.places[name].title if name in self.places else ""
@@ -269,7 +310,10 @@ def _read_table(sheet: Sheet, layout: Layout, reading: Reading, *, is_text: bool
         return
     used = {place.index for place in places.values()}
     ignored = [title for index, title in header.titles.items() if index not in used]
-    table = Table(sheet.name, places, header.row + header.height, ignored=ignored)
+    table = Table(sheet.name, places, header.row + header.height, header.height, ignored=ignored)
+    for index, row in enumerate(sheet.rows[: header.row], 1):
+        if any(value is not None for value in row):
+            table.left_out[LeftOut.ABOVE].append(index)
     if layout.group in places:
         _fill_down(sheet, header, places[layout.group])
     reading.warnings += _hidden_parts(sheet)
@@ -290,18 +334,19 @@ def _hidden_parts(sheet: Sheet) -> list[Problem]:
     hidden = [
         (
             sheet.hidden_rows,
-            _("第 %(places)s 行是隐藏的,照常读取", places=_listed(sheet.hidden_rows)),
+            _("第 %(places)s 行是隐藏的,照常读取", places=listed(sheet.hidden_rows)),
         ),
         (
             sheet.hidden_columns,
-            _("%(places)s 列是隐藏的,照常读取", places=_listed(sheet.hidden_columns)),
+            _("%(places)s 列是隐藏的,照常读取", places=listed(sheet.hidden_columns)),
         ),
     ]
     remedy = _("如不需要,请删除后重新上传。")
     return [Problem(sheet.name, None, "", message, remedy) for places, message in hidden if places]
 
 
-def _listed(places: Sequence[int | str]) -> str:
+def listed(places: Sequence[int | str]) -> str:
+    """The first ten."""
     return "、".join(map(str, places[:10])) + ("…" if len(places) > 10 else "")
 
 
@@ -385,9 +430,16 @@ def _place_columns(sheet: Sheet, header: _Header) -> tuple[list[Problem], dict[s
                 )
             )
         elif column.field not in places or rank < ranks[column.field]:
-            places[column.field] = Place(index, title, (unit or note) if column.is_amount else "")
+            places[column.field] = _make_place(index, title, column, unit, note)
             ranks[column.field] = rank
     return problems, places
+
+
+def _make_place(index: int, title: str, column: Column, unit: str, note: str) -> Place:
+    if not column.is_amount:
+        return Place(index, title, column.label)
+    source = UnitSource.TITLE if unit else UnitSource.NOTE if note else UnitSource.NOBODY
+    return Place(index, title, column.label, unit or note, source)
 
 
 def _rank_title(column: Column, title: str) -> str:
@@ -449,7 +501,9 @@ def _take_rows(
     for index in range(header.row + header.height, len(sheet.rows)):
         row = sheet.rows[index]
         filled = [(place, value) for place, value in enumerate(row) if value is not None]
-        if not filled or _is_header_again(row, header_texts) or _is_footer(filled):
+        why = _why_left_out(row, filled, header_texts)
+        if why:
+            table.left_out[why].append(index + 1)
             continue
         cells = {
             name: row[place.index] if place.index < len(row) else None
@@ -459,15 +513,19 @@ def _take_rows(
         lone_text = _lone_text(sheet, index, filled, table.places.get(layout.subject))
         if total:
             table.totals.append(total)
+            table.left_out[LeftOut.TOTAL].append(index + 1)
         elif lone_text:
             heading = NUMBERING.sub("", lone_text)
             notes.append((index + 1, lone_text, len(table.rows)))
+            table.left_out[LeftOut.HEADING].append(index + 1)
         elif any(value is not None for name, value in cells.items() if name != layout.group):
             if is_text and layout.group in cells:  # a .csv has blanks for merged cells
                 group = cells[layout.group] = cells[layout.group] or group
             if index in continued:
                 cells[layout.subject] = BadCell("", is_merged=True)
             table.rows.append(Row(index + 1, cells, heading))
+        else:
+            table.left_out[LeftOut.NOTHING].append(index + 1)
     return [
         Problem(
             sheet.name,
@@ -479,6 +537,16 @@ def _take_rows(
         for number, text, rows_before in notes
         if layout.group in table.places or rows_before == len(table.rows)
     ]
+
+
+def _why_left_out(
+    row: list[Value], filled: Sequence[tuple[int, Value]], header_texts: set[str]
+) -> LeftOut | None:
+    if not filled:
+        return LeftOut.BLANK
+    if _is_header_again(row, header_texts):
+        return LeftOut.HEADER
+    return LeftOut.FOOTER if _is_footer(filled) else None
 
 
 def _continued(sheet: Sheet, subject: Place | None) -> set[int]:
