@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from outreach import clock
 from outreach.access import Role
+from outreach.campaigns import importing
 from outreach.campaigns.importing import apply_register
 from outreach.campaigns.models import Sector, Solicitation
 from outreach.campaigns.undoing import undo_register
@@ -181,6 +182,19 @@ class TestRegister:
         factories.make_contact(unit)
         found = {message for _name, message in obstacles(batch)}
         assert found == {"导入后已有到账记录", "导入后已有走访", "导入后已有另外的联系人"}
+
+    def test_a_row_that_changes_while_it_is_imported_stops_the_import(self, campaign, monkeypatch):
+        original = importing.plan_register
+
+        def plan_and_wait(*arguments):
+            plan = original(*arguments)
+            db.session.execute(sa.text("UPDATE unit SET version = version + 1"))
+            return plan
+
+        file = make_csv([HEADER, ["公安系统", "甲局", "", "90", "", "", "", ""]])
+        monkeypatch.setattr(importing, "plan_register", plan_and_wait)
+        with pytest.raises(Conflict, match="他人修改"):
+            apply_register(campaign, file)
 
     def test_other_fields_of_a_changed_unit_may_have_changed(self, campaign):
         batch = take_in(campaign, ["公安系统", "甲局", "", "90", "", "", "", ""])

@@ -370,7 +370,7 @@ def _write(campaign: Campaign, plan: RegisterPlan, journal: Journal) -> None:
             if work.solicitor:
                 work.solicitation.solicitor_id = work.solicitor.id
         _change_unit(work)
-    journal.note_changes()
+    journal.write_changes()
     journal.insert(Contact, contacts)
     journal.insert(UnitAlias, aliases)
     journal.insert(Solicitation, solicitations)
@@ -402,12 +402,7 @@ def _write_units(works: Iterable[Work], journal: Journal) -> dict[str, int]:
     """Inserts the new units in bulk; their ids by name key."""
     now = clock.now()
     rows = [_unit_row(work.entry, now) for work in works]
-    journal.insert(Unit, rows)
-    ids: dict[str, int] = {}
-    for some in slices([row["name_key"] for row in rows]):
-        query = sa.select(Unit.name_key, Unit.id).where(Unit.name_key.in_(some))
-        ids |= {row.name_key: row.id for row in db.session.execute(query)}
-    return ids
+    return {row.name_key: row.id for row in journal.insert(Unit, rows)}
 
 
 def _unit_row(entry: Entry, now: Any) -> dict[str, Any]:

@@ -105,7 +105,7 @@ class UnitSource(Term):
 
     TITLE = "title", _("列名里写明")
     NOTE = "note", _("表头上方写明")
-    NOBODY = "nobody", _("没有写明,按元计")
+    NOBODY = "nobody", _("没有写明，按元计")
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class LeftOut(Term):
     """Why a row brings nothing."""
 
     ABOVE = "above", _("表头上方的标题和说明")
-    TOTAL = "total", _("小计、合计,只用来核对")
+    TOTAL = "total", _("小计、合计（只用来核对）")
     HEADING = "heading", _("分组标题或说明")
     HEADER = "header", _("重复的表头")
     FOOTER = "footer", _("制表、审核、日期等落款")

@@ -9,10 +9,12 @@ from typing import Any
 import sqlalchemy as sa
 from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.exc import StaleDataError
 
 from outreach import audit, clock
 from outreach.accounts.models import User
-from outreach.db import Base, db, run, table_of
+from outreach.db import Base, db, insert_many, run, table_of
 from outreach.errors import Conflict
 from outreach.units.models import ImportBatch, ImportChange, Unit
 from outreach.units.queries import slices
@@ -72,34 +74,40 @@ class Journal:
     def __init__(self) -> None:
         self._rows: list[dict[str, Any]] = []
 
-    def insert(self, model: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
-        """Inserts the rows in bulk."""
+    def insert(self, model: type[Base], rows: Sequence[Mapping[str, Any]]) -> Sequence[sa.Row[Any]]:
+        """Inserts the rows in bulk; Conflict when somebody else has just inserted one of them."""
         table = table_of(model)
-        for some in slices(rows):
-            made = run(sa.insert(table).returning(*table.c), some)
-            for row in made.mappings():
-                self._note(table, None, row)
+        made = insert_many(model, rows, *table.c)
+        if len(made) < len(rows):
+            raise Conflict(_("数据刚被他人修改，没有导入。请重新预览后再导入。"))
+        for row in made:
+            self._note(table, None, row._asdict())
+        return made
 
     def note_new(self, row: Base) -> None:
         """A row that was added to the session and flushed."""
         table = table_of(type(row))
         self._note(table, None, {column.name: getattr(row, column.name) for column in table.c})
 
-    def note_changes(self) -> None:
-        """What the session has changed and not flushed yet; what it has added is flushed."""
+    def write_changes(self) -> None:
+        """Writes what the session has changed, many rows in a statement, and what it has added.
+        StaleDataError when somebody else has just changed one of the rows."""
         added = list(db.session.new)
-        for row in db.session.dirty:
-            state = sa.inspect(row)
-            histories = {
-                attribute.key: state.attrs[attribute.key].history
-                for attribute in state.mapper.column_attrs
-            }
-            changed = {key: value for key, value in histories.items() if value.has_changes()}
-            if changed:
-                old = {key: history.deleted[0] for key, history in changed.items()}
-                new = {key: history.added[0] for key, history in changed.items()}
-                table = table_of(type(row))
+        updates: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+        for row in list(db.session.dirty):
+            state, table = sa.inspect(row), table_of(type(row))
+            columns = state.mapper.column_attrs
+            before = {key: old for key, old in state.committed_state.items() if key in columns}
+            old = {key: value for key, value in before.items() if value != getattr(row, key)}
+            if old:
+                new = {key: getattr(row, key) for key in old}
                 self._note(table, old, {_key(table).name: state.identity[0]} | new)
+                guard = {"of_row": state.identity[0], "of_version": row.version}
+                updates[table.name, *old].append(guard | {f"new_{key}": new[key] for key in new})
+                for key, value in (new | {"version": row.version + 1}).items():
+                    set_committed_value(row, key, value)
+        for (name, *columns), rows in updates.items():
+            _update(db.metadata.tables[name], columns, rows)
         db.session.flush()
         for row in added:
             self.note_new(row)
@@ -109,8 +117,9 @@ class Journal:
         self._note(table, old, {_key(table).name: row_id} | new)
 
     def write(self, batch: ImportBatch) -> None:
-        for some in slices([{"batch_id": batch.id} | row for row in self._rows]):
-            run(sa.insert(ImportChange), some)
+        insert_many(
+            ImportChange, [{"batch_id": batch.id} | row for row in self._rows], ImportChange.id
+        )
 
     def _note(self, table: sa.Table, old: Any, new: Mapping[str, Any]) -> None:
         values = {name: _plain(value) for name, value in new.items() if name not in IGNORED}
@@ -202,6 +211,18 @@ def remove(undoing: Undoing) -> None:
     for table in reversed(db.metadata.sorted_tables):
         for some in slices(undoing.removed.get(table.name, [])):
             run(sa.delete(table).where(_key(table).in_(some)))
+
+
+def _update(table: sa.Table, columns: Sequence[str], rows: list[dict[str, Any]]) -> None:
+    statement = sa.update(table).where(
+        _key(table) == sa.bindparam("of_row"), table.c.version == sa.bindparam("of_version")
+    )
+    new: dict[str, Any] = {column: sa.bindparam(f"new_{column}") for column in columns}
+    done = db.session.connection().execute(
+        statement.values(new | {"version": table.c.version + 1}), rows
+    )
+    if done.rowcount != len(rows):
+        raise StaleDataError(f"{len(rows) - done.rowcount} rows of {table.name} were changed")
 
 
 def _check_rows(undoing: Undoing, table: sa.Table, changes: Sequence[ImportChange]) -> None:
