@@ -5,7 +5,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -215,14 +215,17 @@ def insert_many(
     )
     inserted: list[sa.Row[Any]] = []
     for start in range(0, len(rows), _AT_ONCE):
-        part = json.dumps(
-            rows[start : start + _AT_ONCE], ensure_ascii=False, default=datetime.isoformat
-        )
+        part = json.dumps(rows[start : start + _AT_ONCE], ensure_ascii=False, default=_iso_format)
         inserted += run(statement, {"rows": part}).all()
     return inserted
 
 
 _AT_ONCE = 1000
+
+
+def _iso_format(value: date) -> str:
+    """A day or an instant."""
+    return value.isoformat()
 
 
 @contextmanager

@@ -290,7 +290,7 @@ class TestTables:
         )
         assert [(row["sector"], row["name"]) for row in rows_of(file)] == [
             ("公安系统", "甲局"),
-            ("公安系统", None),
+            ("公安系统", BadCell("", is_merged=True)),
             ("公安系统", "丙局"),
         ]
 
@@ -389,6 +389,9 @@ class TestCells:
             ("\uff13\uff15\uff10\u3000", "元", 35_000),
             ("\uff15\uff0c000元", "元", 500_000),
             ("3.5 ", "万元", 3_500_000),
+            ("0.012亿", "元", 120_000_000),
+            ("12", "千元", 1_200_000),
+            ("3千", "万元", 300_000),
             ("¥5,000.00元整", "元", 500_000),
             (Decimal("1810.7035"), "万元", 1_810_703_500),
             (Decimal("0.1"), "元", 10),
@@ -411,6 +414,7 @@ class TestCells:
             "5,00",
             "叁万元",
             "3万5千",
+            "500美元",
             Decimal("0.001"),
             Decimal(-5),
             "99999999999",
@@ -474,3 +478,42 @@ class TestCells:
     )
     def test_money_in_a_remark(self, text, money):
         assert cells.find_money(text) == money
+
+
+class TestWhatIsSaidOfIt:
+    ROWS = [
+        ["2023年到账明细"],
+        ["单位:万元"],
+        ["序号", "单位名称", "捐款金额", "领导"],
+        [1, "甲局", 3],
+        [],
+        [2, "", ""],
+        ["序号", "单位名称", "捐款金额"],
+        ["合计", "", 3],
+        ["制表:张三"],
+    ]
+
+    def test_columns_say_what_they_are_and_where_the_unit_is_from(self):
+        [table] = find(make_xlsx(self.ROWS)).tables
+        amount = table.places["amount"]
+        assert (amount.letter, amount.label, amount.unit) == ("C", "到账金额", "万元")
+        assert amount.unit_source is tables.UnitSource.NOTE
+        assert table.places["name"].unit_source is None
+        assert (table.header_row, table.header_height, table.ignored) == (3, 1, ["序号", "领导"])
+
+    def test_each_row_that_brings_nothing_has_a_reason(self):
+        [table] = find(make_xlsx(self.ROWS)).tables
+        assert {why.value: rows for why, rows in table.left_out.items()} == {
+            "above": [1, 2],
+            "blank": [5],
+            "nothing": [6],
+            "header": [7],
+            "total": [8],
+            "footer": [9],
+        }
+
+    def test_every_row_is_data_or_left_out_or_header(self):
+        [table] = find(make_xlsx(self.ROWS)).tables
+        left_out = [row for rows in table.left_out.values() for row in rows]
+        data = [row.number for row in table.rows]
+        assert sorted([*left_out, *data, table.header_row]) == list(range(1, 10))

@@ -18,15 +18,22 @@ from outreach.db import db
 from outreach.errors import Conflict, Refused
 from outreach.forms import Form
 from outreach.spreadsheets import uploads
-from outreach.spreadsheets.reading import SourceFile
+from outreach.spreadsheets.marking import mark
+from outreach.spreadsheets.reading import SourceFile, read
 from outreach.spreadsheets.tables import Layout
 from outreach.units.importing import Plan
-from outreach.units.models import ImportKind
-from outreach.units.queries import list_batches
+from outreach.units.journal import Undoing
+from outreach.units.models import ImportBatch, ImportKind
+from outreach.units.queries import get_batch, select_batches
 from outreach.units.rendering import summarise
 
 MOST_SHOWN = 200
 """Rows of a list on the preview."""
+MOST_LATEST = 10
+BATCH_ENDPOINTS = {
+    ImportKind.UNITS: "campaigns.register_batch",
+    ImportKind.GIFTS: "gifts.gifts_batch",
+}
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
@@ -40,11 +47,17 @@ class ImportPages:
     layout: Layout
     plan: Callable[..., Plan]
     apply: Callable[..., Plan]
+    plan_undo: Callable[[ImportBatch], Undoing]
+    undo_batch: Callable[..., Undoing]
+    describe: Callable[[ImportBatch], Any]
+    """What the page of a batch shows of what it did."""
     templates: str
-    """The folder of import.html and import_preview.html."""
+    """The folder of import.html, import_preview.html and import_batch.html."""
     upload_endpoint: str
     preview_endpoint: str
     sample_endpoint: str
+    undo_endpoint: str
+    marked_endpoint: str
 
     def upload(self) -> ResponseReturnValue:
         form = UploadForm()
@@ -71,6 +84,13 @@ class ImportPages:
             most_shown=MOST_SHOWN,
         )
 
+    def marked(self, sha256: str) -> ResponseReturnValue:
+        """The refused file with its problems written beside the rows."""
+        file = uploads.take(sha256)
+        plan = self.plan(g.campaign, file)
+        content = mark(read(file), plan.tables, plan.problems)
+        return self.sample(f"{PurePath(file.name).stem}（标注问题）", content)
+
     def confirm(self, sha256: str) -> ResponseReturnValue:
         file = uploads.take(sha256)
         fingerprint = request.form.get("fingerprint", "")
@@ -87,6 +107,29 @@ class ImportPages:
         flash(summarise(plan, is_dry_run=False), "info" if plan.is_empty else "success")
         return redirect(url_for(self.upload_endpoint))
 
+    def batch(self, batch_id: int) -> ResponseReturnValue:
+        batch = get_batch(self.kind, g.campaign.id, batch_id)
+        return render_template(
+            f"{self.templates}/import_batch.html",
+            pages=self,
+            batch=batch,
+            content=self.describe(batch),
+            undoing=None if batch.undone_at else self.plan_undo(batch),
+            most_shown=MOST_SHOWN,
+        )
+
+    def undo(self, batch_id: int) -> ResponseReturnValue:
+        batch = get_batch(self.kind, g.campaign.id, batch_id)
+        try:
+            self.undo_batch(batch, by=current_user)
+        except (Conflict, Refused) as refusal:
+            db.session.rollback()
+            flash(refusal.message, "warning")
+            return redirect(url_for(BATCH_ENDPOINTS[self.kind], batch_id=batch_id))
+        db.session.commit()
+        flash(_("已撤销导入“%(file)s”。文件可以再次导入。", file=batch.file_name), "success")
+        return redirect(url_for(BATCH_ENDPOINTS[self.kind], batch_id=batch_id))
+
     def sample(self, name: str, content: bytes) -> ResponseReturnValue:
         return send_file(
             BytesIO(content), mimetype=XLSX, as_attachment=True, download_name=f"{name}.xlsx"
@@ -97,7 +140,10 @@ class ImportPages:
             f"{self.templates}/import.html",
             pages=self,
             form=form,
-            batches=list_batches(self.kind, g.campaign.id),
+            batches=db.session.scalars(
+                select_batches(g.campaign.id, self.kind).limit(MOST_LATEST)
+            ).all(),
+            batch_endpoints=BATCH_ENDPOINTS,
             most_megabytes=current_app.config["MAX_CONTENT_LENGTH"] // 1024**2,
         )
         return page, status

@@ -1,23 +1,36 @@
 """Taking in the register in the browser."""
 
+from flask import g, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from outreach.campaigns.import_pages import ImportPages
+from outreach.campaigns.import_pages import BATCH_ENDPOINTS, ImportPages
 from outreach.campaigns.importing import apply_register, plan_register
 from outreach.campaigns.register import LAYOUT, SAMPLE_HEADER, SAMPLE_ROWS
+from outreach.campaigns.undoing import describe_register, undo_register
 from outreach.campaigns.views import bp
+from outreach.db import db
 from outreach.spreadsheets.writing import make_sample
+from outreach.units.journal import plan_undo
 from outreach.units.models import ImportKind
+from outreach.units.queries import select_batches
+from outreach.web import page_number
+
+PER_PAGE = 30
 
 PAGES = ImportPages(
     kind=ImportKind.UNITS,
     layout=LAYOUT,
     plan=plan_register,
     apply=apply_register,
+    plan_undo=plan_undo,
+    undo_batch=undo_register,
+    describe=describe_register,
     templates="campaigns",
     upload_endpoint="campaigns.import_register",
     preview_endpoint="campaigns.preview_register",
     sample_endpoint="campaigns.register_sample",
+    undo_endpoint="campaigns.undo_register_batch",
+    marked_endpoint="campaigns.marked_register",
 )
 
 
@@ -34,6 +47,34 @@ def preview_register(sha256: str) -> ResponseReturnValue:
 @bp.post("/units/import/<sha256>")
 def apply_previewed_register(sha256: str) -> ResponseReturnValue:
     return PAGES.confirm(sha256)
+
+
+@bp.get("/units/import/<sha256>/marked.xlsx")
+def marked_register(sha256: str) -> ResponseReturnValue:
+    return PAGES.marked(sha256)
+
+
+@bp.get("/imports")
+def list_imports() -> ResponseReturnValue:
+    batches = db.paginate(
+        select_batches(g.campaign.id), page=page_number(), per_page=PER_PAGE, error_out=False
+    )
+    return render_template(
+        "campaigns/imports.html",
+        batches=batches,
+        batch_endpoints=BATCH_ENDPOINTS,
+        page_url=lambda number: url_for(".list_imports", page=number),
+    )
+
+
+@bp.get("/imports/units/<int:batch_id>")
+def register_batch(batch_id: int) -> ResponseReturnValue:
+    return PAGES.batch(batch_id)
+
+
+@bp.post("/imports/units/<int:batch_id>/undo")
+def undo_register_batch(batch_id: int) -> ResponseReturnValue:
+    return PAGES.undo(batch_id)
 
 
 @bp.get("/units/import/sample.xlsx")

@@ -22,6 +22,7 @@ from outreach.spreadsheets import cells, reading, tables
 from outreach.spreadsheets.reading import SourceFile
 from outreach.units import naming, services
 from outreach.units.importing import FieldChange, Plan, RowChange, hide, record_batch, start_plan
+from outreach.units.journal import Journal
 from outreach.units.models import Contact, ContactRole, ImportKind, Unit, UnitAlias, UnitKind
 from outreach.units.people import Person
 from outreach.units.queries import find_units, slices
@@ -86,8 +87,9 @@ def apply_register(
     if plan.is_refused or plan.is_empty:
         return plan
     try:
-        _write(campaign, plan)
-        record_batch(plan, by, sectors=len(plan.new_sectors))
+        journal = Journal()
+        _write(campaign, plan, journal)
+        journal.write(record_batch(plan, by, sectors=len(plan.new_sectors)))
         db.session.flush()
     except (StaleDataError, IntegrityError) as error:
         raise Conflict(_("数据刚被他人修改，没有导入。请重新预览后再导入。")) from error
@@ -349,9 +351,9 @@ def _shown(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _write(campaign: Campaign, plan: RegisterPlan) -> None:
-    sector_ids = _write_sectors(campaign, plan)
-    unit_ids = _write_units([work for work in plan.works if work.unit is None])
+def _write(campaign: Campaign, plan: RegisterPlan, journal: Journal) -> None:
+    sector_ids = _write_sectors(campaign, plan, journal)
+    unit_ids = _write_units([work for work in plan.works if work.unit is None], journal)
     contacts, aliases, solicitations = [], [], []
     for work in plan.works:
         unit_id = work.unit.id if work.unit else unit_ids[work.entry.key]
@@ -365,15 +367,16 @@ def _write(campaign: Campaign, plan: RegisterPlan) -> None:
             solicitations.append(_solicitation_row(campaign, unit_id, sector_id, work.solicitor))
         elif sector_id or work.solicitor:
             work.solicitation.sector_id = sector_id or work.solicitation.sector_id
-            work.solicitation.solicitor = work.solicitor or work.solicitation.solicitor
+            if work.solicitor:
+                work.solicitation.solicitor_id = work.solicitor.id
         _change_unit(work)
-    db.session.flush()
-    for table, rows in ((Contact, contacts), (UnitAlias, aliases), (Solicitation, solicitations)):
-        if rows:
-            db.session.connection().execute(sa.insert(table), rows)
+    journal.write_changes()
+    journal.insert(Contact, contacts)
+    journal.insert(UnitAlias, aliases)
+    journal.insert(Solicitation, solicitations)
 
 
-def _write_sectors(campaign: Campaign, plan: RegisterPlan) -> dict[str, int]:
+def _write_sectors(campaign: Campaign, plan: RegisterPlan, journal: Journal) -> dict[str, int]:
     """Creates what is missing, continuing last year's sector of the same name; ids by key."""
     rows = db.session.execute(
         sa.select(Sector.id, Sector.name, Sector.campaign_id, Sector.position).where(
@@ -387,23 +390,19 @@ def _write_sectors(campaign: Campaign, plan: RegisterPlan) -> dict[str, int]:
         sector = Sector(campaign_id=campaign.id, name=name, position=position)
         db.session.add(sector)
         db.session.flush()
+        journal.note_new(sector)
         ids[key] = sector.id
         if key in former:
-            db.session.add(SectorLineage(sector_id=sector.id, predecessor_id=former[key]))
+            lineage = {"sector_id": sector.id, "predecessor_id": former[key]}
+            journal.insert(SectorLineage, [lineage])
     return ids
 
 
-def _write_units(works: Iterable[Work]) -> dict[str, int]:
+def _write_units(works: Iterable[Work], journal: Journal) -> dict[str, int]:
     """Inserts the new units in bulk; their ids by name key."""
     now = clock.now()
     rows = [_unit_row(work.entry, now) for work in works]
-    for some in slices(rows):
-        db.session.connection().execute(sa.insert(Unit), list(some))
-    ids: dict[str, int] = {}
-    for some in slices([row["name_key"] for row in rows]):
-        query = sa.select(Unit.name_key, Unit.id).where(Unit.name_key.in_(some))
-        ids |= {row.name_key: row.id for row in db.session.execute(query)}
-    return ids
+    return {row.name_key: row.id for row in journal.insert(Unit, rows)}
 
 
 def _unit_row(entry: Entry, now: Any) -> dict[str, Any]:

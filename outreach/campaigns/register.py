@@ -192,6 +192,8 @@ def _parse_people(row: Cells, role: ContactRole, plan: Plan) -> list[Person]:
         phones = phones or row.take("landline", cells.text_of) or ""
         email = row.take("email", cells.text_of) or ""
         title = row.text("title", 60)
+    if not (names or phones or email):
+        return []
     people = row.take(name_field, lambda _value: parse_people(names, phones, email, title)) or []
     if not people and not names and (phones or email):
         plan.warnings.append(

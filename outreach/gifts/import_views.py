@@ -1,10 +1,13 @@
 """Taking in a list of gifts in the browser."""
 
+from functools import partial
+
 from flask.typing import ResponseReturnValue
 
-from outreach.campaigns.import_pages import ImportPages
+from outreach.campaigns.import_pages import MOST_SHOWN, ImportPages
 from outreach.gifts.importing import apply_gifts, plan_gifts
 from outreach.gifts.statement_file import LAYOUT, SAMPLE_HEADER, SAMPLE_ROWS
+from outreach.gifts.undoing import list_gifts_of, plan_undo, undo_gifts
 from outreach.gifts.views import bp
 from outreach.spreadsheets.writing import make_sample
 from outreach.units.models import ImportKind
@@ -14,10 +17,15 @@ PAGES = ImportPages(
     layout=LAYOUT,
     plan=plan_gifts,
     apply=apply_gifts,
+    plan_undo=plan_undo,
+    undo_batch=undo_gifts,
+    describe=partial(list_gifts_of, most=MOST_SHOWN),
     templates="gifts",
     upload_endpoint="gifts.import_gifts",
     preview_endpoint="gifts.preview_gifts",
     sample_endpoint="gifts.gifts_sample",
+    undo_endpoint="gifts.undo_gifts_batch",
+    marked_endpoint="gifts.marked_gifts",
 )
 
 
@@ -34,6 +42,21 @@ def preview_gifts(sha256: str) -> ResponseReturnValue:
 @bp.post("/gifts/import/<sha256>")
 def apply_previewed_gifts(sha256: str) -> ResponseReturnValue:
     return PAGES.confirm(sha256)
+
+
+@bp.get("/gifts/import/<sha256>/marked.xlsx")
+def marked_gifts(sha256: str) -> ResponseReturnValue:
+    return PAGES.marked(sha256)
+
+
+@bp.get("/imports/gifts/<int:batch_id>")
+def gifts_batch(batch_id: int) -> ResponseReturnValue:
+    return PAGES.batch(batch_id)
+
+
+@bp.post("/imports/gifts/<int:batch_id>/undo")
+def undo_gifts_batch(batch_id: int) -> ResponseReturnValue:
+    return PAGES.undo(batch_id)
 
 
 @bp.get("/gifts/import/sample.xlsx")

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from outreach import clock, money
 from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, Sector, Solicitation
-from outreach.db import db
+from outreach.db import db, run, table_of
 from outreach.errors import Conflict
 from outreach.gifts.models import Gift, GiftKind
 from outreach.gifts.statement_file import LAYOUT, Line, parse_table
@@ -23,6 +23,7 @@ from outreach.spreadsheets import reading, tables
 from outreach.spreadsheets.reading import SourceFile
 from outreach.units import naming
 from outreach.units.importing import FieldChange, Plan, RowChange, record_batch, start_plan
+from outreach.units.journal import Journal
 from outreach.units.models import ImportBatch, ImportKind, Unit, UnitAlias
 from outreach.units.queries import slices
 
@@ -54,6 +55,8 @@ class Entry:
     reference: str
     line_key: str | None = None
     is_reversed: bool = False
+    is_undone: bool = False
+    """Reversed together with the whole file that brought it: the file may come again."""
 
 
 @dataclass
@@ -273,12 +276,12 @@ class _Targets:
 
 
 def _load_ledger(campaign: Campaign) -> list[Entry]:
-    reversed_ids = set(
-        db.session.scalars(
-            sa.select(Gift.reversal_of_id).where(
+    reversals = dict(
+        db.session.execute(
+            sa.select(Gift.reversal_of_id, Gift.import_batch_id).where(
                 Gift.campaign_id == campaign.id, Gift.reversal_of_id.is_not(None)
             )
-        )
+        ).all()
     )
     rows = db.session.execute(
         sa.select(
@@ -299,7 +302,8 @@ def _load_ledger(campaign: Campaign) -> list[Entry]:
             (row.received_on, Target("", row.unit_id, row.sector_id).key, row.amount_fen, row.kind),
             row.reference,
             row.line_key,
-            row.id in reversed_ids,
+            row.id in reversals,
+            reversals.get(row.id) is not None,
         )
         for row in rows
     ]
@@ -310,7 +314,7 @@ def _compare(plan: GiftPlan, lines: list[tuple[Line, Target]], ledger: list[Entr
 
     Each entry of the ledger answers for one line only, so that true repeats in a file survive.
     """
-    open_entries = _Ledger(ledger)
+    open_entries = _Ledger([entry for entry in ledger if not entry.is_undone])
     rest: list[tuple[Line, Target, Entry]] = []
     for line, target in lines:
         kind = line.kind or (GiftKind.UNIT if not _is_personal(target) else GiftKind.INDIVIDUAL)
@@ -455,29 +459,33 @@ def _write(campaign: Campaign, plan: GiftPlan, batch: ImportBatch, by: User | No
     ]
     for some in slices(rows):
         db.session.connection().execute(sa.insert(Gift), list(some))
-    _record_contacts(campaign, plan)
+    _record_contacts(campaign, plan, batch)
 
 
-def _record_contacts(campaign: Campaign, plan: GiftPlan) -> None:
+def _record_contacts(campaign: Campaign, plan: GiftPlan, batch: ImportBatch) -> None:
     """A unit that gave was reached on that day: see `campaigns.services.record_contact`."""
     last: dict[int, date] = {}
     for line, target, _entry in plan.lines:
         if target.unit_id:
             last[target.unit_id] = max(last.get(target.unit_id, date.min), line.received_on)
-    statement = (
-        sa.update(Solicitation)
-        .where(
-            Solicitation.campaign_id == campaign.id,
-            Solicitation.unit_id == sa.bindparam("unit"),
-            sa.or_(
-                Solicitation.last_contact_on.is_(None),
-                Solicitation.last_contact_on < sa.bindparam("day"),
-            ),
+    journal = Journal()
+    table = table_of(Solicitation)
+    changes = []
+    for some in slices(sorted(last)):
+        rows = sa.select(table.c.id, table.c.unit_id, table.c.last_contact_on).where(
+            table.c.campaign_id == campaign.id, table.c.unit_id.in_(some)
         )
-        .values(last_contact_on=sa.bindparam("day"), version=Solicitation.version + 1)
-    )
-    if last:
-        db.session.connection().execute(
-            statement, [{"unit": unit_id, "day": day} for unit_id, day in last.items()]
+        for row_id, unit_id, before in run(rows.with_for_update()):
+            day = last[unit_id]
+            if before is None or before < day:
+                changes.append({"row": row_id, "day": day})
+                old, new = {"last_contact_on": before}, {"last_contact_on": day}
+                journal.note_change(table, row_id, old, new)
+    if changes:
+        statement = sa.update(table).where(table.c.id == sa.bindparam("row"))
+        run(
+            statement.values(last_contact_on=sa.bindparam("day"), version=table.c.version + 1),
+            changes,
         )
         db.session.expire_all()
+    journal.write(batch)

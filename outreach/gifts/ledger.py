@@ -139,7 +139,7 @@ def _check_sources(campaign: Campaign) -> Iterator[Identity]:
     by_batch.update(
         db.session.execute(
             sa.select(Gift.import_batch_id, sum_fen())
-            .where(Gift.campaign_id == campaign.id)
+            .where(Gift.campaign_id == campaign.id, Gift.reversal_of_id.is_(None))
             .group_by(Gift.import_batch_id)
         ).all()
     )

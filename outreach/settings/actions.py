@@ -17,6 +17,7 @@ ACTIONS: dict[str, LazyString] = {
     "reveal.contact": _("查看联系方式"),
     "import.units": _("导入单位名册"),
     "import.gifts": _("导入到账明细"),
+    "undo.import": _("撤销导入"),
     "create.campaign": _("新建活动"),
     "edit.campaign": _("修改活动设置"),
     "change.stage": _("修改进展"),

@@ -11,17 +11,26 @@ from flask_babel import lazy_gettext as _
 from outreach import money
 from outreach.spreadsheets.reading import BadCell, Value
 
-FEN_PER = {"万元": money.FEN_PER_WAN_YUAN, "元": money.FEN_PER_YUAN}
+FEN_PER = {
+    "亿元": 10_000 * money.FEN_PER_WAN_YUAN,
+    "百万元": 100 * money.FEN_PER_WAN_YUAN,
+    "万元": money.FEN_PER_WAN_YUAN,
+    "千元": 1_000 * money.FEN_PER_YUAN,
+    "元": money.FEN_PER_YUAN,
+}
 MOST_FEN = 10_000_000_000 * money.FEN_PER_YUAN
 EXCEL_EPOCH = date(1899, 12, 30)
 EXACT_DIGITS = 15
 """Excel silently turns further digits of a number into zeros."""
+LONGEST_QUOTE = 40
 NOTHING = {"", "-", "--", "—", "——", "/", "\\", "无", "暂无"}
-AMOUNT = re.compile(r"(?:人民币|¥|RMB)?(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?(万元|万|元)?(?:整|正)?")
+AMOUNT = re.compile(
+    r"(?:人民币|¥|RMB)?(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?(亿元?|百万元?|万元?|千元?|元)?(?:整|正)?"
+)
 FULL_DATE = re.compile(r"(\d{4})[年.\-/](\d{1,2})[月.\-/](\d{1,2})日?")
 COMPACT_DATE = re.compile(r"(\d{4})(\d{2})(\d{2})")
 MONTH_AND_DAY = re.compile(r"(\d{1,2})[月.\-/](\d{1,2})日?")
-HIDDEN_MONEY = re.compile(r"[\d,.]+\s*(?:万元|万|元)|¥\s*[\d,.]+")
+HIDDEN_MONEY = re.compile(r"[\d,.]+\s*(?:[亿万千]元?|元)|¥\s*[\d,.]+")
 
 
 class BadValue(ValueError):
@@ -57,7 +66,17 @@ def folded(text: str) -> str:
     return re.sub(r"[\s\u200b\ufeff]+", "", unicodedata.normalize("NFKC", text))
 
 
+def shown(value: Value) -> str:
+    """The cell as a message quotes it."""
+    text = f"{value:g}" if isinstance(value, Decimal) else text_of(value)
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}…"
+
+
 def bad_cell(cell: BadCell) -> BadValue:
+    if cell.is_merged:
+        return BadValue(
+            _("这一格与上面的格合并,分不清这一行是谁"), _("请取消合并,在每一行都写上。")
+        )
     if cell.text:
         return BadValue(_("公式出错:%(text)s", text=cell.text), _("请改正公式,或直接填写数值。"))
     return BadValue(_("公式没有计算结果"), _("请用 WPS 或 Excel 打开文件,保存一次后再上传。"))
@@ -73,11 +92,11 @@ def parse_amount(value: Value, unit: str) -> int | None:
     match = AMOUNT.fullmatch(text)
     if match is None:
         raise BadValue(
-            _("“%(text)s”不是一个金额", text=text_of(value)),
+            _("“%(text)s”不是一个金额", text=shown(value)),
             _("请只填一个数字,如 30000、3万 或 5,000元;退款和更正请在系统里冲正。"),
         )
     whole, fraction, own_unit = match.groups()
-    name = {"万": "万元", None: unit}.get(own_unit, own_unit)
+    name = f"{own_unit.removesuffix('元')}元" if own_unit else unit
     fen = Decimal(whole.replace(",", "") + (fraction or "")) * FEN_PER[name]
     if fen != fen.to_integral_value():
         raise BadValue(
@@ -115,7 +134,7 @@ def parse_day(value: Value, first: date, last: date) -> date | None:
         if len(fitting) == 1:
             return fitting[0]
         raise BadValue(
-            _("“%(text)s”没有写年份,也不在活动期间", text=text_of(value)),
+            _("“%(text)s”没有写年份,也不在活动期间", text=shown(value)),
             _("请写完整日期,如 %(day)s。", day=first.isoformat()),
         )
     raise _not_a_day(text_of(value))
@@ -142,7 +161,8 @@ def _make_day(year: int, month: int, number: int) -> date | None:
 
 def _not_a_day(text: str) -> BadValue:
     return BadValue(
-        _("“%(text)s”不是一个日期", text=text), _("请写成 2023-09-12、2023.9.12 或 9月12日。")
+        _("“%(text)s”不是一个日期", text=shown(text)),
+        _("请写成 2023-09-12、2023.9.12 或 9月12日。"),
     )
 
 
@@ -153,7 +173,7 @@ def parse_count(value: Value) -> int | None:
         return None
     match = re.fullmatch(r"(\d{1,3}(?:,\d{3})+|\d+)(?:\.0+)?[人名位个]?", text)
     if match is None or len(match[1]) > 7:
-        raise BadValue(_("“%(text)s”不是人数", text=text_of(value)), _("请只填整数,如 120。"))
+        raise BadValue(_("“%(text)s”不是人数", text=shown(value)), _("请只填整数,如 120。"))
     return int(match[1].replace(",", ""))
 
 

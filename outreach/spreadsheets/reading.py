@@ -5,16 +5,20 @@ fresh archive that holds only the parts that were checked: a cell at XFD1048576 
 for 512 GB and abort the process, and a small archive can unpack to gigabytes.
 """
 
+import codecs
 import csv
 import hashlib
 import io
+import math
 import posixpath
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cached_property
 from pathlib import PurePath
 from xml.parsers import expat
 
@@ -34,9 +38,15 @@ MOST_COLUMNS = 60
 MOST_ENTRIES = 200
 MOST_UNPACKED = 50 * 1024 * 1024
 MOST_RATIO = 100
+MOST_MERGED = 20_000
+LONGEST_CELL = 32_767
+"""Characters; no spreadsheet program keeps more in one cell."""
 TITLE_ROWS = 50
 """Rows that titles, notes and totals may take besides the rows of data."""
+ERRORS = {"#REF!", "#N/A", "#DIV/0!", "#VALUE!", "#NAME?", "#NULL!", "#NUM!"}
 BLANKS = " \t\r\n\v\f\u00a0\u3000\u200b\ufeff"
+UNSEEN = re.compile("[\x00-\x08\x0e-\x1f\x7f\xad\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+"""Control characters and marks of direction, which make two names differ that look the same."""
 
 OLD_OFFICE = b"\xd0\xcf\x11\xe0"
 OTHER_MAGIC = (
@@ -68,6 +78,8 @@ class BadCell:
     """A cell whose value the file does not hold; `text` says what stands there instead."""
 
     text: str
+    is_merged: bool = False
+    """It belongs to the merged cell above it."""
 
 
 Value = str | Decimal | date | BadCell | None
@@ -96,6 +108,14 @@ class Sheet:
     name: str
     rows: list[list[Value]]
     merged: list[Range] = field(default_factory=list)
+    hidden_rows: list[int] = field(default_factory=list)
+    """From 1, as the program numbers them; they are read like the others."""
+    hidden_columns: list[str] = field(default_factory=list)
+
+    @cached_property
+    def wide(self) -> set[tuple[int, int]]:
+        """Row and column of the merged cells that span columns."""
+        return {(first, left) for first, left, _last, right in self.merged if right > left}
 
 
 @dataclass
@@ -131,8 +151,7 @@ def _read_xlsx(content: bytes) -> Book:
         _check_extent(scans.values())
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(_pack(parts)))
         sheet_parts = _sheet_parts(parts)
-        bad_cells = {name: scans[part].bad_cells for name, part in sheet_parts.items()}
-        return _collect(workbook, bad_cells)
+        return _collect(workbook, {name: scans[part] for name, part in sheet_parts.items()})
     except UNREADABLE as error:
         raise Refused(_("文件已损坏,无法读取。") + SAVE_AGAIN) from error
 
@@ -179,6 +198,9 @@ class _Scan:
         self.row = self.column = -1
         self.last_row = self.last_column = -1
         self.bad_cells: dict[tuple[int, int], BadCell] = {}
+        self.merged_count = 0
+        self.hidden_rows: set[int] = set()
+        self.hidden_columns: set[int] = set()
         self._attributes: dict[str, str] = {}
         self._has_formula = False
         self._text: list[str] = []
@@ -186,14 +208,11 @@ class _Scan:
         self._parser.Parse(content, True)
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
-        if tag == "row":
-            self.row = int(attributes["r"]) - 1 if "r" in attributes else self.row + 1
-            self.column = -1
-        elif tag == "c":
+        if tag == "c":
             self.column += 1
             if "r" in attributes:
                 self.row, self.column = _place(attributes["r"])
-            self._attributes, self._has_formula, self._text = attributes, False, []
+            self._attributes, self._has_formula = attributes, False
         elif tag in {"v", "is", "f"}:
             self.last_row = max(self.last_row, self.row)
             self.last_column = max(self.last_column, self.column)
@@ -201,26 +220,51 @@ class _Scan:
                 self._has_formula = True
             elif self._has_formula or self._attributes.get("t") == "e":
                 self._parser.CharacterDataHandler = self._text.append
+        elif tag == "row":
+            self.row = int(attributes["r"]) - 1 if "r" in attributes else self.row + 1
+            self.column = -1
+            if _is_true(attributes.get("hidden")):
+                self.hidden_rows.add(self.row)
+        elif tag == "mergeCell":
+            self.merged_count += 1
+        elif tag == "col" and _is_true(attributes.get("hidden")):
+            last = min(int(attributes["max"]), MOST_COLUMNS)
+            self.hidden_columns.update(range(int(attributes["min"]) - 1, last))
+        elif ":" in tag:
+            self._start(_local(tag), attributes)
 
     def _end(self, tag: str) -> None:
-        if tag in {"v", "is"}:
-            self._parser.CharacterDataHandler = None
-        elif tag == "c":
-            text = "".join(self._text)
-            is_text = self._attributes.get("t") == "str"
-            if self._attributes.get("t") == "e" or (self._has_formula and not text and not is_text):
-                self.bad_cells[self.row, self.column] = BadCell(text)
-            self._has_formula = False
+        if tag == "c":
+            kind = self._attributes.get("t")
+            if self._has_formula or kind == "e":
+                text = "".join(self._text)
+                if kind == "e" or not (text or kind == "str"):
+                    self.bad_cells[self.row, self.column] = BadCell(text)
+                self._has_formula, self._text = False, []
+        elif tag in {"v", "is"}:
+            if self._parser.CharacterDataHandler:
+                self._parser.CharacterDataHandler = None
+        elif ":" in tag:
+            self._end(_local(tag))
+
+
+def _local(tag: str) -> str:
+    """The name without the prefix of its namespace, which calamine does not look at either."""
+    return tag.rpartition(":")[2]
+
+
+def _is_true(value: str | None) -> bool:
+    return value in {"1", "true"}
 
 
 def _make_parser(
     start: Callable[[str, dict[str, str]], None], end: Callable[[str], None] | None = None
 ) -> expat.XMLParserType:
-    """A parser that calls back with local names and refuses entities, which no honest sheet has."""
+    """A parser that calls back with tags and refuses entities, which no honest sheet has."""
     parser = expat.ParserCreate()
-    parser.StartElementHandler = lambda tag, attributes: start(tag.rpartition(":")[2], attributes)
+    parser.StartElementHandler = start
     if end is not None:
-        parser.EndElementHandler = lambda tag: end(tag.rpartition(":")[2])
+        parser.EndElementHandler = end
     parser.EntityDeclHandler = _refuse_entity
     return parser
 
@@ -266,6 +310,15 @@ def _check_extent(scans: Iterable[_Scan]) -> None:
                 most=MOST_COLUMNS,
             )
         )
+    merged = sum(scan.merged_count for scan in scans)
+    if merged > MOST_MERGED:
+        raise Refused(
+            _(
+                "表格有 %(count)s 处合并单元格,最多 %(most)s 处。请取消合并后再上传。",
+                count=merged,
+                most=MOST_MERGED,
+            )
+        )
     if rows > MOST_ROWS + TITLE_ROWS:
         raise Refused(
             _(
@@ -283,12 +336,12 @@ def _sheet_parts(parts: dict[str, bytes]) -> dict[str, str]:
     relations: dict[str, str] = {}
 
     def take_target(tag: str, attributes: dict[str, str]) -> None:
-        if tag == "Relationship":
+        if _local(tag) == "Relationship":
             target = posixpath.join("/xl", attributes["Target"])
             targets[attributes["Id"]] = posixpath.normpath(target).lstrip("/")
 
     def take_sheet(tag: str, attributes: dict[str, str]) -> None:
-        if tag == "sheet":
+        if _local(tag) == "sheet":
             ids = [value for key, value in attributes.items() if key.endswith(":id")]
             relations[attributes["name"]] = ids[0]
 
@@ -297,9 +350,7 @@ def _sheet_parts(parts: dict[str, bytes]) -> dict[str, str]:
     return {name: targets[relation] for name, relation in relations.items()}
 
 
-def _collect(
-    workbook: CalamineWorkbook, bad_cells: dict[str, dict[tuple[int, int], BadCell]]
-) -> Book:
+def _collect(workbook: CalamineWorkbook, scans: dict[str, _Scan]) -> Book:
     book = Book([])
     for sheet in workbook.sheets_metadata:
         if sheet.typ != SheetTypeEnum.WorkSheet:
@@ -307,36 +358,64 @@ def _collect(
         if sheet.visible != SheetVisibleEnum.Visible:
             book.hidden.append(sheet.name)
             continue
-        book.sheets.append(
-            _read_sheet(workbook.get_sheet_by_name(sheet.name), bad_cells.get(sheet.name, {}))
-        )
+        book.sheets.append(_read_sheet(workbook.get_sheet_by_name(sheet.name), scans[sheet.name]))
     return book
 
 
-def _read_sheet(sheet: CalamineSheet, bad_cells: dict[tuple[int, int], BadCell]) -> Sheet:
+def _read_sheet(sheet: CalamineSheet, scan: _Scan) -> Sheet:
     rows: list[list[Value]] = [
         [_value(cell) for cell in row] for row in sheet.to_python(skip_empty_area=False)
     ]
-    for (row, column), bad_cell in bad_cells.items():
+    for (row, column), bad_cell in scan.bad_cells.items():
         # calamine's range ends before cells without a value
         rows += [[] for _row in range(row - len(rows) + 1)]
         rows[row] += [None] * (column - len(rows[row]) + 1)
         rows[row][column] = bad_cell
     merged = [(*first, *last) for first, last in sheet.merged_cell_ranges or []]
-    return Sheet(sheet.name, rows, merged)
+    _check_lengths(rows, sheet.name)
+    return Sheet(
+        sheet.name,
+        rows,
+        merged,
+        [row + 1 for row in sorted(scan.hidden_rows) if row < len(rows) and any(rows[row])],
+        [column_name(column) for column in sorted(scan.hidden_columns)],
+    )
+
+
+def _check_lengths(rows: list[list[Value]], sheet: str) -> None:
+    for number, row in enumerate(rows):
+        for column, value in enumerate(row):
+            if isinstance(value, str) and len(value) > LONGEST_CELL:
+                raise Refused(
+                    _(
+                        "工作表“%(sheet)s”的 %(cell)s 格有 %(count)s 个字,最多 %(most)s 个。"
+                        "请删短后再上传。",
+                        sheet=sheet,
+                        cell=cell_name(number, column),
+                        count=len(value),
+                        most=LONGEST_CELL,
+                    )
+                )
 
 
 def _value(cell: object) -> Value:
+    if isinstance(cell, str):
+        return _clean(cell)
     if isinstance(cell, bool):
         return "是" if cell else "否"
     if isinstance(cell, int | float):
         # A cell holds 15 digits; what a formula leaves behind them is noise.
-        return Decimal(f"{cell:.15g}")
+        return Decimal(f"{cell:.15g}") if math.isfinite(cell) else BadCell("#NUM!")
     if isinstance(cell, datetime):
         return cell.date()
     if isinstance(cell, date):
         return cell
-    return str(cell).strip(BLANKS) or None
+    return _clean(str(cell))
+
+
+def _clean(text: str) -> str | BadCell | None:
+    clean = UNSEEN.sub("", text).strip(BLANKS)
+    return BadCell(clean) if clean in ERRORS else clean or None
 
 
 def _read_csv(file: SourceFile) -> Book:
@@ -347,11 +426,14 @@ def _read_csv(file: SourceFile) -> Book:
         rows = list(_split(text))
     except csv.Error as error:
         raise Refused(_("CSV 文件的引号或分隔符有误,无法读取。") + SAVE_AGAIN) from error
-    return Book([Sheet(PurePath(file.name).stem, rows)], is_text=True)
+    sheet = Sheet(PurePath(file.name).stem, rows)
+    _check_lengths(rows, sheet.name)
+    return Book([sheet], is_text=True)
 
 
 def _decode(content: bytes) -> str:
-    for encoding in ("utf-8-sig", "gb18030"):
+    has_utf_16_mark = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    for encoding in ("utf-16",) if has_utf_16_mark else ("utf-8-sig", "gb18030"):
         try:
             return content.decode(encoding)
         except UnicodeDecodeError:
@@ -362,6 +444,9 @@ def _decode(content: bytes) -> str:
 def _split(text: str) -> Iterator[list[Value]]:
     beginning = text[:4000]
     delimiter = max(",;\t", key=beginning.count)
+    # Before they become lists of cells, which take ten times the room.
+    if any(line.count(delimiter) > LONGEST_CELL for line in text.splitlines()):
+        raise Refused(_("有一行超过 %(most)s 列。请删除右侧多余的列后再上传。", most=MOST_COLUMNS))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     for number, row in enumerate(reader, 1):
         if number > MOST_ROWS + TITLE_ROWS:
@@ -374,4 +459,4 @@ def _split(text: str) -> Iterator[list[Value]]:
                     most=MOST_COLUMNS,
                 )
             )
-        yield [cell.strip(BLANKS) or None for cell in row[:MOST_COLUMNS]]
+        yield [_clean(cell) for cell in row[:MOST_COLUMNS]]

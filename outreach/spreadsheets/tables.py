@@ -2,6 +2,7 @@
 footers. What a row means to a capability is not known here."""
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -14,15 +15,23 @@ from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 
 from outreach.errors import Refused
-from outreach.spreadsheets.cells import BadValue, folded, text_of
-from outreach.spreadsheets.reading import MOST_COLUMNS, Book, Sheet, Value
+from outreach.spreadsheets.cells import FEN_PER, BadValue, folded, text_of
+from outreach.spreadsheets.reading import MOST_COLUMNS, BadCell, Book, Sheet, Value, column_name
+from outreach.terms import Term
 
 T = TypeVar("T")
+MARKS = ("问题", "怎么改")
+"""Titles of the columns in which a refused file tells what is wrong; see `marking`."""
+MARKS_SHEET = "问题清单"
 SEARCHED_ROWS = 30
 """Rows from the top among which the header is looked for."""
-UNIT = re.compile(r"[(/:]?(?:单位:?)?(?:人民币)?(万元|元)\)?$")
-UNIT_NOTE = re.compile(r"单位:?(?:人民币)?(万元|元)|\((万元|元)\)")
-TOTAL = re.compile(r"(.{0,40}?)(小计|合计|总计|共计|累计)(?:\(.*\))?:?([\d,.]+(?:万元|万|元)?)?")
+UNIT = re.compile(r"[(/:]?(?:单位:?)?(?:人民币)?(亿元|百万元|万元|千元|元)\)?$")
+UNIT_NOTE = re.compile(
+    r"单位:?(?:人民币)?((?:百万|[亿万千])?元)|单位:([\u4e00-\u9fa5]{1,3}元)|\(((?:百万|[亿万千])?元)\)"
+)
+TOTAL = re.compile(
+    r"(.{0,40}?)(小计|合计|总计|共计|累计)(?:\(.*\))?:?([\d,.]+(?:[亿万千]元?|元)?)?"
+)
 FOOTER = re.compile(
     r"(制表|审核|复核|填表|填报|经办|主管|负责|统计|报送|说明|备注|附注|注|盖章|联系).{0,8}:"
     r"|第\d+页|共\d+页|\(?盖章\)?"
@@ -81,7 +90,7 @@ class Layout:
     """The field whose merged cells count for every row beside them."""
 
     def find(self, title: str) -> Column | None:
-        return self._by_title.get(title) or self._by_title.get(re.sub(r"\(.*?\)", "", title))
+        return self._by_title.get(title) or self._by_title.get(re.sub(r"\([^()]*\)", "", title))
 
     @cached_property
     def _by_title(self) -> dict[str, Column]:
@@ -91,14 +100,42 @@ class Layout:
         return next(column.label for column in self.columns if column.field == name)
 
 
+class UnitSource(Term):
+    """What says in which unit the amounts are."""
+
+    TITLE = "title", _("列名里写明")
+    NOTE = "note", _("表头上方写明")
+    NOBODY = "nobody", _("没有写明，按元计")
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a field stands in one sheet."""
 
     index: int
     title: str
+    label: str
+    """What it was recognised as."""
     unit: str = ""
     """«元» or «万元» of an amount; empty when neither the column nor a note says."""
+    unit_source: UnitSource | None = None
+    """None for what is no amount."""
+
+    @property
+    def letter(self) -> str:
+        return column_name(self.index)
+
+
+class LeftOut(Term):
+    """Why a row brings nothing."""
+
+    ABOVE = "above", _("表头上方的标题和说明")
+    TOTAL = "total", _("小计、合计（只用来核对）")
+    HEADING = "heading", _("分组标题或说明")
+    HEADER = "header", _("重复的表头")
+    FOOTER = "footer", _("制表、审核、日期等落款")
+    BLANK = "blank", _("空行")
+    NOTHING = "nothing", _("只有序号或板块")
 
 
 @dataclass
@@ -123,10 +160,23 @@ class Total:
 class Table:
     sheet: str
     places: dict[str, Place]
+    header_row: int = 1
+    """The lower one of two, as the program numbers them."""
+    header_height: int = 1
     rows: list[Row] = field(default_factory=list)
     totals: list[Total] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     """Titles of the columns that nobody asked for."""
+    left_out: dict[LeftOut, list[int]] = field(default_factory=lambda: defaultdict(list))
+    """Numbers of the rows that bring nothing."""
+
+    def listed_left_out(self) -> list[tuple[LeftOut, int, str]]:
+        """Why, how many and which, in the order of the reasons."""
+        return [
+            (why, len(self.left_out[why]), listed(self.left_out[why]))
+            for why in LeftOut
+            if why in self.left_out
+        ]
 
     def title(self, name: str) -> str:
         return self.places[name].title if name in self.places else ""
@@ -197,6 +247,9 @@ def find_tables(book: Book, layout: Layout) -> Reading:
             Problem(name, None, "", _("工作表是隐藏的,没有读取"), _("如需导入,请取消隐藏。"))
         )
     for sheet in book.sheets:
+        if sheet.name == MARKS_SHEET:
+            continue
+        _drop_marks(sheet)
         if any(value is not None for row in sheet.rows for value in row):
             _read_table(sheet, layout, reading, is_text=book.is_text)
     if not reading.tables and not reading.problems:
@@ -257,11 +310,44 @@ def _read_table(sheet: Sheet, layout: Layout, reading: Reading, *, is_text: bool
         return
     used = {place.index for place in places.values()}
     ignored = [title for index, title in header.titles.items() if index not in used]
-    table = Table(sheet.name, places, ignored=ignored)
+    table = Table(sheet.name, places, header.row + header.height, header.height, ignored=ignored)
+    for index, row in enumerate(sheet.rows[: header.row], 1):
+        if any(value is not None for value in row):
+            table.left_out[LeftOut.ABOVE].append(index)
     if layout.group in places:
         _fill_down(sheet, header, places[layout.group])
+    reading.warnings += _hidden_parts(sheet)
     reading.warnings += _take_rows(sheet, header, layout, table, is_text=is_text)
     reading.tables.append(table)
+
+
+def _drop_marks(sheet: Sheet) -> None:
+    """What `marking` has written beside the rows does not count when the file comes back."""
+    for row in sheet.rows[:SEARCHED_ROWS]:
+        for column in range(len(row) - 1):
+            if row[column : column + 2] == list(MARKS):
+                sheet.rows = [cells[:column] for cells in sheet.rows]
+                return
+
+
+def _hidden_parts(sheet: Sheet) -> list[Problem]:
+    hidden = [
+        (
+            sheet.hidden_rows,
+            _("第 %(places)s 行是隐藏的,照常读取", places=listed(sheet.hidden_rows)),
+        ),
+        (
+            sheet.hidden_columns,
+            _("%(places)s 列是隐藏的,照常读取", places=listed(sheet.hidden_columns)),
+        ),
+    ]
+    remedy = _("如不需要,请删除后重新上传。")
+    return [Problem(sheet.name, None, "", message, remedy) for places, message in hidden if places]
+
+
+def listed(places: Sequence[int | str]) -> str:
+    """The first ten."""
+    return "、".join(map(str, places[:10])) + ("…" if len(places) > 10 else "")
 
 
 def _find_header(sheet: Sheet, layout: Layout) -> _Header | None:
@@ -322,7 +408,8 @@ def _clean_title(title: str) -> tuple[str, str]:
 
 
 def _place_columns(sheet: Sheet, header: _Header) -> tuple[list[Problem], dict[str, Place]]:
-    note, problems = _unit_note(sheet, header.row)
+    has_amount = any(column.is_amount for column, _title, _unit in header.columns.values())
+    note, problems = _unit_note(sheet, header.row) if has_amount else ("", [])
     places: dict[str, Place] = {}
     ranks: dict[str, int] = {}
     for index, (column, title, unit) in header.columns.items():
@@ -343,14 +430,21 @@ def _place_columns(sheet: Sheet, header: _Header) -> tuple[list[Problem], dict[s
                 )
             )
         elif column.field not in places or rank < ranks[column.field]:
-            places[column.field] = Place(index, title, (unit or note) if column.is_amount else "")
+            places[column.field] = _make_place(index, title, column, unit, note)
             ranks[column.field] = rank
     return problems, places
 
 
+def _make_place(index: int, title: str, column: Column, unit: str, note: str) -> Place:
+    if not column.is_amount:
+        return Place(index, title, column.label)
+    source = UnitSource.TITLE if unit else UnitSource.NOTE if note else UnitSource.NOBODY
+    return Place(index, title, column.label, unit or note, source)
+
+
 def _rank_title(column: Column, title: str) -> str:
     clean = _clean_title(title)[0]
-    without_brackets = re.sub(r"\(.*?\)", "", clean)
+    without_brackets = re.sub(r"\([^()]*\)", "", clean)
     return max(
         (known for known in column.titles if clean.endswith(known) or without_brackets == known),
         key=len,
@@ -361,14 +455,24 @@ def _rank_title(column: Column, title: str) -> str:
 def _unit_note(sheet: Sheet, header_row: int) -> tuple[str, list[Problem]]:
     """«元» or «万元» from a note above the header, such as «单位:万元»."""
     texts = {text for row in sheet.rows[:header_row] for text in _texts(row)}
-    units = {match[1] or match[2] for text in texts for match in UNIT_NOTE.finditer(text)}
+    units = {match[match.lastindex or 0] for text in texts for match in UNIT_NOTE.finditer(text)}
+    unknown = units - FEN_PER.keys()
+    if unknown:
+        problem = Problem(
+            sheet.name,
+            None,
+            "",
+            _("认不出表头上方写的金额单位“%(unit)s”", unit="、".join(sorted(unknown))),
+            _("请折算成人民币,单位写“元”或“万元”。"),
+        )
+        return "", [problem]
     if len(units) < 2:
         return "".join(units), []
     problem = Problem(
         sheet.name,
         None,
         "",
-        _("表头上方既写了单位“元”,又写了“万元”"),
+        _("表头上方写了几种金额单位:%(units)s", units="、".join(sorted(units))),
         _("请只保留一个单位说明,或写在金额的列名里。"),
     )
     return "", [problem]
@@ -393,10 +497,13 @@ def _take_rows(
     heading = ""
     group: Value = None
     notes = []
+    continued = _continued(sheet, table.places.get(layout.subject))
     for index in range(header.row + header.height, len(sheet.rows)):
         row = sheet.rows[index]
         filled = [(place, value) for place, value in enumerate(row) if value is not None]
-        if not filled or _is_header_again(row, header_texts) or _is_footer(filled):
+        why = _why_left_out(row, filled, header_texts)
+        if why:
+            table.left_out[why].append(index + 1)
             continue
         cells = {
             name: row[place.index] if place.index < len(row) else None
@@ -406,13 +513,19 @@ def _take_rows(
         lone_text = _lone_text(sheet, index, filled, table.places.get(layout.subject))
         if total:
             table.totals.append(total)
+            table.left_out[LeftOut.TOTAL].append(index + 1)
         elif lone_text:
             heading = NUMBERING.sub("", lone_text)
             notes.append((index + 1, lone_text, len(table.rows)))
+            table.left_out[LeftOut.HEADING].append(index + 1)
         elif any(value is not None for name, value in cells.items() if name != layout.group):
             if is_text and layout.group in cells:  # a .csv has blanks for merged cells
                 group = cells[layout.group] = cells[layout.group] or group
+            if index in continued:
+                cells[layout.subject] = BadCell("", is_merged=True)
             table.rows.append(Row(index + 1, cells, heading))
+        else:
+            table.left_out[LeftOut.NOTHING].append(index + 1)
     return [
         Problem(
             sheet.name,
@@ -424,6 +537,26 @@ def _take_rows(
         for number, text, rows_before in notes
         if layout.group in table.places or rows_before == len(table.rows)
     ]
+
+
+def _why_left_out(
+    row: list[Value], filled: Sequence[tuple[int, Value]], header_texts: set[str]
+) -> LeftOut | None:
+    if not filled:
+        return LeftOut.BLANK
+    if _is_header_again(row, header_texts):
+        return LeftOut.HEADER
+    return LeftOut.FOOTER if _is_footer(filled) else None
+
+
+def _continued(sheet: Sheet, subject: Place | None) -> set[int]:
+    """Rows whose subject belongs to a merged cell that begins above: whose they are is unclear."""
+    return {
+        row
+        for first, left, last, right in sheet.merged
+        if subject and left <= subject.index <= right
+        for row in range(first + 1, min(last + 1, len(sheet.rows)))
+    }
 
 
 def _texts(row: Iterable[Value]) -> set[str]:
@@ -486,10 +619,7 @@ def _lone_text(
     [(column, value)] = filled
     if not isinstance(value, str):
         return ""
-    is_wide = any(
-        first <= index <= last and left <= column < right
-        for first, left, last, right in sheet.merged
-    )
+    is_wide = (index, column) in sheet.wide
     if subject and column == subject.index and not is_wide and not NUMBERING.match(value):
         return ""
     return value

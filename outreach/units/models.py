@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from flask_babel import lazy_gettext as _
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from outreach.accounts.models import User
 from outreach.db import Base, PrimaryKey
 from outreach.messages.models import Channel
 from outreach.terms import Term
@@ -115,10 +116,21 @@ class ImportKind(Term):
 
 
 class ImportBatch(Base):
-    """One file that was taken in. The same file is never taken in twice for one campaign."""
+    """One file that was taken in. The same file is not taken in twice for one campaign, unless
+    the first time was undone."""
 
     __tablename__ = "import_batch"
-    __table_args__ = (sa.UniqueConstraint("kind", "campaign_id", "sha256"),)
+    __table_args__ = (
+        sa.Index(
+            "uq_import_batch_standing",
+            "kind",
+            "campaign_id",
+            "sha256",
+            unique=True,
+            sqlite_where=sa.text("undone_at IS NULL"),
+            postgresql_where=sa.text("undone_at IS NULL"),
+        ),
+    )
 
     id: Mapped[PrimaryKey]
     kind: Mapped[ImportKind]
@@ -128,3 +140,22 @@ class ImportBatch(Base):
     counts: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
     created_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
+    undone_at: Mapped[datetime | None]
+    undone_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
+
+    created_by: Mapped[User | None] = relationship(foreign_keys=created_by_id)
+    undone_by: Mapped[User | None] = relationship(foreign_keys=undone_by_id)
+
+
+class ImportChange(Base):
+    """What a batch did to one row, so that it can be undone: see `journal`."""
+
+    __tablename__ = "import_change"
+
+    id: Mapped[PrimaryKey]
+    batch_id: Mapped[int] = mapped_column(sa.ForeignKey("import_batch.id"), index=True)
+    table_name: Mapped[str] = mapped_column(sa.String(40))
+    row_id: Mapped[int]
+    old: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))
+    """The changed columns as they were; NULL when the batch made the row."""
+    new: Mapped[dict[str, Any]]

@@ -16,7 +16,7 @@ NAME_AND_PHONE = re.compile(
 TITLE = re.compile(
     r"主任|科长|局长|处长|部长|书记|主席|经理|会计|出纳|干事|秘书|校长|院长|主管|专员|同志$"
 )
-IN_BRACKETS = re.compile(r"\((.*?)\)")
+IN_BRACKETS = re.compile(r"\(([^()]*)\)")
 ONE_EACH = _("请每行只写一位联系人，或用顿号隔开姓名，并按同样顺序、同样个数写电话。")
 
 

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.orm import selectinload
+from flask_babel import lazy_gettext as _
+from sqlalchemy.orm import joinedload, selectinload
 
-from outreach.accounts.models import User
 from outreach.db import db
+from outreach.errors import NotFound
 from outreach.units.models import ImportBatch, ImportKind, Unit, UnitAlias
 
 T = TypeVar("T")
@@ -28,20 +29,30 @@ def find_units(*, keys: Iterable[str] = (), credit_codes: Iterable[str] = ()) ->
 
 def find_batch(kind: ImportKind, campaign_id: int, sha256: str) -> ImportBatch | None:
     return db.session.scalar(
-        sa.select(ImportBatch).filter_by(kind=kind, campaign_id=campaign_id, sha256=sha256)
+        sa.select(ImportBatch).filter_by(
+            kind=kind, campaign_id=campaign_id, sha256=sha256, undone_at=None
+        )
     )
 
 
-def list_batches(kind: ImportKind, campaign_id: int) -> list[tuple[ImportBatch, str]]:
-    """The last files that were taken in, newest first, each with the name of who did it."""
+def get_batch(kind: ImportKind, campaign_id: int, batch_id: int) -> ImportBatch:
+    batch = db.session.scalar(
+        sa.select(ImportBatch).filter_by(id=batch_id, kind=kind, campaign_id=campaign_id)
+    )
+    if batch is None:
+        raise NotFound(_("没有这次导入。"))
+    return batch
+
+
+def select_batches(campaign_id: int, kind: ImportKind | None = None) -> sa.Select[ImportBatch]:
+    """Files that were taken in, newest first, each with who did it; None is any kind."""
     query = (
-        sa.select(ImportBatch, User.name)
-        .outerjoin(User, User.id == ImportBatch.created_by_id)
-        .where(ImportBatch.kind == kind, ImportBatch.campaign_id == campaign_id)
+        sa.select(ImportBatch)
+        .where(ImportBatch.campaign_id == campaign_id)
+        .options(joinedload(ImportBatch.created_by), joinedload(ImportBatch.undone_by))
         .order_by(ImportBatch.id.desc())
-        .limit(10)
     )
-    return [(batch, name or "") for batch, name in db.session.execute(query)]
+    return query if kind is None else query.where(ImportBatch.kind == kind)
 
 
 def slices(values: Sequence[T]) -> Iterator[Sequence[T]]:
