@@ -212,7 +212,7 @@ def make_import_batch(campaign: Campaign, **counts: Any) -> ImportBatch:
             campaign_id=campaign.id,
             file_name="到账明细.xlsx",
             sha256=f"{next(_numbers):064}",
-            counts=counts,
+            counts={"new": 0, "changed": 0, "unchanged": 0, "refused": 0, "amount_fen": 0} | counts,
             created_at=clock.now(),
         )
     )

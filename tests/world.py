@@ -122,6 +122,8 @@ def make_story(
         "contact_id": contact.id,
         "gift_id": gift.id,
         "line_id": line.id,
+        "name": "open_lines",
+        "batch_id": factories.make_import_batch(campaign).id,
         "visit_id": visits[-1].id,
         "todo_id": todo.id,
         "meeting_id": meeting.id,
