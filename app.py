@@ -10,12 +10,14 @@ from outreach import access, cli, db, logs, web
 from outreach.accounts import sessions
 from outreach.accounts.views import bp as accounts
 from outreach.campaigns import gate as campaigns_gate
+from outreach.campaigns import import_views as register_imports
 from outreach.campaigns import scope
 from outreach.campaigns.effects import note_reminders
 from outreach.campaigns.import_views import bp as campaigns
 from outreach.digests.views import bp as digests
 from outreach.documents.views import bp as documents
 from outreach.gifts import gate as gifts_gate
+from outreach.gifts import import_views as gifts_imports
 from outreach.gifts.ledger_views import bp as gifts
 from outreach.meetings.views import bp as meetings
 from outreach.messages import dead_addresses, provider_rules, robots, template_views
@@ -60,6 +62,9 @@ GATE = (
 )
 """What a message is asked before it goes out; the first reason against it is the one shown."""
 
+IMPORTS = (register_imports.PAGES, gifts_imports.PAGES)
+"""What files can be taken in, each with its pages."""
+
 BLUEPRINTS = (
     accounts,
     campaigns,
@@ -88,6 +93,7 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     sessions.install(app)
     access.install(app)
     scope.install(app)
+    app.extensions["outreach.imports"] = {pages.kind: pages for pages in IMPORTS}
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     app.before_request(scope.load_campaign)

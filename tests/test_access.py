@@ -39,7 +39,7 @@ TRUTH = {
         reminders.list_waves reminders.wave reminders.progress reminders.list_rules
         messages.list_messages messages.message messages.list_templates
         messages.template
-        campaigns.list_imports campaigns.register_batch gifts.gifts_batch
+        campaigns.list_imports campaigns.show_import
         digests.list_digests digests.digest
         settings.index settings.timetable settings.calendar
     """,
@@ -51,7 +51,7 @@ TRUTH = {
         gifts.record_gift gifts.suggest_units gifts.reverse_gift gifts.record_pledge
         gifts.open_line gifts.settle_line gifts.open_unmatched
         gifts.note_reason gifts.note_residual gifts.state_figure gifts.remove_stated
-        campaigns.undo_register_batch gifts.undo_gifts_batch
+        campaigns.undo_import
         campaigns.marked_register gifts.marked_gifts
         gifts.import_gifts gifts.preview_gifts gifts.apply_previewed_gifts gifts.gifts_sample
         campaigns.preview_register campaigns.apply_previewed_register campaigns.register_sample

@@ -1,7 +1,7 @@
 """The pages on which a file is taken in: upload, preview, confirmation. What the file holds is
 the capability's own matter."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from io import BytesIO
@@ -18,22 +18,18 @@ from outreach.db import db
 from outreach.errors import Conflict, Refused
 from outreach.forms import Form
 from outreach.spreadsheets import uploads
+from outreach.spreadsheets.layouts import Layout
 from outreach.spreadsheets.marking import mark
 from outreach.spreadsheets.reading import SourceFile, read
-from outreach.spreadsheets.tables import Layout
 from outreach.units.importing import Plan
 from outreach.units.journal import Undoing
 from outreach.units.models import ImportBatch, ImportKind
-from outreach.units.queries import get_batch, select_batches
+from outreach.units.queries import select_batches
 from outreach.units.rendering import summarise
 
 MOST_SHOWN = 200
 """Rows of a list on the preview."""
 MOST_LATEST = 10
-BATCH_ENDPOINTS = {
-    ImportKind.UNITS: "campaigns.register_batch",
-    ImportKind.GIFTS: "gifts.gifts_batch",
-}
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
@@ -56,7 +52,6 @@ class ImportPages:
     upload_endpoint: str
     preview_endpoint: str
     sample_endpoint: str
-    undo_endpoint: str
     marked_endpoint: str
 
     def upload(self) -> ResponseReturnValue:
@@ -107,8 +102,7 @@ class ImportPages:
         flash(summarise(plan, is_dry_run=False), "info" if plan.is_empty else "success")
         return redirect(url_for(self.upload_endpoint))
 
-    def batch(self, batch_id: int) -> ResponseReturnValue:
-        batch = get_batch(self.kind, g.campaign.id, batch_id)
+    def show(self, batch: ImportBatch) -> ResponseReturnValue:
         return render_template(
             f"{self.templates}/import_batch.html",
             pages=self,
@@ -118,17 +112,17 @@ class ImportPages:
             most_shown=MOST_SHOWN,
         )
 
-    def undo(self, batch_id: int) -> ResponseReturnValue:
-        batch = get_batch(self.kind, g.campaign.id, batch_id)
+    def undo(self, batch: ImportBatch) -> ResponseReturnValue:
+        page = url_for("campaigns.show_import", batch_id=batch.id)
         try:
             self.undo_batch(batch, by=current_user)
         except (Conflict, Refused) as refusal:
             db.session.rollback()
             flash(refusal.message, "warning")
-            return redirect(url_for(BATCH_ENDPOINTS[self.kind], batch_id=batch_id))
+            return redirect(page)
         db.session.commit()
         flash(_("已撤销导入“%(file)s”。文件可以再次导入。", file=batch.file_name), "success")
-        return redirect(url_for(BATCH_ENDPOINTS[self.kind], batch_id=batch_id))
+        return redirect(page)
 
     def sample(self, name: str, content: bytes) -> ResponseReturnValue:
         return send_file(
@@ -143,7 +137,12 @@ class ImportPages:
             batches=db.session.scalars(
                 select_batches(g.campaign.id, self.kind).limit(MOST_LATEST)
             ).all(),
-            batch_endpoints=BATCH_ENDPOINTS,
             most_megabytes=current_app.config["MAX_CONTENT_LENGTH"] // 1024**2,
         )
         return page, status
+
+
+def pages_of(batch: ImportBatch) -> ImportPages:
+    """Those of what the batch holds; the composition root names them all."""
+    pages: Mapping[ImportKind, ImportPages] = current_app.extensions["outreach.imports"]
+    return pages[batch.kind]

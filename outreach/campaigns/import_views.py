@@ -3,7 +3,7 @@
 from flask import g, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from outreach.campaigns.import_pages import BATCH_ENDPOINTS, ImportPages
+from outreach.campaigns.import_pages import ImportPages, pages_of
 from outreach.campaigns.importing import apply_register, plan_register
 from outreach.campaigns.register import LAYOUT, SAMPLE_HEADER, SAMPLE_ROWS
 from outreach.campaigns.undoing import describe_register, undo_register
@@ -12,7 +12,7 @@ from outreach.db import db
 from outreach.spreadsheets.writing import make_sample
 from outreach.units.journal import plan_undo
 from outreach.units.models import ImportKind
-from outreach.units.queries import select_batches
+from outreach.units.queries import get_batch, select_batches
 from outreach.web import page_number
 
 PER_PAGE = 30
@@ -29,7 +29,6 @@ PAGES = ImportPages(
     upload_endpoint="campaigns.import_register",
     preview_endpoint="campaigns.preview_register",
     sample_endpoint="campaigns.register_sample",
-    undo_endpoint="campaigns.undo_register_batch",
     marked_endpoint="campaigns.marked_register",
 )
 
@@ -62,19 +61,20 @@ def list_imports() -> ResponseReturnValue:
     return render_template(
         "campaigns/imports.html",
         batches=batches,
-        batch_endpoints=BATCH_ENDPOINTS,
         page_url=lambda number: url_for(".list_imports", page=number),
     )
 
 
-@bp.get("/imports/units/<int:batch_id>")
-def register_batch(batch_id: int) -> ResponseReturnValue:
-    return PAGES.batch(batch_id)
+@bp.get("/imports/<int:batch_id>")
+def show_import(batch_id: int) -> ResponseReturnValue:
+    batch = get_batch(g.campaign.id, batch_id)
+    return pages_of(batch).show(batch)
 
 
-@bp.post("/imports/units/<int:batch_id>/undo")
-def undo_register_batch(batch_id: int) -> ResponseReturnValue:
-    return PAGES.undo(batch_id)
+@bp.post("/imports/<int:batch_id>/undo")
+def undo_import(batch_id: int) -> ResponseReturnValue:
+    batch = get_batch(g.campaign.id, batch_id)
+    return pages_of(batch).undo(batch)
 
 
 @bp.get("/units/import/sample.xlsx")

@@ -24,7 +24,6 @@ PAGES = ImportPages(
     upload_endpoint="gifts.import_gifts",
     preview_endpoint="gifts.preview_gifts",
     sample_endpoint="gifts.gifts_sample",
-    undo_endpoint="gifts.undo_gifts_batch",
     marked_endpoint="gifts.marked_gifts",
 )
 
@@ -47,16 +46,6 @@ def apply_previewed_gifts(sha256: str) -> ResponseReturnValue:
 @bp.get("/gifts/import/<sha256>/marked.xlsx")
 def marked_gifts(sha256: str) -> ResponseReturnValue:
     return PAGES.marked(sha256)
-
-
-@bp.get("/imports/gifts/<int:batch_id>")
-def gifts_batch(batch_id: int) -> ResponseReturnValue:
-    return PAGES.batch(batch_id)
-
-
-@bp.post("/imports/gifts/<int:batch_id>/undo")
-def undo_gifts_batch(batch_id: int) -> ResponseReturnValue:
-    return PAGES.undo(batch_id)
 
 
 @bp.get("/gifts/import/sample.xlsx")

@@ -35,9 +35,9 @@ def find_batch(kind: ImportKind, campaign_id: int, sha256: str) -> ImportBatch |
     )
 
 
-def get_batch(kind: ImportKind, campaign_id: int, batch_id: int) -> ImportBatch:
+def get_batch(campaign_id: int, batch_id: int) -> ImportBatch:
     batch = db.session.scalar(
-        sa.select(ImportBatch).filter_by(id=batch_id, kind=kind, campaign_id=campaign_id)
+        sa.select(ImportBatch).filter_by(id=batch_id, campaign_id=campaign_id)
     )
     if batch is None:
         raise NotFound(_("没有这次导入。"))
