@@ -11,10 +11,11 @@ import openpyxl
 import pytest
 
 from outreach.errors import Refused
-from outreach.spreadsheets import cells, tables
+from outreach.spreadsheets import cells, layouts, tables
 from outreach.spreadsheets.cells import BadValue
+from outreach.spreadsheets.layouts import Column, Layout
 from outreach.spreadsheets.reading import BadCell, SourceFile, cell_name, read
-from outreach.spreadsheets.tables import Column, Layout, check_totals, find_tables
+from outreach.spreadsheets.tables import check_totals, find_tables
 from tests.office import make_csv, make_xlsx, plain
 
 LAYOUT = Layout(
@@ -497,7 +498,7 @@ class TestWhatIsSaidOfIt:
         [table] = find(make_xlsx(self.ROWS)).tables
         amount = table.places["amount"]
         assert (amount.letter, amount.label, amount.unit) == ("C", "到账金额", "万元")
-        assert amount.unit_source is tables.UnitSource.NOTE
+        assert amount.unit_source is layouts.UnitSource.NOTE
         assert table.places["name"].unit_source is None
         assert (table.header_row, table.header_height, table.ignored) == (3, 1, ["序号", "领导"])
 

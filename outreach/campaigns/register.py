@@ -8,13 +8,14 @@ from flask_babel import lazy_gettext as _
 
 from outreach.spreadsheets import cells, reading, tables
 from outreach.spreadsheets.cells import BadValue
-from outreach.spreadsheets.tables import Cells, Column, Problem, Row, Table
+from outreach.spreadsheets.layouts import Column, Layout, Problem
+from outreach.spreadsheets.tables import Cells, Row, Table
 from outreach.units import naming, services
 from outreach.units.importing import Plan
 from outreach.units.models import ContactRole, UnitKind
 from outreach.units.people import SEPARATORS, Person, parse_people
 
-LAYOUT = tables.Layout(
+LAYOUT = Layout(
     columns=(
         Column(
             "name",

@@ -15,13 +15,14 @@ from outreach.campaigns.register import KIND_BY_WORD, parse_credit_code
 from outreach.gifts.models import GiftBasis, GiftChannel, GiftKind
 from outreach.spreadsheets import cells, tables
 from outreach.spreadsheets.cells import BadValue
+from outreach.spreadsheets.layouts import Column, Layout, Problem
 from outreach.spreadsheets.reading import Value
-from outreach.spreadsheets.tables import Cells, Column, Problem, Row, Table
+from outreach.spreadsheets.tables import Cells, Row, Table
 from outreach.units.importing import Plan
 
 T = TypeVar("T")
 
-LAYOUT = tables.Layout(
+LAYOUT = Layout(
     columns=(
         Column(
             "name",

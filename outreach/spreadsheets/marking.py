@@ -13,8 +13,9 @@ from typing import Any
 import xlsxwriter
 from xlsxwriter.worksheet import Worksheet
 
+from outreach.spreadsheets.layouts import Problem
 from outreach.spreadsheets.reading import MOST_COLUMNS, BadCell, Book, Range, Sheet, Value
-from outreach.spreadsheets.tables import MARKS, MARKS_SHEET, Problem, Table
+from outreach.spreadsheets.tables import MARKS, MARKS_SHEET, Table
 
 LONGEST_SHEET_NAME = 31
 FORMULA = re.compile("[=+@\\t\\r\\-\uff1d\uff0b\uff20\uff0d]")

@@ -3,11 +3,10 @@ footers. What a row means to a capability is not known here."""
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from functools import cached_property
 from itertools import accumulate
 from typing import TypeVar
 
@@ -15,20 +14,22 @@ from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 
 from outreach.errors import Refused
-from outreach.spreadsheets.cells import FEN_PER, BadValue, folded, text_of
-from outreach.spreadsheets.reading import MOST_COLUMNS, BadCell, Book, Sheet, Value, column_name
+from outreach.spreadsheets.cells import BadValue, folded, text_of
+from outreach.spreadsheets.headers import (
+    SEARCHED_ROWS,
+    Header,
+    find_header,
+    place_columns,
+    texts_of,
+)
+from outreach.spreadsheets.layouts import Layout, Place, Problem
+from outreach.spreadsheets.reading import MOST_COLUMNS, BadCell, Book, Sheet, Value
 from outreach.terms import Term
 
 T = TypeVar("T")
 MARKS = ("问题", "怎么改")
 """Titles of the columns in which a refused file tells what is wrong; see `marking`."""
 MARKS_SHEET = "问题清单"
-SEARCHED_ROWS = 30
-"""Rows from the top among which the header is looked for."""
-UNIT = re.compile(r"[(/:]?(?:单位:?)?(?:人民币)?(亿元|百万元|万元|千元|元)\)?$")
-UNIT_NOTE = re.compile(
-    r"单位:?(?:人民币)?((?:百万|[亿万千])?元)|单位:([\u4e00-\u9fa5]{1,3}元)|\(((?:百万|[亿万千])?元)\)"
-)
 TOTAL = re.compile(
     r"(.{0,40}?)(小计|合计|总计|共计|累计)(?:\(.*\))?:?([\d,.]+(?:[亿万千]元?|元)?)?"
 )
@@ -37,93 +38,6 @@ FOOTER = re.compile(
     r"|第\d+页|共\d+页|\(?盖章\)?"
 )
 NUMBERING = re.compile(r"^(?:[一二三四五六七八九十]+、|\([一二三四五六七八九十]+\))")
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something in the file that a person must mend, or (as a warning) should know."""
-
-    sheet: str
-    row: int | None
-    """As the spreadsheet program numbers it, from 1."""
-    column: str
-    """The title of the column, or empty."""
-    message: LazyString | str
-    remedy: LazyString | str = ""
-
-    def as_dict(self) -> dict[str, str | int | None]:
-        return {
-            "sheet": self.sheet,
-            "row": self.row,
-            "column": self.column,
-            "message": str(self.message),
-            "remedy": str(self.remedy),
-        }
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column that is understood, under any of its titles."""
-
-    field: str
-    words: str
-    """The titles with blanks between, the most telling one first."""
-    is_amount: bool = False
-
-    @cached_property
-    def titles(self) -> list[str]:
-        return self.words.split()
-
-    @property
-    def label(self) -> str:
-        return self.titles[0]
-
-
-@dataclass(frozen=True)
-class Layout:
-    columns: tuple[Column, ...]
-    anchors: frozenset[str]
-    """Fields of which a header has at least one."""
-    subject: str
-    """The field that names what the row is about."""
-    group: str
-    """The field whose merged cells count for every row beside them."""
-
-    def find(self, title: str) -> Column | None:
-        return self._by_title.get(title) or self._by_title.get(re.sub(r"\([^()]*\)", "", title))
-
-    @cached_property
-    def _by_title(self) -> dict[str, Column]:
-        return {title: column for column in self.columns for title in column.titles}
-
-    def label(self, name: str) -> str:
-        return next(column.label for column in self.columns if column.field == name)
-
-
-class UnitSource(Term):
-    """What says in which unit the amounts are."""
-
-    TITLE = "title", _("列名里写明")
-    NOTE = "note", _("表头上方写明")
-    NOBODY = "nobody", _("没有写明，按元计")
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a field stands in one sheet."""
-
-    index: int
-    title: str
-    label: str
-    """What it was recognised as."""
-    unit: str = ""
-    """«元» or «万元» of an amount; empty when neither the column nor a note says."""
-    unit_source: UnitSource | None = None
-    """None for what is no amount."""
-
-    @property
-    def letter(self) -> str:
-        return column_name(self.index)
 
 
 class LeftOut(Term):
@@ -227,19 +141,6 @@ class Cells:
         return Problem(self._table.sheet, self._row.number, column, message, remedy)
 
 
-@dataclass(frozen=True)
-class _Header:
-    row: int
-    height: int
-    columns: dict[int, tuple[Column, str, str]]
-    """Column, title as typed and unit, by index."""
-    titles: dict[int, str]
-
-    @property
-    def fields(self) -> set[str]:
-        return {column.field for column, _title, _unit in self.columns.values()}
-
-
 def find_tables(book: Book, layout: Layout) -> Reading:
     reading = Reading()
     for name in book.hidden:
@@ -292,7 +193,7 @@ def check_totals(
 
 
 def _read_table(sheet: Sheet, layout: Layout, reading: Reading, *, is_text: bool) -> None:
-    header = _find_header(sheet, layout)
+    header = find_header(sheet, layout)
     if header is None:
         reading.warnings.append(
             Problem(
@@ -304,7 +205,7 @@ def _read_table(sheet: Sheet, layout: Layout, reading: Reading, *, is_text: bool
             )
         )
         return
-    problems, places = _place_columns(sheet, header)
+    problems, places = place_columns(sheet, header)
     if problems:
         reading.problems += problems
         return
@@ -350,135 +251,7 @@ def listed(places: Sequence[int | str]) -> str:
     return "、".join(map(str, places[:10])) + ("…" if len(places) > 10 else "")
 
 
-def _find_header(sheet: Sheet, layout: Layout) -> _Header | None:
-    """The row, or pair of rows, that names the most columns; of equals a row, and the first."""
-    headers = []
-    for height in (1, 2):
-        for row in range(min(SEARCHED_ROWS, len(sheet.rows))):
-            titles = _titles(sheet, row, height)
-            headers.append(_Header(row, height, _recognise(titles, layout), titles))
-    anchored = [header for header in headers if header.fields & layout.anchors]
-    return max(anchored, key=lambda header: len(header.fields), default=None)
-
-
-def _titles(sheet: Sheet, row: int, height: int) -> dict[int, str]:
-    """Titles by column; of a two-row header both lines, the upper one spread to the right."""
-    upper = sheet.rows[row]
-    if height == 1:
-        return {index: value for index, value in enumerate(upper) if isinstance(value, str)}
-    lower = sheet.rows[row + 1] if row + 1 < len(sheet.rows) else []
-    if not any(lower) or any(isinstance(value, Decimal | date) for value in lower):
-        return {}
-    titles = {}
-    group = ""
-    for index in range(max(len(upper), len(lower))):
-        top = upper[index] if index < len(upper) else None
-        bottom = lower[index] if index < len(lower) else None
-        if isinstance(top, str):
-            group = top
-        if isinstance(bottom, str):
-            titles[index] = f"{group}\n{bottom}" if group else bottom
-        elif isinstance(top, str):
-            titles[index] = top
-    return titles
-
-
-def _recognise(titles: dict[int, str], layout: Layout) -> dict[int, tuple[Column, str, str]]:
-    found = {}
-    for index, title in titles.items():
-        top, _line, bottom = title.rpartition("\n") if "\n" in title else ("", "", title)
-        for text in (top + bottom, bottom, top):
-            clean, unit = _clean_title(text)
-            column = layout.find(clean) if clean else None
-            if column and (column.is_amount or not unit):  # «单位:万元» is a note
-                shown = re.sub(r"\s+", "", title)
-                unit = unit or _clean_title(top)[1]
-                found[index] = (column, shown, unit)
-                break
-    return found
-
-
-def _clean_title(title: str) -> tuple[str, str]:
-    """«捐款金额 (万元)*» is «捐款金额» and «万元»."""
-    text = folded(title).casefold().strip("*:★")
-    match = UNIT.search(text)
-    if match and match.start() > 0:
-        return text[: match.start()], match[1]
-    return text, ""
-
-
-def _place_columns(sheet: Sheet, header: _Header) -> tuple[list[Problem], dict[str, Place]]:
-    has_amount = any(column.is_amount for column, _title, _unit in header.columns.values())
-    note, problems = _unit_note(sheet, header.row) if has_amount else ("", [])
-    places: dict[str, Place] = {}
-    ranks: dict[str, int] = {}
-    for index, (column, title, unit) in header.columns.items():
-        rank = column.titles.index(_rank_title(column, title))
-        if column.field in places and (column.is_amount or ranks[column.field] == rank):
-            problems.append(
-                Problem(
-                    sheet.name,
-                    header.row + 1,
-                    title,
-                    _(
-                        "“%(one)s”和“%(other)s”都像是“%(field)s”",
-                        one=places[column.field].title,
-                        other=title,
-                        field=column.label,
-                    ),
-                    _("请只保留一列,或把另一列改名。"),
-                )
-            )
-        elif column.field not in places or rank < ranks[column.field]:
-            places[column.field] = _make_place(index, title, column, unit, note)
-            ranks[column.field] = rank
-    return problems, places
-
-
-def _make_place(index: int, title: str, column: Column, unit: str, note: str) -> Place:
-    if not column.is_amount:
-        return Place(index, title, column.label)
-    source = UnitSource.TITLE if unit else UnitSource.NOTE if note else UnitSource.NOBODY
-    return Place(index, title, column.label, unit or note, source)
-
-
-def _rank_title(column: Column, title: str) -> str:
-    clean = _clean_title(title)[0]
-    without_brackets = re.sub(r"\([^()]*\)", "", clean)
-    return max(
-        (known for known in column.titles if clean.endswith(known) or without_brackets == known),
-        key=len,
-        default=column.titles[-1],
-    )
-
-
-def _unit_note(sheet: Sheet, header_row: int) -> tuple[str, list[Problem]]:
-    """«元» or «万元» from a note above the header, such as «单位:万元»."""
-    texts = {text for row in sheet.rows[:header_row] for text in _texts(row)}
-    units = {match[match.lastindex or 0] for text in texts for match in UNIT_NOTE.finditer(text)}
-    unknown = units - FEN_PER.keys()
-    if unknown:
-        problem = Problem(
-            sheet.name,
-            None,
-            "",
-            _("认不出表头上方写的金额单位“%(unit)s”", unit="、".join(sorted(unknown))),
-            _("请折算成人民币,单位写“元”或“万元”。"),
-        )
-        return "", [problem]
-    if len(units) < 2:
-        return "".join(units), []
-    problem = Problem(
-        sheet.name,
-        None,
-        "",
-        _("表头上方写了几种金额单位:%(units)s", units="、".join(sorted(units))),
-        _("请只保留一个单位说明,或写在金额的列名里。"),
-    )
-    return "", [problem]
-
-
-def _fill_down(sheet: Sheet, header: _Header, place: Place) -> None:
+def _fill_down(sheet: Sheet, header: Header, place: Place) -> None:
     """A merged cell of the group column counts for each of its rows."""
     for first, left, last, right in sheet.merged:
         if left == right == place.index and first >= header.row + header.height:
@@ -487,11 +260,11 @@ def _fill_down(sheet: Sheet, header: _Header, place: Place) -> None:
 
 
 def _take_rows(
-    sheet: Sheet, header: _Header, layout: Layout, table: Table, *, is_text: bool
+    sheet: Sheet, header: Header, layout: Layout, table: Table, *, is_text: bool
 ) -> list[Problem]:
     """Sorts the rows below the header into data, totals, headings and what is left out; the
     answer is the rows that nobody understands."""
-    header_texts = _texts(sheet.rows[header.row]) | _texts(
+    header_texts = texts_of(sheet.rows[header.row]) | texts_of(
         sheet.rows[header.row + 1] if header.height == 2 else []
     )
     heading = ""
@@ -559,17 +332,13 @@ def _continued(sheet: Sheet, subject: Place | None) -> set[int]:
     }
 
 
-def _texts(row: Iterable[Value]) -> set[str]:
-    return {folded(value) for value in row if isinstance(value, str)}
-
-
 def _is_header_again(row: list[Value], header_texts: set[str]) -> bool:
     """Lists that were made for paper repeat their header on each page."""
     filled = [value for value in row if value is not None]
     return (
         len(filled) > 1
         and all(isinstance(value, str) for value in filled)
-        and (_texts(filled) <= header_texts)
+        and (texts_of(filled) <= header_texts)
     )
 
 

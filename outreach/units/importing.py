@@ -12,8 +12,9 @@ from outreach import audit, clock
 from outreach.accounts.models import User
 from outreach.db import db
 from outreach.errors import Conflict
+from outreach.spreadsheets.layouts import Layout, Problem
 from outreach.spreadsheets.reading import SourceFile
-from outreach.spreadsheets.tables import Layout, Problem, Reading, Table
+from outreach.spreadsheets.tables import Reading, Table
 from outreach.units.models import ImportBatch, ImportKind
 from outreach.units.queries import find_batch
 from outreach.web import mask

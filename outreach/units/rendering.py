@@ -9,7 +9,7 @@ from flask_babel import lazy_gettext as _
 from rich.console import Console
 from rich.table import Table
 
-from outreach.spreadsheets.tables import Problem
+from outreach.spreadsheets.layouts import Problem
 from outreach.units.importing import Plan, RowChange
 
 MOST_ROWS = 50
