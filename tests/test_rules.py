@@ -17,6 +17,7 @@ from outreach.campaigns.models import Campaign, CampaignStatus, SectorLineage, S
 from outreach.db import db
 from outreach.digests.decisions import DecisionKind, count_decisions
 from outreach.errors import Refused
+from outreach.gifts.models import Instalment
 from outreach.gifts.standings import lags_on, sector_figures
 from outreach.messages import delivery
 from outreach.messages.addresses import hash_address
@@ -402,6 +403,26 @@ def test_each_pledge_is_asked_about_once(campaign: Campaign, tuesday_morning):
     tuesday_morning.shift(timedelta(days=1))
     run()
     assert units_of(drafts()[2]) == [first.unit.name]
+
+
+def test_the_next_instalment_is_asked_about_when_it_is_overdue_too(
+    campaign: Campaign, tuesday_morning
+):
+    row = make_solicitation(campaign)
+    parts = {date(2026, 10, 12): 20_000_00, date(2026, 10, 26): 30_000_00}
+    instalments = [
+        Instalment(due_on=due_on, amount_fen=parts[due_on], owed_fen=owed_fen)
+        for due_on, owed_fen in zip(parts, (20_000_00, 50_000_00), strict=True)
+    ]
+    make_pledge(row, 50_000_00, instalments=instalments)
+    make_rule(campaign, RuleKind.PLEDGE_OVERDUE)
+    assert run() == ["起草 1 个批次"]
+    make_gift(row, 20_000_00, received_on=TODAY)
+    services.cancel_wave(drafts()[0])
+    tuesday_morning.shift(timedelta(days=10))
+    assert run() == ["没有新的建议"], "the second one has been overdue for too short a time"
+    tuesday_morning.shift(timedelta(days=10))
+    assert run() == ["起草 1 个批次"]
 
 
 def test_whom_the_gate_withholds_today_is_asked_another_day(campaign: Campaign, tuesday_morning):

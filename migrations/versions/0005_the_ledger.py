@@ -1,9 +1,9 @@
-"""The ledger: instalments, remittances, why a unit gives more or less, what was published, residuals"""
+"""The ledger: instalments, why a unit gives more or less, what was published, residuals"""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = '0010'
+revision = '0005'
 down_revision = '0004'
 branch_labels = None
 depends_on = None

@@ -9,7 +9,7 @@ from flask import current_app
 
 from outreach import money
 from outreach.campaigns.models import Campaign
-from outreach.gifts.reconciliation import Statement, compare_stated, count_donors, count_givers
+from outreach.gifts.reconciliation import StatedCheck, compare_stated, count_donors, count_givers
 from outreach.gifts.standings import Figures, read_figures
 
 FIGURES = "〇一二三四五六七八九十"
@@ -21,7 +21,7 @@ NEARLY = 0.95
 @dataclass(frozen=True)
 class BasicFacts:
     text: str
-    contradictions: list[Statement]
+    contradictions: list[StatedCheck]
     """Published figures that do not agree with the ledger, or with each other."""
 
 

@@ -121,7 +121,7 @@ def _residuals(campaign: Campaign) -> dict[Residual, sa.Select[int, int]]:
 
 
 @dataclass(frozen=True)
-class Statement:
+class StatedCheck:
     """A published figure beside what it is held against; fen, or a number of things."""
 
     name: LazyString | str
@@ -162,7 +162,7 @@ class Statement:
         return str(_("%(amount)s 万元", amount=money.format_wan_exact(value)))
 
 
-def compare_stated(campaign: Campaign) -> list[Statement]:
+def compare_stated(campaign: Campaign) -> list[StatedCheck]:
     """Each published figure against the ledger, and the published sectors against their total."""
     stated = db.session.scalars(
         sa.select(StatedFigure)
@@ -175,7 +175,7 @@ def compare_stated(campaign: Campaign) -> list[Statement]:
         return []
     found = _Found(campaign, read_figures(campaign))
     compared = [
-        Statement(
+        StatedCheck(
             figure.sector.name if figure.sector else figure.subject.label,
             figure.value,
             found.value_of(figure),
@@ -246,7 +246,7 @@ class _Found:
         return next(row.amount_fen for row in self.figures.sectors if row.sector.id == sector_id)
 
 
-def _add_up(campaign: Campaign, stated: Sequence[StatedFigure]) -> Iterator[Statement]:
+def _add_up(campaign: Campaign, stated: Sequence[StatedFigure]) -> Iterator[StatedCheck]:
     """The published sectors together against the published total, where one source has both."""
     for total in stated:
         if total.subject is not Subject.TOTAL:
@@ -257,7 +257,7 @@ def _add_up(campaign: Campaign, stated: Sequence[StatedFigure]) -> Iterator[Stat
             if figure.subject is Subject.SECTOR and figure.source == total.source
         ]
         if len(sectors) == len(campaign.sectors):
-            yield Statement(
+            yield StatedCheck(
                 _("公布的 %(count)s 个板块合计", count=len(sectors)),
                 sum(sectors),
                 total.value,

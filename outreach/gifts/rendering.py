@@ -12,7 +12,7 @@ from rich.table import Table
 from outreach import money
 from outreach.campaigns.models import Campaign
 from outreach.gifts.ledger import Identity
-from outreach.gifts.reconciliation import Statement
+from outreach.gifts.reconciliation import StatedCheck
 from outreach.gifts.standings import Figures, read_figures
 
 DIRECTIONS = {"risen": _("上升"), "fallen": _("下降"), "unchanged": _("持平")}
@@ -66,7 +66,7 @@ def print_sectors(campaign: Campaign) -> None:
             sys.stdout.write(line + "\n")
 
 
-def ledger_json(identities: Sequence[Identity], stated: Sequence[Statement]) -> str:
+def ledger_json(identities: Sequence[Identity], stated: Sequence[StatedCheck]) -> str:
     """Amounts in fen."""
     report = {
         "identities": [
@@ -94,7 +94,7 @@ def ledger_json(identities: Sequence[Identity], stated: Sequence[Statement]) -> 
     return json.dumps(report, ensure_ascii=False, indent=2)
 
 
-def print_ledger(identities: Sequence[Identity], stated: Sequence[Statement]) -> None:
+def print_ledger(identities: Sequence[Identity], stated: Sequence[StatedCheck]) -> None:
     """Lines with tabs: whether it holds, both sides and the difference, amounts in yuan; then the
     published figures that do not agree."""
     for row in identities:

@@ -36,8 +36,11 @@ def list_gifts_of(batch: ImportBatch, most: int) -> list[Gift]:
     return list(db.session.scalars(query.options(*owners).order_by(Gift.id).limit(most)))
 
 
-def plan_undo(batch: ImportBatch) -> GiftUndoing:
+def plan_undo(batch: ImportBatch, *, is_locking: bool = False) -> GiftUndoing:
     undoing = GiftUndoing(batch)
+    if is_locking:
+        # Who reverses one of them holds it, too.
+        run(sa.select(Gift.id).where(*_standing(batch)).with_for_update())
     count, fen = run(
         sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(Gift.amount_fen), 0)).where(
             *_standing(batch)
@@ -49,7 +52,7 @@ def plan_undo(batch: ImportBatch) -> GiftUndoing:
     )
     undoing.gone_count = (db.session.scalar(own) or 0) - count
     # A unit that was reached again since keeps the later day.
-    undoing.restored = journal.plan_undo(batch).restored
+    undoing.restored = journal.plan_undo(batch, is_locking=is_locking).restored
     return undoing
 
 
@@ -60,7 +63,7 @@ def undo_gifts(batch: ImportBatch, by: User | None = None) -> GiftUndoing:
     """
     db.session.execute(sa.select(Campaign.id).filter_by(id=batch.campaign_id).with_for_update())
     journal.start_undo(batch)
-    undoing = plan_undo(batch)
+    undoing = plan_undo(batch, is_locking=True)
     gifts = table_of(Gift)
     reason = str(_("撤销导入 %(number)s：%(file)s", number=batch.id, file=batch.file_name))[:200]
     today = clock.today()

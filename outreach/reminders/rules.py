@@ -7,7 +7,7 @@ Every reader may raise CalendarUnknown: a rule that cannot count working days wa
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final
 
 import sqlalchemy as sa
@@ -280,9 +280,9 @@ def _list_overdue(findings: Findings, rule: ReminderRule) -> tuple[int, ...]:
         if calendar.add_workdays(due_on, number(rule, "workdays")) >= today:
             continue
         asked_at = asked.get(solicitation.id)
-        # Asked about an instalment before, it is asked about the next one.
-        is_asked = asked_at is not None and clock.day_of(asked_at) > due_on
-        if asked_at is not None and is_asked and asked_at >= pledged[solicitation.id]:
+        # Asked about one instalment, it is asked about the next one too.
+        since = max(pledged[solicitation.id], clock.start_of(due_on + timedelta(days=1)))
+        if asked_at is not None and asked_at >= since:
             findings.pass_over(solicitation.unit.name, _("这笔认捐已经起草过核对信"))
         else:
             waiting.append(solicitation.id)
