@@ -4,7 +4,7 @@ killed, restarted or doubled at any time."""
 import logging
 import signal
 
-from apscheduler.schedulers.blocking import BlockingScheduler
+from apscheduler.schedulers.background import BackgroundScheduler
 
 from app import create_app
 from tasks import queue
@@ -15,22 +15,23 @@ log = logging.getLogger(__name__)
 ALIVE = "clock-alive"
 """File in the data directory that is touched twice a minute: what a health check looks at."""
 
+ENDING = (signal.SIGTERM, signal.SIGINT)
+
 
 def main() -> None:
+    # Waited for, not handled: a handler runs in the midst of whatever the thread is doing, and
+    # one that stops the scheduler waits for ever for a lock that its own thread holds.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     app = create_app()
-    scheduler = BlockingScheduler(**SCHEDULER_OPTIONS)
+    scheduler = BackgroundScheduler(**SCHEDULER_OPTIONS)
     schedule(scheduler, queue.wake)
     alive = app.extensions["outreach.settings"].data_dir / ALIVE
     alive.touch()
     scheduler.add_job(alive.touch, "interval", seconds=30)
-
-    def stop(_number: int, _frame: object) -> None:
-        scheduler.shutdown(wait=False)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    log.info("clock started")
     scheduler.start()
+    log.info("clock started")
+    signal.sigwait(ENDING)
+    scheduler.shutdown(wait=False)
     log.info("clock stopped")
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import date, timedelta
@@ -38,6 +39,14 @@ faulthandler.register(signal.SIGUSR1)
 time_machine.travel({TUESDAY!r}).start()
 """
 BIN = Path(sys.executable).parent
+PRODUCTION = {
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+    "OUTREACH_MODE": "production",
+    "OUTREACH_SECRET_KEY": "0123456789abcdef0123456789abcdef",
+    "OUTREACH_PUBLIC_BASE_URL": "https://outreach.example.gov.cn",
+    "OUTREACH_MAIL_SERVER": "127.0.0.1",
+    "OUTREACH_MAIL_SENDER": "outreach@example.gov.cn",
+}
 
 
 class Machine:
@@ -77,7 +86,8 @@ class Machine:
         except subprocess.TimeoutExpired:
             for process in self.processes:
                 process.send_signal(signal.SIGUSR1)  # it tells what it is doing
-            raise
+            time.sleep(1)
+            raise AssertionError(self.logs()) from None
 
 
 @pytest.fixture
@@ -177,6 +187,29 @@ def test_two_clocks_at_once_build_one_digest_and_start_one_wave(
         assert machine.stop() == [0] * len(machine.processes), machine.logs()
 
 
+TOLD_TO_END_AT_ITS_START = """
+import os, signal
+from tasks import clock
+
+schedule = clock.schedule
+def tell(*arguments):
+    schedule(*arguments)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+clock.schedule = tell
+clock.main()
+"""
+
+
+@pytest.mark.processes
+def test_a_clock_that_is_told_to_end_while_it_starts_ends(tmp_path: Path):
+    machine = Machine(tmp_path, "postgresql+psycopg://nobody@/none")
+
+    process = machine.start(sys.executable, "-c", TOLD_TO_END_AT_ITS_START, **PRODUCTION)
+
+    assert process.wait(30) == 0, machine.logs()
+
+
 PROGRAM = """
 import json, sys
 import time_machine
@@ -254,16 +287,7 @@ def test_around_midnight_day_and_week_are_those_of_shanghai_wherever_the_machine
 def test_serving_is_refused_in_production_and_says_what_to_do(tmp_path: Path):
     machine = Machine(tmp_path, "postgresql+psycopg://nobody@/none")
 
-    process = machine.start(
-        "flask",
-        "serve",
-        OUTREACH_MODE="production",
-        REDIS_URL="redis://127.0.0.1:1/0",
-        OUTREACH_SECRET_KEY="0123456789abcdef0123456789abcdef",
-        OUTREACH_PUBLIC_BASE_URL="https://outreach.example.gov.cn",
-        OUTREACH_MAIL_SERVER="127.0.0.1",
-        OUTREACH_MAIL_SENDER="outreach@example.gov.cn",
-    )
+    process = machine.start("flask", "serve", **PRODUCTION)
 
     assert process.wait(30) == 1
     assert "docker compose" in machine.logs()
