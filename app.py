@@ -16,6 +16,7 @@ from outreach.campaigns.import_views import bp as campaigns
 from outreach.digests.views import bp as digests
 from outreach.gifts import gate as gifts_gate
 from outreach.gifts.line_views import bp as gifts
+from outreach.gifts.sector_moves import follow_units
 from outreach.meetings.views import bp as meetings
 from outreach.messages import dead_addresses, provider_rules, robots, template_views
 from outreach.messages import gate as messages_gate
@@ -122,7 +123,7 @@ def install_tasks(app: Flask, settings: config.Settings) -> None:
 
 def install_sending(app: Flask, settings: config.Settings) -> None:
     """Decides what a message has to pass, which way it leaves, and what its leaving changes, as
-    does an address that can be written to again."""
+    do an address that can be written to again and a unit that goes to another sector."""
     app.extensions["outreach.gate"] = SendGate(GATE)
     app.extensions["outreach.return_paths"] = ReturnPaths(
         settings.mail_bounce_address, settings.secret_key
@@ -133,6 +134,7 @@ def install_sending(app: Flask, settings: config.Settings) -> None:
     app.extensions["outreach.sms_channel"] = text_messages
     app.extensions["outreach.on_sent"] = [note_reminders]
     app.extensions["outreach.on_new_address"] = [note_new_address]
+    app.extensions["outreach.on_move"] = [follow_units]
     trial: template_views.TryText = try_text
     app.extensions["outreach.try_text"] = trial
 

@@ -14,8 +14,15 @@ from sqlalchemy.orm.exc import StaleDataError
 from outreach import clock
 from outreach.access import OFFICE
 from outreach.accounts.models import User
-from outreach.campaigns.models import Campaign, Sector, SectorLineage, Solicitation
+from outreach.campaigns.models import (
+    Campaign,
+    CampaignStatus,
+    Sector,
+    SectorLineage,
+    Solicitation,
+)
 from outreach.campaigns.register import LAYOUT, Entry, check_head_counts, parse_row
+from outreach.campaigns.sectors import move_units
 from outreach.db import db
 from outreach.errors import Conflict
 from outreach.spreadsheets import cells, reading, tables
@@ -80,13 +87,15 @@ def apply_register(
 
     Conflict when the plan is not the one that was previewed under this `fingerprint`.
     """
-    db.session.execute(sa.select(Campaign.id).filter_by(id=campaign.id).with_for_update())
+    # Gifts go on being recorded meanwhile: their rows refer to the campaign's.
+    lock = sa.select(Campaign.id).filter_by(id=campaign.id).with_for_update(key_share=True)
+    db.session.execute(lock)
     plan = plan_register(campaign, file)
     plan.check_previewed(fingerprint)
     if plan.is_refused or plan.is_empty:
         return plan
     try:
-        _write(campaign, plan)
+        _write(campaign, plan, by)
         record_batch(plan, by, sectors=len(plan.new_sectors))
         db.session.flush()
     except (StaleDataError, IntegrityError) as error:
@@ -288,11 +297,17 @@ class _Planner:
                 "sector", _("没有写板块"), _("请填写“%(name)s”所属的板块。", name=entry.name)
             )
         if old and entry.sector and naming.name_key(old.name) != naming.name_key(entry.sector):
+            if self.campaign.status is CampaignStatus.CLOSED:
+                entry.cells.refuse(
+                    "sector",
+                    _("活动已经结束，不能由“%(old)s”移到“%(new)s”", old=old.name, new=entry.sector),
+                    _("请把板块改回“%(old)s”，或留空。", old=old.name),
+                )
             self.plan.warnings.append(
                 entry.cells.problem(
                     "sector",
                     _("将由“%(old)s”移到“%(new)s”", old=old.name, new=entry.sector),
-                    _("只影响本次活动；已登记的到账仍记在原板块。"),
+                    _("只影响本次活动；单位已登记的到账随单位一起移。"),
                 )
             )
         work.solicitor = self._find_solicitor(entry)
@@ -349,10 +364,11 @@ def _shown(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _write(campaign: Campaign, plan: RegisterPlan) -> None:
+def _write(campaign: Campaign, plan: RegisterPlan, by: User | None) -> None:
     sector_ids = _write_sectors(campaign, plan)
     unit_ids = _write_units([work for work in plan.works if work.unit is None])
     contacts, aliases, solicitations = [], [], []
+    moves: dict[int, list[Solicitation]] = {}
     for work in plan.works:
         unit_id = work.unit.id if work.unit else unit_ids[work.entry.key]
         sector_id = sector_ids.get(naming.name_key(work.entry.sector))
@@ -363,10 +379,15 @@ def _write(campaign: Campaign, plan: RegisterPlan) -> None:
         ]
         if work.solicitation is None:
             solicitations.append(_solicitation_row(campaign, unit_id, sector_id, work.solicitor))
-        elif sector_id or work.solicitor:
-            work.solicitation.sector_id = sector_id or work.solicitation.sector_id
+        else:
             work.solicitation.solicitor = work.solicitor or work.solicitation.solicitor
+            if sector_id:
+                moves.setdefault(sector_id, []).append(work.solicitation)
         _change_unit(work)
+    reason = str(_("导入名册“%(file)s”", file=plan.file.name))
+    for sector_id, units in moves.items():
+        sector = db.session.get_one(Sector, sector_id)
+        move_units(units, sector, reason=reason, by=by)
     db.session.flush()
     for table, rows in ((Contact, contacts), (UnitAlias, aliases), (Solicitation, solicitations)):
         if rows:
