@@ -163,6 +163,7 @@ RULES: dict[str, frozenset[Role | None]] = {
     "settings.test_robot": ADMINISTRATORS,
     "settings.delete_robot": ADMINISTRATORS,
     "settings.create_campaign": DECIDERS,
+    "settings.bring_units": DECIDERS,
     "settings.timetable": READERS,
     "settings.audit_trail": DECIDERS | {Role.AUDITOR},
     "settings.check_audit_trail": DECIDERS | {Role.AUDITOR},

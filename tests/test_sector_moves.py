@@ -2,11 +2,15 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import date
+from threading import Thread
 
+import hypothesis.strategies as st
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from hypothesis import HealthCheck, given, settings
 
 from outreach import clock
 from outreach.access import Role
@@ -20,7 +24,7 @@ from outreach.campaigns.models import (
     SectorMove,
     Solicitation,
 )
-from outreach.campaigns.opening import open_campaign
+from outreach.campaigns.opening import bring_units, open_campaign
 from outreach.db import db
 from outreach.errors import Conflict, Refused
 from outreach.gifts.models import Gift, GiftKind
@@ -38,6 +42,7 @@ from outreach.gifts.sector_moves import (
 from outreach.gifts.services import record_gift, reverse_gift
 from outreach.messages.models import WaveStatus
 from outreach.overview.timeline import unit_timeline
+from outreach.units.models import Unit
 from tests import factories
 
 
@@ -284,3 +289,221 @@ def open_next(previous: Campaign, code: str) -> Campaign:
     )
     db.session.commit()
     return campaign
+
+
+@dataclass
+class Chain:
+    """Campaigns year after year; each ended one has a report that must never change."""
+
+    campaign: Campaign
+    lineage: dict[str, set[str]] = field(default_factory=dict)
+    """What each sector of the newest campaign continues, by name, as a person would note it."""
+    ended: dict[int, tuple[Campaign, str]] = field(default_factory=dict)
+
+    def sector(self, name: str) -> Sector:
+        return find(self.campaign, name)
+
+    def collect(self) -> None:
+        """Each unit gives, each sector gets something of its own, and something is nobody's."""
+        for number, sector in enumerate(self.campaign.sectors):
+            for unit in units_of(sector):
+                credit(self.campaign, 1_000 + unit.unit_id, unit=unit.unit)
+            credit(self.campaign, 10 + number, sector=sector)
+        credit(self.campaign, 3)
+
+    def next_year(self, code: str) -> None:
+        before = self.campaign
+        before.status = CampaignStatus.CLOSED
+        self.ended[before.id] = (before, report(before))
+        self.campaign = open_next(before, code)
+        bring_units(self.campaign, include=())
+        self.campaign.status = CampaignStatus.RUNNING
+        db.session.commit()
+        self.lineage = {sector.name: {sector.name} for sector in before.sectors}
+
+    def rename(self, old: str, new: str) -> None:
+        sectors.rename_sector(self.campaign, self.sector(old), new)
+        self.lineage[new] = self.lineage.pop(old)
+
+    def split(self, name: str, new: str) -> None:
+        move(units_of(self.sector(name))[:1], None, new)
+        self.lineage[new] = set(self.lineage[name])
+
+    def merge(self, target: str, *others: str, name: str) -> None:
+        merge(self.sector(target), *(self.sector(other) for other in others), name=name)
+        continued = [self.lineage.pop(old) for old in (target, *others)]
+        self.lineage[name] = set().union(*continued)
+
+    def create(self, name: str) -> None:
+        sectors.create_sector(self.campaign, name)
+        self.lineage[name] = set()
+
+    def move(self, name: str, to: str) -> None:
+        move(units_of(self.sector(name))[:1], self.sector(to))
+
+    def check(self) -> None:
+        for campaign, kept in self.ended.values():
+            assert report(campaign) == kept
+        found = list_predecessors(self.campaign)
+        assert {
+            sector.name: {before.name for before in found.get(sector.id, ())}
+            for sector in self.campaign.sectors
+        } == self.lineage
+
+
+YEARS = {
+    "2020": [("rename", "板块01", "党群系统"), ("move", "板块02", "板块03")],
+    "2021": [
+        ("split", "板块04", "高校系统"),
+        ("split", "板块05", "银行系统"),
+        ("merge", "板块06", "板块07", {"name": "文旅系统"}),
+        ("move", "高校系统", "板块08"),
+    ],
+    "2022": [
+        ("merge", "板块08", "板块09", "板块10", {"name": "板块10"}),
+        ("create", "个人捐款"),
+        ("split", "文旅系统", "体育系统"),
+        ("rename", "文旅系统", "文广系统"),
+    ],
+    "2023": [
+        ("split", "板块10", "国企系统"),
+        ("split", "党群系统", "政法系统"),
+        ("move", "板块11", "政法系统"),
+        ("rename", "板块12", "市直机关"),
+        ("merge", "板块13", "板块14", {"name": "板块13"}),
+    ],
+}
+"""What the federation does to its 21 sectors of 2019, until they are 23."""
+
+
+def test_five_years_of_changes_leave_the_years_before_as_they_were(app: Flask):
+    chain = Chain(factories.make_campaign(code="2019"))
+    for number in range(1, 22):
+        sector = factories.make_sector(chain.campaign, name=f"板块{number:02}", position=number)
+        for _ in range(2):
+            factories.make_solicitation(chain.campaign, sector)
+    chain.collect()
+    for code, steps in YEARS.items():
+        chain.next_year(code)
+        chain.check()
+        for verb, *names in steps:
+            options = names.pop() if isinstance(names[-1], dict) else {}
+            if verb == "move":
+                chain.collect()
+            getattr(chain, verb)(*names, **options)
+            chain.check()
+    assert len(chain.campaign.sectors) == 23
+    assert len(units_of_campaign(chain.campaign)) == 42
+    check_books(chain.campaign)
+
+
+def units_of_campaign(campaign: Campaign) -> list[Solicitation]:
+    return list(db.session.scalars(sa.select(Solicitation).filter_by(campaign_id=campaign.id)))
+
+
+def check_books(campaign: Campaign) -> None:
+    """Sectors and the unallocated part are the total; a sector is its units and its own gifts."""
+    db.session.expire_all()
+    figures = json.loads(sectors_json(campaign))
+    gifts = db.session.query(Gift).filter_by(campaign_id=campaign.id).all()
+    rows = units_of_campaign(campaign)
+    sector_of = {row.unit_id: row.sector_id for row in rows}
+    assert figures["total"] == sum(gift.amount_fen for gift in gifts)
+    amounts = [sector["amount"] for sector in figures["sectors"]]
+    assert sum(amounts) + figures["unallocated"] == figures["total"]
+    assert len(sector_of) == len(rows)
+    assert set(sector_of.values()) <= set(sectors.list_ids(campaign))
+    assert all(gift.sector_id == sector_of[gift.unit_id] for gift in gifts if gift.unit_id)
+
+
+STEP = st.tuples(
+    st.sampled_from("rename split merge move own_too gift credit loose reverse delete".split()),
+    st.integers(0, 99),
+    st.integers(0, 99),
+)
+
+
+@settings(
+    max_examples=10,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(steps=st.lists(STEP, max_size=10))
+def test_whatever_is_done_to_the_sectors_nothing_is_lost_or_counted_twice(
+    app: Flask, steps: list[tuple[str, int, int]]
+):
+    before = factories.make_campaign()
+    for _ in range(3):
+        credit(before, 700, unit=factories.make_solicitation(before).unit)
+    before.status = CampaignStatus.CLOSED
+    kept = report(before)
+    campaign = open_next(before, f"next{before.id}")
+    bring_units(campaign, include=())
+    db.session.commit()
+    for number, step in enumerate(steps):
+        try:
+            act(campaign, *step, name=f"新板块{number}")
+        except Refused:
+            db.session.rollback()
+        db.session.commit()
+        check_books(campaign)
+        assert report(before) == kept
+        assert len(units_of_campaign(campaign)) == 3
+    continued = {row.id for rows in list_predecessors(campaign).values() for row in rows}
+    if not any(verb == "delete" for verb, *_rest in steps):
+        assert continued == set(sectors.list_ids(before))
+
+
+def act(campaign: Campaign, verb: str, one: int, two: int, *, name: str) -> None:
+    rows, own = units_of_campaign(campaign), campaign.sectors
+    unit, first, second = rows[one % 3], own[one % len(own)], own[two % len(own)]
+    if verb == "rename":
+        sectors.rename_sector(campaign, first, name)
+    elif verb in {"split", "own_too"}:
+        move([unit], None, name, takes_own=verb == "own_too")
+    elif verb == "merge":
+        merge(first, second, name=name if one % 2 else second.name)
+    elif verb == "move":
+        move([unit], second)
+    elif verb == "gift":
+        credit(campaign, 1 + two, unit=unit.unit)
+    elif verb == "credit":
+        credit(campaign, 1 + two, sector=first)
+    elif verb == "loose":
+        credit(campaign, 1 + two)
+    elif verb == "delete":
+        delete_sector(campaign, first)
+    elif gift := db.session.query(Gift).filter_by(campaign_id=campaign.id).first():
+        reverse_gift(gift, reason="重复登记", by=None)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("is_gift_first", [True, False])
+def test_a_gift_that_is_recorded_meanwhile_has_the_new_stamp(app: Flask, is_gift_first: bool):
+    """Both hold the unit's row; SQLite lets one write at a time anyway."""
+    campaign = factories.make_campaign()
+    unit = factories.make_solicitation(campaign)
+    unit_id, to_id = unit.unit_id, factories.make_sector(campaign).id
+
+    def give() -> None:
+        credit(db.session.get_one(Campaign, campaign_id), 5, unit=db.session.get_one(Unit, unit_id))
+
+    def go() -> None:
+        row = db.session.query(Solicitation).filter_by(unit_id=unit_id).one()
+        move([row], db.session.get_one(Sector, to_id))
+
+    def run_second() -> None:
+        with app.app_context():
+            second()
+            db.session.commit()
+
+    campaign_id = campaign.id
+    first, second = (give, go) if is_gift_first else (go, give)
+    first()
+    other = Thread(target=run_second)
+    other.start()
+    other.join(0.5)
+    assert other.is_alive(), "it waits"
+    db.session.commit()
+    other.join(10)
+    assert db.session.scalars(sa.select(Gift.sector_id)).all() == [to_id]

@@ -20,6 +20,13 @@ def get_campaign(code: str) -> Campaign:
     return campaign
 
 
+def get_campaign_by_id(campaign_id: int) -> Campaign:
+    campaign = db.session.get(Campaign, campaign_id)
+    if campaign is None:
+        raise NotFound(_("没有这个活动。"))
+    return campaign
+
+
 def list_campaigns() -> list[Campaign]:
     """All campaigns, newest first."""
     return list(db.session.scalars(sa.select(Campaign).order_by(Campaign.starts_on.desc())))

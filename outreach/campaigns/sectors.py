@@ -8,7 +8,8 @@ from flask import current_app
 from flask_babel import lazy_gettext as _
 
 from outreach import clock
-from outreach.accounts.models import User
+from outreach.access import Role
+from outreach.accounts.models import User, UserSector
 from outreach.campaigns.models import (
     Campaign,
     CampaignStatus,
@@ -76,6 +77,27 @@ def continue_sectors(sector: Sector, predecessor_ids: Iterable[int]) -> None:
     """Notes which sectors of the campaign before the sector continues, besides those noted."""
     rows = [{"sector_id": sector.id, "predecessor_id": id_} for id_ in predecessor_ids]
     insert_new(SectorLineage, rows, ["sector_id", "predecessor_id"])
+
+
+def share_liaisons(sector_ids: Iterable[int], sector_id: int) -> None:
+    """Those who serve one of the sectors serve this one too."""
+    serving = sa.select(UserSector.user_id).where(UserSector.sector_id.in_(sector_ids)).distinct()
+    rows = [{"user_id": user_id, "sector_id": sector_id} for user_id in db.session.scalars(serving)]
+    insert_new(UserSector, rows, ["user_id", "sector_id"])
+
+
+def list_liaisons(sector_ids: Iterable[int]) -> dict[int, list[str]]:
+    """Names of the liaisons with an account in use, by the sector that they serve."""
+    rows = db.session.execute(
+        sa.select(UserSector.sector_id, User.name)
+        .join(User, User.id == UserSector.user_id)
+        .where(UserSector.sector_id.in_(sector_ids), User.is_enabled, User.role == Role.LIAISON)
+        .order_by(User.name, User.id)
+    )
+    found: dict[int, list[str]] = {}
+    for sector_id, name in rows:
+        found.setdefault(sector_id, []).append(name)
+    return found
 
 
 def move_units(

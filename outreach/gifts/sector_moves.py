@@ -12,7 +12,6 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import contains_eager
 
 from outreach import audit
-from outreach.access import Role
 from outreach.accounts.models import User, UserSector
 from outreach.campaigns import sectors
 from outreach.campaigns.models import Campaign, Sector, SectorLineage, Solicitation
@@ -333,7 +332,7 @@ def _split_off(campaign: Campaign, source: Sector, name: str) -> Sector:
     ).all()
     sector = sectors.create_sector(campaign, name, after=source, predecessor_ids=before)
     _share_successors([source.id], sector.id)
-    _share_liaisons([source.id], sector.id)
+    sectors.share_liaisons([source.id], sector.id)
     return sector
 
 
@@ -343,7 +342,7 @@ def _hand_over(ids: Sequence[int], target_id: int) -> None:
     before = sa.select(SectorLineage.predecessor_id).where(SectorLineage.sector_id.in_(ids))
     sectors.continue_sectors(target, db.session.scalars(before).all())
     _share_successors(ids, target_id)
-    _share_liaisons(ids, target_id)
+    sectors.share_liaisons(ids, target_id)
     db.session.execute(sa.delete(UserSector).where(UserSector.sector_id.in_(ids)))
     db.session.execute(
         sa.update(WecomRobot).where(WecomRobot.sector_id.in_(ids)).values(sector_id=target_id)
@@ -358,14 +357,6 @@ def _share_successors(ids: Sequence[int], sector_id: int) -> None:
         for successor_id in set(db.session.scalars(after))
     ]
     insert_new(SectorLineage, rows, ["sector_id", "predecessor_id"])
-
-
-def _share_liaisons(ids: Sequence[int], sector_id: int) -> None:
-    serving = sa.select(UserSector.user_id).where(UserSector.sector_id.in_(ids))
-    rows = [
-        {"user_id": user_id, "sector_id": sector_id} for user_id in set(db.session.scalars(serving))
-    ]
-    insert_new(UserSector, rows, ["user_id", "sector_id"])
 
 
 def _remove(gone: Sequence[Sector]) -> None:
@@ -431,15 +422,8 @@ def _list_units(campaign: Campaign, condition: sa.ColumnElement[bool]) -> list[M
 
 
 def _list_liaisons(sector_ids: Sequence[int]) -> list[str]:
-    return list(
-        db.session.scalars(
-            sa.select(User.name)
-            .join(UserSector, UserSector.user_id == User.id)
-            .where(UserSector.sector_id.in_(sector_ids), User.is_enabled, User.role == Role.LIAISON)
-            .distinct()
-            .order_by(User.name)
-        )
-    )
+    found = sectors.list_liaisons(sector_ids)
+    return sorted({name for names in found.values() for name in names})
 
 
 def _list_robots(sector_ids: Sequence[int]) -> list[str]:

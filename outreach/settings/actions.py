@@ -18,6 +18,7 @@ ACTIONS: dict[str, LazyString] = {
     "import.units": _("导入单位名册"),
     "import.gifts": _("导入到账明细"),
     "create.campaign": _("新建活动"),
+    "bring.units": _("从上年度带入单位"),
     "edit.campaign": _("修改活动设置"),
     "move.units": _("单位移到其他板块"),
     "split.sector": _("拆分板块"),
