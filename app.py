@@ -25,7 +25,7 @@ from outreach.messages.gate import SendGate
 from outreach.messages.models import Channel
 from outreach.messages.return_paths import ReturnPaths
 from outreach.messages.webhooks import bp as messages
-from outreach.overview.views import bp as overview
+from outreach.overview.sector_views import bp as overview
 from outreach.reminders import gate as reminders_gate
 from outreach.reminders.queries import try_text
 from outreach.reminders.rule_views import bp as reminders

@@ -266,7 +266,7 @@ def plan_merge(campaign: Campaign, merge: Merge) -> Plan:
         ],
         units=_list_units(campaign, Solicitation.sector_id.in_(ids)),
         own_fen=sum(row.own_fen for row in others),
-        liaisons=_list_liaisons(ids),
+        liaisons=_list_liaisons([merge.target.id, *ids]),
         robots=_list_robots(ids),
     )
 
