@@ -19,6 +19,7 @@ from outreach.documents.views import bp as documents
 from outreach.gifts import gate as gifts_gate
 from outreach.gifts import import_views as gifts_imports
 from outreach.gifts.ledger_views import bp as gifts
+from outreach.gifts.sector_moves import follow_units
 from outreach.meetings.views import bp as meetings
 from outreach.messages import dead_addresses, provider_rules, robots, template_views
 from outreach.messages import gate as messages_gate
@@ -27,11 +28,11 @@ from outreach.messages.gate import SendGate
 from outreach.messages.models import Channel
 from outreach.messages.return_paths import ReturnPaths
 from outreach.messages.webhooks import bp as messages
-from outreach.overview.views import bp as overview
+from outreach.overview.sector_views import bp as overview
 from outreach.reminders import gate as reminders_gate
 from outreach.reminders.queries import try_text
 from outreach.reminders.rule_views import bp as reminders
-from outreach.settings.robot_views import bp as settings_pages
+from outreach.settings.opening_views import bp as settings_pages
 from outreach.todos.services import note_new_address
 from outreach.todos.views import bp as todos
 from outreach.units import gate as units_gate
@@ -130,7 +131,7 @@ def install_tasks(app: Flask, settings: config.Settings) -> None:
 
 def install_sending(app: Flask, settings: config.Settings) -> None:
     """Decides what a message has to pass, which way it leaves, and what its leaving changes, as
-    does an address that can be written to again."""
+    do an address that can be written to again and a unit that goes to another sector."""
     app.extensions["outreach.gate"] = SendGate(GATE)
     app.extensions["outreach.return_paths"] = ReturnPaths(
         settings.mail_bounce_address, settings.secret_key
@@ -141,6 +142,7 @@ def install_sending(app: Flask, settings: config.Settings) -> None:
     app.extensions["outreach.sms_channel"] = text_messages
     app.extensions["outreach.on_sent"] = [note_reminders]
     app.extensions["outreach.on_new_address"] = [note_new_address]
+    app.extensions["outreach.on_move"] = [follow_units]
     trial: template_views.TryText = try_text
     app.extensions["outreach.try_text"] = trial
 

@@ -72,7 +72,9 @@ TRUTH = {
     """,
     AUDITORS: "settings.audit_trail settings.check_audit_trail",
     DECIDERS: """
-        campaigns.edit_campaign settings.create_campaign
+        campaigns.edit_campaign settings.create_campaign settings.bring_units
+        overview.edit_sectors overview.create_sector overview.order_sectors overview.rename_sector
+        overview.move_units overview.merge_sectors overview.delete_sector
         reminders.return_wave reminders.approve_wave reminders.switch_rule
         messages.sending messages.switch_sending digests.build_now units.allow_contact
         settings.edit_day settings.remove_day settings.confirm_year

@@ -12,11 +12,11 @@ from outreach import clock
 from outreach.access import Role
 from outreach.campaigns import importing
 from outreach.campaigns.importing import apply_register
-from outreach.campaigns.models import Sector, Solicitation
+from outreach.campaigns.models import CampaignStatus, Sector, SectorMove, Solicitation
 from outreach.campaigns.undoing import undo_register
 from outreach.db import db
 from outreach.errors import Conflict, Refused
-from outreach.gifts import services
+from outreach.gifts import sector_moves, services
 from outreach.gifts.importing import apply_gifts
 from outreach.gifts.ledger import check_ledger
 from outreach.gifts.models import Gift
@@ -28,7 +28,7 @@ from tests.office import make_csv, plain
 
 HEADER = ["板块", "单位名称", "统一社会信用代码", "人数", "联系人", "手机", "劝募人", "曾用名"]
 CODE = "11430400006095206L"
-UNDONE = ("audit_event", "import_batch", "import_change")
+UNDONE = ("audit_event", "import_batch", "import_change", "sector_move")
 """Tables that an import and its undoing leave a trace in."""
 NAMES = ["甲局", "乙局", "丙局", "丁局"]
 
@@ -94,6 +94,15 @@ def unit_named(name):
     return db.session.scalars(sa.select(Unit).filter_by(name=name)).one()
 
 
+def solicitation_of(name):
+    query = sa.select(Solicitation).join(Solicitation.unit).where(Unit.name == name)
+    return db.session.scalars(query).one()
+
+
+def sector_named(name):
+    return db.session.scalars(sa.select(Sector).filter_by(name=name)).one()
+
+
 examples = itertools.count(1)
 rows_of_a_register = st.lists(
     st.tuples(
@@ -126,6 +135,7 @@ def test_undone_is_as_it_was_and_imported_again_is_imported_once(app, rows):
         for row in rows
     ]
     campaign = make_campaign(mark)
+    factories.make_gift(solicitation_of(f"甲局{mark}"))
     before = snapshot()
     batch = take_in(campaign, *rows)
     if batch is None:
@@ -226,9 +236,46 @@ class TestRegister:
         with pytest.raises(Conflict, match="已经撤销过"):
             undo(batch)
 
+    def test_gifts_go_back_with_their_unit_and_the_way_is_kept(self, campaign):
+        before = factories.make_gift(solicitation_of("甲局"))
+        batch = take_in(campaign, ["教育系统", "甲局", "", "", "", "", "", ""])
+        after = factories.make_gift(solicitation_of("甲局"))
+        assert {before.sector.name, after.sector.name} == {"教育系统"}
+        undo(batch)
+        assert {before.sector.name, after.sector.name} == {"公安系统"}
+        moves = db.session.scalars(sa.select(SectorMove).order_by(SectorMove.id)).all()
+        assert [(move.to_name, move.reason) for move in moves] == [
+            ("教育系统", "导入名册“名册.csv”"),
+            ("公安系统", f"撤销导入 {batch.id}：名册.csv"),
+        ]
+        assert all(identity.holds for identity in check_ledger(campaign))
+
+    def test_money_of_the_new_sector_itself_is_named(self, campaign):
+        batch = take_in(campaign, ["教育系统", "甲局", "", "", "", "", "", ""])
+        factories.make_gift(solicitation_of("甲局"), unit_id=None)
+        assert obstacles(batch) == [("教育系统", "导入后已有到账记录")]
+
+    def test_a_unit_whose_sector_is_gone_stays_where_it_is(self, campaign):
+        batch = take_in(
+            campaign,
+            ["教育系统", "甲局", "", "", "", "", "", ""],
+            ["教育系统", "乙局", "", "", "", "", "", ""],
+        )
+        sector_moves.delete_sector(campaign, sector_named("公安系统"))
+        db.session.commit()
+        gone = "原来的“板块”已经不在"
+        assert obstacles(batch)[:2] == [("甲局", gone), ("乙局", gone)]
+
+    def test_a_closed_campaign_keeps_its_sectors(self, campaign):
+        batch = take_in(campaign, ["教育系统", "甲局", "", "", "", "", "", ""])
+        campaign.status = CampaignStatus.CLOSED
+        db.session.commit()
+        with pytest.raises(Refused, match="已经结束"):
+            undo(batch)
+
     def test_a_sector_that_others_joined_stays(self, campaign):
         batch = take_in(campaign, ["教育系统", "丙局", "", "", "", "", "", ""])
-        sector = db.session.scalars(sa.select(Sector).filter_by(name="教育系统")).one()
+        sector = sector_named("教育系统")
         other = factories.make_unit(name="丁局")
         factories.make_solicitation(campaign, sector, unit=other)
         assert obstacles(batch) == [("教育系统", "导入后已有另外的劝募")]

@@ -8,7 +8,13 @@ import sqlalchemy as sa
 from outreach import audit, clock
 from outreach.access import Role
 from outreach.campaigns.importing import apply_register, plan_register
-from outreach.campaigns.models import Sector, SectorLineage, Solicitation
+from outreach.campaigns.models import (
+    CampaignStatus,
+    Sector,
+    SectorLineage,
+    SectorMove,
+    Solicitation,
+)
 from outreach.db import db
 from outreach.units.models import Contact, ContactRole, ImportBatch, Unit, UnitAlias, UnitKind
 from tests import factories
@@ -227,6 +233,23 @@ class TestSectorAndSolicitor:
         assert plan.counts["changed"] == 1
         assert solicitation_of(unit, campaign).sector.name == "国资系统"
         assert solicitation_of(unit, other).sector_id == sector.id
+
+    def test_the_units_gifts_follow_and_the_move_is_kept(self, campaign):
+        take_in(campaign, rows(["公安系统", "甲局"]))
+        row = solicitation_of(find_unit("甲局"), campaign)
+        gift = factories.make_gift(row)
+        take_in(campaign, rows(["国资系统", "甲局"]))
+        db.session.expire_all()
+        assert gift.sector_id == row.sector_id
+        move = db.session.query(SectorMove).one()
+        assert (move.from_name, move.to_name) == ("公安系统", "国资系统")
+        assert move.reason == "导入名册“名册.csv”"
+
+    def test_a_closed_campaign_is_not_rearranged(self, campaign):
+        take_in(campaign, rows(["公安系统", "甲局"]))
+        campaign.status = CampaignStatus.CLOSED
+        plan = take_in(campaign, rows(["国资系统", "甲局"]))
+        assert told(plan) == [(2, "板块", "活动已经结束,不能由“公安系统”移到“国资系统”")]
 
     def test_a_new_unit_without_a_sector_is_refused(self, campaign):
         plan = take_in(campaign, make_xlsx([["单位名称", "联系人"], ["甲局", ""]]))

@@ -1,6 +1,6 @@
 """Takes a register in: units, the people there, and their place in one campaign."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -14,9 +14,17 @@ from sqlalchemy.orm.exc import StaleDataError
 from outreach import clock
 from outreach.access import OFFICE
 from outreach.accounts.models import User
-from outreach.campaigns.models import Campaign, Sector, SectorLineage, Solicitation
+from outreach.campaigns.models import (
+    Campaign,
+    CampaignStatus,
+    Sector,
+    SectorLineage,
+    Solicitation,
+)
+from outreach.campaigns.queries import hold_campaign
 from outreach.campaigns.register import LAYOUT, Entry, check_head_counts, parse_row
-from outreach.db import db
+from outreach.campaigns.sectors import move_units
+from outreach.db import db, table_of
 from outreach.errors import Conflict
 from outreach.spreadsheets import cells, reading, tables
 from outreach.spreadsheets.reading import SourceFile
@@ -81,14 +89,14 @@ def apply_register(
 
     Conflict when the plan is not the one that was previewed under this `fingerprint`.
     """
-    db.session.execute(sa.select(Campaign.id).filter_by(id=campaign.id).with_for_update())
+    hold_campaign(campaign.id)
     plan = plan_register(campaign, file)
     plan.check_previewed(fingerprint)
     if plan.is_refused or plan.is_empty:
         return plan
     try:
         journal = Journal()
-        _write(campaign, plan, journal)
+        _write(campaign, plan, journal, by)
         journal.write(record_batch(plan, by, sectors=len(plan.new_sectors)))
         db.session.flush()
     except (StaleDataError, IntegrityError) as error:
@@ -290,11 +298,17 @@ class _Planner:
                 "sector", _("没有写板块"), _("请填写“%(name)s”所属的板块。", name=entry.name)
             )
         if old and entry.sector and naming.name_key(old.name) != naming.name_key(entry.sector):
+            if self.campaign.status is CampaignStatus.CLOSED:
+                entry.cells.refuse(
+                    "sector",
+                    _("活动已经结束，不能由“%(old)s”移到“%(new)s”", old=old.name, new=entry.sector),
+                    _("请把板块改回“%(old)s”，或留空。", old=old.name),
+                )
             self.plan.warnings.append(
                 entry.cells.problem(
                     "sector",
                     _("将由“%(old)s”移到“%(new)s”", old=old.name, new=entry.sector),
-                    _("只影响本次活动；已登记的到账仍记在原板块。"),
+                    _("只影响本次活动；单位已登记的到账随单位一起移。"),
                 )
             )
         work.solicitor = self._find_solicitor(entry)
@@ -351,10 +365,11 @@ def _shown(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _write(campaign: Campaign, plan: RegisterPlan, journal: Journal) -> None:
+def _write(campaign: Campaign, plan: RegisterPlan, journal: Journal, by: User | None) -> None:
     sector_ids = _write_sectors(campaign, plan, journal)
     unit_ids = _write_units([work for work in plan.works if work.unit is None], journal)
     contacts, aliases, solicitations = [], [], []
+    moves: dict[int, list[Solicitation]] = {}
     for work in plan.works:
         unit_id = work.unit.id if work.unit else unit_ids[work.entry.key]
         sector_id = sector_ids.get(naming.name_key(work.entry.sector))
@@ -365,15 +380,28 @@ def _write(campaign: Campaign, plan: RegisterPlan, journal: Journal) -> None:
         ]
         if work.solicitation is None:
             solicitations.append(_solicitation_row(campaign, unit_id, sector_id, work.solicitor))
-        elif sector_id or work.solicitor:
-            work.solicitation.sector_id = sector_id or work.solicitation.sector_id
+        else:
             if work.solicitor:
                 work.solicitation.solicitor_id = work.solicitor.id
+            if sector_id:
+                moves.setdefault(sector_id, []).append(work.solicitation)
         _change_unit(work)
     journal.write_changes()
+    reason = str(_("导入名册“%(file)s”", file=plan.file.name))
+    for sector_id, units in moves.items():
+        _move(units, db.session.get_one(Sector, sector_id), journal, reason=reason, by=by)
     journal.insert(Contact, contacts)
     journal.insert(UnitAlias, aliases)
     journal.insert(Solicitation, solicitations)
+
+
+def _move(
+    units: Sequence[Solicitation], to: Sector, journal: Journal, *, reason: str, by: User | None
+) -> None:
+    before = {row.id: row.sector_id for row in units}
+    for row in move_units(units, to, reason=reason, by=by):
+        old, new = {"sector_id": before[row.id]}, {"sector_id": to.id}
+        journal.note_change(table_of(Solicitation), row.id, old, new)
 
 
 def _write_sectors(campaign: Campaign, plan: RegisterPlan, journal: Journal) -> dict[str, int]:

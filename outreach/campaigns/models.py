@@ -59,7 +59,11 @@ class Sector(Base):
     """A group of units in ONE campaign; lineage links it to the sectors it came from."""
 
     __tablename__ = "sector"
-    __table_args__ = (sa.UniqueConstraint("campaign_id", "name"),)
+    __table_args__ = (
+        sa.UniqueConstraint("campaign_id", "name"),
+        # Digests and waves name a sector by its id: that of one that was merged must not come back.
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[PrimaryKey]
     campaign_id: Mapped[int] = mapped_column(sa.ForeignKey("campaign.id"), index=True)
@@ -116,7 +120,8 @@ class ChangeReason(Term):
 
 class Solicitation(Base):
     """One unit in one campaign. The sector is stamped here, so that moving a unit to another
-    sector next year leaves this year's tables as they were."""
+    sector next year leaves this year's tables as they were. Within the campaign it is changed by
+    `sectors.move_units` only, which keeps the move."""
 
     __tablename__ = "solicitation"
     __table_args__ = (
@@ -179,5 +184,22 @@ class StageChange(Base):
     to_stage: Mapped[Stage]
     cause: Mapped[StageCause]
     note: Mapped[str] = mapped_column(sa.String(200), default="")
+
+    by: Mapped[User | None] = relationship()
+
+
+class SectorMove(Base):
+    """A unit went to another sector of its campaign. The names are those of that moment: a sector
+    may be called otherwise later, or be merged into another."""
+
+    __tablename__ = "sector_move"
+
+    id: Mapped[PrimaryKey]
+    solicitation_id: Mapped[int] = mapped_column(sa.ForeignKey("solicitation.id"), index=True)
+    at: Mapped[datetime]
+    by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
+    from_name: Mapped[str] = mapped_column(sa.String(60))
+    to_name: Mapped[str] = mapped_column(sa.String(60))
+    reason: Mapped[str] = mapped_column(sa.String(200))
 
     by: Mapped[User | None] = relationship()

@@ -20,6 +20,21 @@ def get_campaign(code: str) -> Campaign:
     return campaign
 
 
+def get_campaign_by_id(campaign_id: int) -> Campaign:
+    campaign = db.session.get(Campaign, campaign_id)
+    if campaign is None:
+        raise NotFound(_("没有这个活动。"))
+    return campaign
+
+
+def hold_campaign(campaign_id: int) -> CampaignStatus:
+    """Has imports of this campaign and changes of its sectors wait for each other until the
+    transaction ends, while gifts go on being recorded: their rows refer to the campaign's.
+    Returns the status as it is now."""
+    status = sa.select(Campaign.status).filter_by(id=campaign_id).with_for_update(key_share=True)
+    return db.session.scalars(status).one()
+
+
 def list_campaigns() -> list[Campaign]:
     """All campaigns, newest first."""
     return list(db.session.scalars(sa.select(Campaign).order_by(Campaign.starts_on.desc())))

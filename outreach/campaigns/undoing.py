@@ -1,6 +1,7 @@
 """Takes the import of a register back: what it made goes, what it changed is as it was."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,6 +10,8 @@ from sqlalchemy.exc import IntegrityError
 
 from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, Sector, Solicitation
+from outreach.campaigns.queries import hold_campaign
+from outreach.campaigns.sectors import lock_sectors, move_units
 from outreach.db import db, run, table_of
 from outreach.errors import Conflict, Refused
 from outreach.units import journal
@@ -77,7 +80,8 @@ class _Names:
 
 def undo_register(batch: ImportBatch, by: User | None = None) -> Undoing:
     """Refused when somebody has built on what was imported. Does not commit."""
-    db.session.execute(sa.select(Campaign.id).filter_by(id=batch.campaign_id).with_for_update())
+    campaign = db.session.get_one(Campaign, batch.campaign_id)
+    hold_campaign(campaign.id)
     journal.start_undo(batch)
     undoing = journal.plan_undo(batch, is_locking=True)
     if undoing.obstacles:
@@ -87,10 +91,31 @@ def undo_register(batch: ImportBatch, by: User | None = None) -> Undoing:
                 count=len(undoing.obstacles),
             )
         )
+    moves = [change for change in undoing.restored if _is_move(change)]
     try:
-        journal.restore(undoing.restored)
+        if moves:
+            lock_sectors(campaign)
+            _move_back(moves, batch, by)
+        journal.restore(change for change in undoing.restored if not _is_move(change))
         journal.remove(undoing)
     except IntegrityError as error:
         raise Conflict(_("数据刚被他人修改，没有撤销。请刷新后再试。")) from error
     journal.finish_undo(batch, by, **undoing.counts)
     return undoing
+
+
+def _is_move(change: ImportChange) -> bool:
+    return change.table_name == Solicitation.__tablename__ and "sector_id" in (change.old or {})
+
+
+def _move_back(moves: Sequence[ImportChange], batch: ImportBatch, by: User | None) -> None:
+    """The units' gifts, also those of after the import, go back with them."""
+    by_sector: dict[int, list[Solicitation]] = defaultdict(list)
+    former = {change.row_id: (change.old or {})["sector_id"] for change in moves}
+    for some in slices(list(former)):
+        query = sa.select(Solicitation).where(Solicitation.id.in_(some))
+        for row in db.session.scalars(query.execution_options(populate_existing=True)):
+            by_sector[former[row.id]].append(row)
+    reason = str(_("撤销导入 %(number)s：%(file)s", number=batch.id, file=batch.file_name))
+    for sector_id, units in by_sector.items():
+        move_units(units, db.session.get_one(Sector, sector_id), reason=reason, by=by)

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from outreach import clock, money
 from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, Sector, Solicitation
+from outreach.campaigns.queries import hold_campaign
 from outreach.db import db, run, table_of
 from outreach.errors import Conflict
 from outreach.gifts.models import Gift, GiftKind
@@ -114,7 +115,7 @@ def apply_gifts(
     Conflict when the plan is not the one that was previewed under this `fingerprint`, and when
     batch, file and ledger do not agree on the sum.
     """
-    db.session.execute(sa.select(Campaign.id).filter_by(id=campaign.id).with_for_update())
+    hold_campaign(campaign.id)
     plan = plan_gifts(campaign, file)
     plan.check_previewed(fingerprint)
     if plan.is_refused or plan.is_empty:

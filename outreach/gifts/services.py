@@ -12,7 +12,7 @@ from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, Sector, Solicitation, Stage, StageCause
 from outreach.campaigns.services import advance_stage, change_stage, record_contact
 from outreach.db import db
-from outreach.errors import Refused
+from outreach.errors import Conflict, Refused
 from outreach.gifts.models import Gift, GiftBasis, GiftChannel, GiftKind, Instalment, Pledge
 from outreach.gifts.queries import list_open_pledges
 from outreach.units.models import ImportBatch, Unit
@@ -36,14 +36,15 @@ def record_gift(  # noqa: PLR0913
     batch: ImportBatch | None = None,
     by: User | None = None,
 ) -> Gift:
-    """Records money received. A unit's gift is stamped with the unit's sector in this campaign;
-    without unit and sector it is unallocated. `batch` must have been flushed."""
+    """Records money received. A unit's gift is stamped with the unit's sector in this campaign, as
+    it is until the transaction ends; without unit and sector it is unallocated. `batch` must have
+    been flushed."""
     if amount_fen <= 0:
         raise Refused(_("金额必须大于 0。"))
     if received_on > clock.today():
         raise Refused(_("到账日期不能晚于今天。"))
     if unit is not None:
-        solicitation = _solicitation_of(campaign, unit)
+        solicitation = _hold_solicitation(campaign, unit)
         if sector is not None and sector.id != solicitation.sector_id:
             raise Refused(
                 _(
@@ -54,8 +55,8 @@ def record_gift(  # noqa: PLR0913
             )
         sector = solicitation.sector
         record_contact(solicitation, received_on)
-    elif sector is not None and sector.campaign_id != campaign.id:
-        raise Refused(_("“%(sector)s”不是本次活动的板块。", sector=sector.name))
+    elif sector is not None:
+        _hold_sector(campaign, sector)
     gift = Gift(
         campaign_id=campaign.id,
         unit_id=unit.id if unit else None,
@@ -86,7 +87,7 @@ def reverse_gift(gift: Gift, *, reason: str, by: User | None) -> Gift:
         raise Refused(_("请填写冲正原因。"))
     if gift.reversal_of_id is not None:
         raise Refused(_("这一笔本身就是冲正记录，不能再冲正。如冲正有误，请重新登记到账。"))
-    db.session.execute(sa.select(Gift.id).where(Gift.id == gift.id).with_for_update())
+    _hold_stamp(gift)
     if db.session.scalar(sa.select(Gift.id).where(Gift.reversal_of_id == gift.id)) is not None:
         raise Refused(_("这一笔已经冲正过了。"))
     reversal = Gift(
@@ -170,10 +171,33 @@ def check_instalments(amount_fen: int, parts: Sequence[int]) -> None:
         )
 
 
-def _solicitation_of(campaign: Campaign, unit: Unit) -> Solicitation:
+def _hold_stamp(gift: Gift) -> None:
+    """Keeps the gift with the sector that it has now, until the transaction ends."""
+    db.session.execute(
+        sa.select(Solicitation.id)
+        .filter_by(campaign_id=gift.campaign_id, unit_id=gift.unit_id)
+        .with_for_update()
+    )
+    db.session.refresh(gift, with_for_update=True)
+
+
+def _hold_solicitation(campaign: Campaign, unit: Unit) -> Solicitation:
+    """The unit's place in the campaign, which nobody changes until the transaction ends."""
     solicitation = db.session.scalar(
-        sa.select(Solicitation).filter_by(campaign_id=campaign.id, unit_id=unit.id)
+        sa.select(Solicitation)
+        .filter_by(campaign_id=campaign.id, unit_id=unit.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
     )
     if solicitation is None:
         raise Refused(_("“%(unit)s”不在本次活动的单位名册中。请先把它加入名册。", unit=unit.name))
     return solicitation
+
+
+def _hold_sector(campaign: Campaign, sector: Sector) -> None:
+    """Keeps the sector from being merged into another until the transaction ends."""
+    if sector.campaign_id != campaign.id:
+        raise Refused(_("“%(sector)s”不是本次活动的板块。", sector=sector.name))
+    held = sa.select(Sector.id).filter_by(id=sector.id).with_for_update(read=True, key_share=True)
+    if db.session.scalar(held) is None:
+        raise Conflict(_("这个板块刚被并入其他板块，没有登记。请刷新后重新选择板块。"))

@@ -9,7 +9,7 @@ from sqlalchemy.orm import joinedload
 
 from outreach import clock
 from outreach.accounts.models import User
-from outreach.campaigns.models import Campaign
+from outreach.campaigns.queries import hold_campaign
 from outreach.db import db, run, table_of
 from outreach.errors import Conflict
 from outreach.gifts.models import Gift
@@ -38,6 +38,8 @@ def list_gifts_of(batch: ImportBatch, most: int) -> list[Gift]:
 
 def plan_undo(batch: ImportBatch, *, is_locking: bool = False) -> GiftUndoing:
     undoing = GiftUndoing(batch)
+    # A unit that was reached again since keeps the later day.
+    undoing.restored = journal.plan_undo(batch, is_locking=is_locking).restored
     if is_locking:
         # Who reverses one of them holds it, too.
         run(sa.select(Gift.id).where(*_standing(batch)).with_for_update())
@@ -51,8 +53,6 @@ def plan_undo(batch: ImportBatch, *, is_locking: bool = False) -> GiftUndoing:
         Gift.import_batch_id == batch.id, Gift.reversal_of_id.is_(None)
     )
     undoing.gone_count = (db.session.scalar(own) or 0) - count
-    # A unit that was reached again since keeps the later day.
-    undoing.restored = journal.plan_undo(batch, is_locking=is_locking).restored
     return undoing
 
 
@@ -61,7 +61,7 @@ def undo_gifts(batch: ImportBatch, by: User | None = None) -> GiftUndoing:
 
     The reversals belong to the batch, so that its lines are known to be free for another import.
     """
-    db.session.execute(sa.select(Campaign.id).filter_by(id=batch.campaign_id).with_for_update())
+    hold_campaign(batch.campaign_id)
     journal.start_undo(batch)
     undoing = plan_undo(batch, is_locking=True)
     gifts = table_of(Gift)

@@ -10,7 +10,7 @@ from flask_babel import lazy_gettext as _
 from sqlalchemy.orm import joinedload
 
 from outreach import clock
-from outreach.campaigns.models import Solicitation, StageChange
+from outreach.campaigns.models import SectorMove, Solicitation, StageChange
 from outreach.db import db
 from outreach.gifts.models import Gift, Pledge
 from outreach.meetings.models import Attendee, Meeting, MeetingStatus
@@ -47,6 +47,7 @@ def unit_timeline(solicitation: Solicitation) -> list[Entry]:
     """Newest first; what is planned stands above today."""
     entries = [
         *_stage_changes(solicitation),
+        *_sector_moves(solicitation),
         *_messages(solicitation),
         *_visits(solicitation),
         *_todos(solicitation),
@@ -74,6 +75,22 @@ def _stage_changes(solicitation: Solicitation) -> Iterator[Entry]:
             ),
             detail=change.note,
             who=change.by.name if change.by else str(change.cause.label),
+        )
+
+
+def _sector_moves(solicitation: Solicitation) -> Iterator[Entry]:
+    moves = db.session.scalars(
+        sa.select(SectorMove)
+        .filter_by(solicitation_id=solicitation.id)
+        .options(joinedload(SectorMove.by))
+    )
+    for move in moves:
+        yield Entry(
+            at=move.at,
+            icon="arrow-right",
+            title=_("板块由“%(before)s”改为“%(after)s”", before=move.from_name, after=move.to_name),
+            detail=move.reason,
+            who=move.by.name if move.by else "",
         )
 
 

@@ -13,6 +13,7 @@ from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign
 from outreach.campaigns.queries import list_campaigns
 from outreach.db import db
+from outreach.gifts.queries import sum_by_sector
 from outreach.workdays import CalendarDay, CalendarYear
 
 HOLIDAYS = {holiday.value: holiday.chinese for holiday in chinese_calendar.Holiday}
@@ -37,6 +38,27 @@ class Year:
     confirmation: CalendarYear | None
     confirmed_by: User | None
     special_days: list[SpecialDays]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What a campaign's ledger says: what the year after is measured against."""
+
+    by_sector: dict[int, int]
+    """Fen; with `unallocated_fen` they make the total."""
+    unallocated_fen: int
+    total_fen: int
+
+
+def read_baseline(campaign: Campaign) -> Baseline:
+    by_sector: dict[int, int] = {}
+    unallocated = 0
+    for (sector_id, _kind), amount in sum_by_sector(campaign).items():
+        if sector_id is None:
+            unallocated += amount
+        else:
+            by_sector[sector_id] = by_sector.get(sector_id, 0) + amount
+    return Baseline(by_sector, unallocated, unallocated + sum(by_sector.values()))
 
 
 def describe_year(number: int) -> Year:

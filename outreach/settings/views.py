@@ -7,10 +7,7 @@ from wtforms import SelectChoice
 from outreach import audit, clock, jobs
 from outreach.accounts import services as accounts
 from outreach.accounts.models import User
-from outreach.campaigns.forms import NewCampaignForm
 from outreach.campaigns.models import Campaign
-from outreach.campaigns.opening import open_campaign
-from outreach.campaigns.queries import list_campaigns
 from outreach.db import db
 from outreach.errors import Refused
 from outreach.forms import check_version
@@ -31,29 +28,6 @@ def index() -> ResponseReturnValue:
         missing_year=queries.missing_year(clock.today()),
         is_embedded=current_app.extensions["outreach.settings"].is_embedded,
     )
-
-
-@bp.route("/campaigns/new", methods=["GET", "POST"])
-def create_campaign() -> ResponseReturnValue:
-    form = NewCampaignForm()
-    campaigns = {campaign.id: campaign for campaign in list_campaigns()}
-    form.previous_id.choices = [
-        *(SelectChoice(campaign.id, campaign.name) for campaign in campaigns.values()),
-        SelectChoice(0, _("没有")),
-    ]
-    if form.validate_on_submit():
-        campaign = open_campaign(
-            form.code.data,
-            name=form.name.data,
-            starts_on=form.starts_on.data,
-            ends_on=form.ends_on.data,
-            previous=campaigns.get(form.previous_id.data),
-        )
-        audit.record("create.campaign", f"campaign:{campaign.id}", code=campaign.code)
-        db.session.commit()
-        flash(_("活动已建立，状态为筹备中。请填写目标，再导入单位名册。"), "success")
-        return redirect(url_for("campaigns.edit_campaign", campaign_code=campaign.code))
-    return render_template("settings/campaign.html", form=form)
 
 
 @bp.get("/users")

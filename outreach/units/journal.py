@@ -65,7 +65,10 @@ REFERENCES: dict[str, LazyString] = {
     "stage_change": _("进展记录"),
     "wave_member": _("提醒批次"),
     "line_candidate": _("待认领款项"),
+    "sector_move": _("板块变动"),
 }
+FOLLOWERS = {"gift"}
+"""Tables whose rows are stamped with the sector of their unit, and follow it."""
 
 
 class Journal:
@@ -228,6 +231,7 @@ def _update(table: sa.Table, columns: Sequence[str], rows: list[dict[str, Any]])
 def _check_rows(undoing: Undoing, table: sa.Table, changes: Sequence[ImportChange]) -> None:
     rows = _rows_by_key(undoing, table, [change.row_id for change in changes])
     names = _names_of_units(rows.values())
+    gone = _list_gone(table, changes)
     for change in changes:
         row = rows.get(change.row_id)
         if row is None:
@@ -239,12 +243,28 @@ def _check_rows(undoing: Undoing, table: sa.Table, changes: Sequence[ImportChang
             Obstacle(subject, _changed(table, column, now))
             for column, value in change.new.items()
             if (now := _plain(row[column])) != value
+        ] + [
+            Obstacle(subject, _("原来的“%(label)s”已经不在", label=LABELS.get(column, column)))
+            for column, value in (change.old or {}).items()
+            if (column, value) in gone
         ]
         undoing.obstacles += later
         if change.old is None:
             undoing.removed[table.name].append(change.row_id)
         elif not later:
             undoing.restored.append(change)
+
+
+def _list_gone(table: sa.Table, changes: Sequence[ImportChange]) -> set[tuple[str, Any]]:
+    """Columns and values to which they cannot be set back: what they refer to is gone."""
+    gone: set[tuple[str, Any]] = set()
+    for key in table.foreign_keys:
+        name = key.parent.name
+        ids = {change.old[name] for change in changes if change.old and change.old.get(name)}
+        for some in slices(sorted(ids)):
+            there = run(sa.select(key.column).where(key.column.in_(some))).scalars()
+            gone |= {(name, row_id) for row_id in set(some) - set(there)}
+    return gone
 
 
 def _changed(table: sa.Table, column: str, now: Any) -> LazyString:
@@ -262,14 +282,15 @@ def _check_references(undoing: Undoing, name: str, ids: Sequence[int]) -> None:
     for column in _columns_that_refer_to(table):
         other = column.table
         own = set(undoing.removed.get(other.name, [])) | {
-            change.row_id
-            for change in undoing.restored
-            if change.table_name == other.name and column.name in (change.old or {})
+            change.row_id for change in _restored(undoing, other.name, column.name)
         }
+        is_following = other.name in FOLLOWERS and column.name == "sector_id"
+        moved = _units_moved_back(undoing) if is_following else set()
+        unit_id = other.c.unit_id if is_following else sa.null()
         for some in slices(ids):
-            query = sa.select(column, _key(other)).where(column.in_(some)).distinct()
-            for row_id, key in run(query):
-                if key not in own:
+            query = sa.select(column, _key(other), unit_id).where(column.in_(some)).distinct()
+            for row_id, key, unit in run(query):
+                if key not in own and unit not in moved:
                     found[row_id].add(other.name)
     rows = _rows_by_key(undoing, table, list(found))
     names = _names_of_units(rows.values())
@@ -279,6 +300,21 @@ def _check_references(undoing: Undoing, name: str, ids: Sequence[int]) -> None:
             what = REFERENCES.get(other_name, _("其他记录"))
             subject = names.get(row.get("unit_id"), row.get("name", ""))
             undoing.obstacles.append(Obstacle(subject, _("导入后已有%(what)s", what=what)))
+
+
+def _restored(undoing: Undoing, table_name: str, column_name: str) -> Iterator[ImportChange]:
+    for change in undoing.restored:
+        if change.table_name == table_name and column_name in (change.old or {}):
+            yield change
+
+
+def _units_moved_back(undoing: Undoing) -> set[int]:
+    table = db.metadata.tables["solicitation"]
+    ids = [change.row_id for change in _restored(undoing, table.name, "sector_id")]
+    found: set[int] = set()
+    for some in slices(ids):
+        found |= set(run(sa.select(table.c.unit_id).where(table.c.id.in_(some))).scalars())
+    return found
 
 
 def _columns_that_refer_to(table: sa.Table) -> Iterator[sa.Column[Any]]:
