@@ -22,7 +22,7 @@ run: setup  ## embedded mode with demonstration data on http://127.0.0.1:8000
 test: setup  ## checks and every test; real PostgreSQL, Valkey and browser
 	@tests/install-browser
 	$(MAKE) --no-print-directory check
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -q
+	$(BIN)/pytest -n $(WORKERS) -q
 
 chaos: setup  ## delivery under every fault, both databases; about an hour, see docs/proof.md
 	$(BIN)/pytest -n 2 -q --hypothesis-profile=chaos --timeout 1200 tests/test_outbox_properties.py

@@ -5,6 +5,7 @@ not cheap and no query differs, a test names the one that it runs on:
 `@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)`.
 """
 
+import gc
 import os
 import shlex
 import shutil
@@ -23,6 +24,8 @@ from flask_migrate import upgrade
 from hypothesis import settings as hypothesis_settings
 from jinja2 import FileSystemBytecodeCache
 from sqlalchemy import event
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 import config
 from app import configure, create_app
@@ -52,6 +55,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What mostly waits goes first, so that the others fill the time."""
     items.sort(key=lambda item: item.get_closest_marker("processes") is None)
     items.sort(key=lambda item: item.get_closest_marker("browser") is None)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays, so it need not be looked through for garbage again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000)
+
+
+TOGETHER = ("tests/test_browser.py", "tests/test_demo.py")
+"""Files whose tests share what takes long to make; each is the work of one worker."""
+
+
+class Scheduler(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if file in TOGETHER else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduler:
+    return Scheduler(config, log)
 
 
 @pytest.fixture(autouse=True)

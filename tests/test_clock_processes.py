@@ -250,6 +250,7 @@ MOMENTS = (
 
 
 @pytest.mark.processes
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
 def test_around_midnight_day_and_week_are_those_of_shanghai_wherever_the_machine_is(
     app: Flask, database_url: str, tmp_path: Path, zone: str
