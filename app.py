@@ -29,6 +29,7 @@ from outreach.messages.models import Channel
 from outreach.messages.return_paths import ReturnPaths
 from outreach.messages.webhooks import bp as messages
 from outreach.overview.sector_views import bp as overview
+from outreach.receipts.views import bp as receipts
 from outreach.reminders import gate as reminders_gate
 from outreach.reminders.queries import try_text
 from outreach.reminders.rule_views import bp as reminders
@@ -75,6 +76,7 @@ BLUEPRINTS = (
     meetings,
     messages,
     overview,
+    receipts,
     reminders,
     settings_pages,
     todos,

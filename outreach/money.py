@@ -4,6 +4,8 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
 FEN_PER_YUAN = 100
 FEN_PER_WAN_YUAN = 1_000_000
+DIGITS = "零壹贰叁肆伍陆柒捌玖"
+PLACES = ((10**8, "亿"), (10**4, "万"), (1000, "仟"), (100, "佰"), (10, "拾"))
 
 
 def from_yuan(amount: Decimal) -> int:
@@ -48,6 +50,27 @@ def format_wan_exact(fen: int) -> str:
     """«209.6», «1810.7035»: 万元 with every decimal that it has, as reports write it."""
     wan = f"{Decimal(fen) / FEN_PER_WAN_YUAN:.6f}"
     return wan.rstrip("0").rstrip(".")
+
+
+def in_capitals(fen: int) -> str:
+    """«壹拾万柒仟元零伍分»: an amount as receipts write it, not negative (支付结算办法, 附一)."""
+    yuan, rest = divmod(fen, FEN_PER_YUAN)
+    tenths, hundredths = divmod(rest, 10)
+    text = f"{_capitals(yuan)}元" if yuan or not rest else ""
+    if tenths:
+        text += f"{DIGITS[tenths]}角"
+    if not hundredths:
+        return f"{text}整"
+    return f"{text}{'零' if yuan and not tenths else ''}{DIGITS[hundredths]}分"
+
+
+def _capitals(number: int) -> str:
+    for size, name in PLACES:
+        if number >= size:
+            high, low = divmod(number, size)
+            zero = "零" if low * 10 < size else ""
+            return f"{_capitals(high)}{name}" + (f"{zero}{_capitals(low)}" if low else "")
+    return DIGITS[number]
 
 
 def _whole(fen: Decimal) -> int:

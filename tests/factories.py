@@ -29,6 +29,7 @@ from outreach.messages.models import (
     WecomRobot,
     WindowDays,
 )
+from outreach.receipts.models import DonationReceipt
 from outreach.reminders.models import WaveMember
 from outreach.todos.models import Todo, TodoKind
 from outreach.units.models import Contact, ContactRole, ImportBatch, ImportKind, Unit, UnitKind
@@ -168,6 +169,17 @@ def make_gift(solicitation: Solicitation, amount_fen: int = 100_000_00, **values
             | values
         )
     )
+
+
+def make_receipt(gift: Gift, **values: Any) -> DonationReceipt:
+    """Of the whole gift, requested."""
+    defaults = {
+        "gift_id": gift.id,
+        "payer": "衡阳市财政局",
+        "amount_fen": gift.amount_fen,
+        "requested_at": clock.now(),
+    }
+    return save(DonationReceipt(**defaults | values))
 
 
 def make_pledge(solicitation: Solicitation, amount_fen: int = 100_000_00, **values: Any) -> Pledge:

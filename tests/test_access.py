@@ -35,6 +35,7 @@ TRUTH = {
     READERS: """
         overview.dashboard gifts.list_gifts gifts.list_lines visits.list_visits
         gifts.compare gifts.reconcile gifts.list_without_line documents.basic_facts
+        receipts.list_receipts receipts.of_gift receipts.receipt
         meetings.list_meetings meetings.meeting meetings.sign_in_list meetings.calendar_file
         reminders.list_waves reminders.wave reminders.progress reminders.list_rules
         messages.list_messages messages.message messages.list_templates
@@ -52,6 +53,8 @@ TRUTH = {
         gifts.open_line gifts.settle_line gifts.open_unmatched
         gifts.note_reason gifts.note_residual gifts.state_figure gifts.remove_stated
         campaigns.undo_import
+        receipts.request_receipt receipts.request_for_people receipts.issue
+        receipts.note_check_code receipts.reverse receipts.withdraw
         campaigns.marked_register gifts.marked_gifts
         gifts.import_gifts gifts.preview_gifts gifts.apply_previewed_gifts gifts.gifts_sample
         campaigns.preview_register campaigns.apply_previewed_register campaigns.register_sample

@@ -117,10 +117,12 @@ def make_story(
     message_id = db.session.scalars(sa.select(Message.id).filter_by(wave_id=wave.id)).one()
     return {
         "campaign_code": campaign.code,
+        "campaign_id": campaign.id,
         "sector_id": sector.id,
         "unit_id": unit.id,
         "contact_id": contact.id,
         "gift_id": gift.id,
+        "receipt_id": factories.make_receipt(gift, payer=f"{mark}交款人").id,
         "line_id": line.id,
         "name": "open_lines",
         "batch_id": factories.make_import_batch(campaign).id,
