@@ -1,4 +1,4 @@
-# make setup · make run · make test · make check · make chaos · make bench
+# make setup · make run · make test · make check · make chaos · make walk · make bench
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 1) + 1)))
 export FLASK_APP := app
 
-.PHONY: setup run test chaos check bench screenshots lock translations clean
+.PHONY: setup run test chaos walk check bench screenshots lock translations clean
 
 setup: $(VENV)/.done
 
@@ -27,6 +27,9 @@ test: setup  ## checks and every test; real PostgreSQL, Valkey and browser
 chaos: setup  ## delivery under every fault, both databases; about an hour, see docs/proof.md
 	$(BIN)/pytest -n 2 -q --hypothesis-profile=chaos --timeout 1200 tests/test_outbox_properties.py
 	$(BIN)/python -m tests.chaos $(CHAOS)
+
+walk: setup  ## 100,000 random steps on the ledger, both databases; about two hours
+	$(BIN)/python -m tests.ledger_walk $(WALK)
 
 check: setup
 	$(BIN)/ruff format --check --quiet .
