@@ -21,6 +21,7 @@ from outreach.gifts import import_views as gifts_imports
 from outreach.gifts.ledger_views import bp as gifts
 from outreach.gifts.sector_moves import follow_units
 from outreach.meetings.views import bp as meetings
+from outreach.merging.views import bp as merging
 from outreach.messages import dead_addresses, provider_rules, robots, template_views
 from outreach.messages import gate as messages_gate
 from outreach.messages.channels import OpenChannel, aliyun, email, sms, tencent, wecom
@@ -74,6 +75,7 @@ BLUEPRINTS = (
     documents,
     gifts,
     meetings,
+    merging,
     messages,
     overview,
     receipts,

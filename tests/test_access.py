@@ -47,6 +47,8 @@ TRUTH = {
     OFFICE: """
         overview.preview_bulk overview.apply_bulk
         campaigns.change_stage campaigns.plan_next_action campaigns.import_register
+        merging.list_duplicates merging.keep_apart merging.find_other merging.merge
+        merging.undo_merge
         units.create_contact units.edit_contact units.end_contact units.reveal_contact
         units.opt_out_contact units.verify_contact
         gifts.record_gift gifts.suggest_units gifts.reverse_gift gifts.record_pledge

@@ -31,7 +31,15 @@ from outreach.spreadsheets.reading import SourceFile
 from outreach.units import naming, services
 from outreach.units.importing import FieldChange, Plan, RowChange, hide, record_batch, start_plan
 from outreach.units.journal import Journal
-from outreach.units.models import Contact, ContactRole, ImportKind, Unit, UnitAlias, UnitKind
+from outreach.units.models import (
+    AliasKind,
+    Contact,
+    ContactRole,
+    ImportKind,
+    Unit,
+    UnitAlias,
+    UnitKind,
+)
 from outreach.units.people import Person
 from outreach.units.queries import find_units, slices
 
@@ -146,6 +154,8 @@ class _Planner:
                 self.by_code[unit.credit_code] = unit
             for alias in unit.aliases:
                 self.by_alias.setdefault(alias.name_key, []).append(unit)
+                if alias.kind is AliasKind.CREDIT_CODE:
+                    self.by_code.setdefault(alias.name, unit)
         for some in slices([unit.id for unit in units]):
             query = sa.select(Solicitation).where(
                 Solicitation.campaign_id == self.campaign.id, Solicitation.unit_id.in_(some)
@@ -218,7 +228,7 @@ class _Planner:
         for name in UNIT_FIELDS:
             new = entry.values[name]
             old = getattr(unit, name) if unit else None
-            if new in (None, "") or new == old:
+            if new in (None, "") or new == old or (name == "credit_code" and _is_former(unit, new)):
                 continue
             work.values[name] = new
             label = LAYOUT.label(name)
@@ -357,6 +367,11 @@ class _Planner:
                 ),
             )
         return None
+
+
+def _is_former(unit: Unit | None, code: str) -> bool:
+    """Whether the unit went by the code before two rows of it were merged."""
+    return unit is not None and any(alias.name == code for alias in unit.aliases)
 
 
 def _shown(value: Any) -> str:

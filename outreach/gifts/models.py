@@ -1,4 +1,5 @@
-"""Promises and money. A gift is never edited or deleted: a reversal refers to it."""
+"""Promises and money. A gift is never edited or deleted: a reversal refers to it. Only the unit
+that it is credited to may turn out to be another: see `services.credit_gift`."""
 
 from datetime import date, datetime
 from typing import Any

@@ -1,6 +1,7 @@
 """Promises and money are recorded here; nothing is ever edited, only reversed or withdrawn."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from itertools import accumulate
 
@@ -11,7 +12,7 @@ from outreach import clock, money
 from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, Sector, Solicitation, Stage, StageCause
 from outreach.campaigns.services import advance_stage, change_stage, record_contact
-from outreach.db import db
+from outreach.db import db, run, table_of
 from outreach.errors import Conflict, Refused
 from outreach.gifts.models import Gift, GiftBasis, GiftChannel, GiftKind, Instalment, Pledge
 from outreach.gifts.queries import list_open_pledges
@@ -109,6 +110,28 @@ def reverse_gift(gift: Gift, *, reason: str, by: User | None) -> Gift:
     db.session.add(reversal)
     db.session.flush()
     return reversal
+
+
+@dataclass(frozen=True)
+class Credit:
+    """Whom a gift is credited to."""
+
+    unit_id: int
+    sector_id: int
+
+
+def credit_gift(gift_id: int, *, before: Credit, after: Credit) -> None:
+    """Credits a gift to the unit that its unit turned out to be, or back to it: the only place in
+    which a gift's row changes. Conflict when it is not credited as `before` says. The caller keeps
+    a journal. What the session has loaded is not brought up to date."""
+    gift = table_of(Gift)
+    update = sa.update(gift).where(
+        gift.c.id == gift_id,
+        gift.c.unit_id == before.unit_id,
+        gift.c.sector_id == before.sector_id,
+    )
+    if run(update.values(unit_id=after.unit_id, sector_id=after.sector_id)).rowcount != 1:
+        raise Conflict(_("有一笔到账的归属刚被他人改动，没有保存。请刷新页面后重试。"))
 
 
 def record_pledge(

@@ -37,6 +37,7 @@ from outreach.gifts.standings import (
     sector_figures,
 )
 from outreach.meetings.queries import list_meetings
+from outreach.merging.queries import find_survivor
 from outreach.overview import charts
 from outreach.overview.forms import BulkForm, BulkKind, Order, WorklistFilter
 from outreach.overview.queries import compare, search_units
@@ -184,6 +185,8 @@ def apply_bulk() -> ResponseReturnValue:
 
 @bp.get("/c/<campaign_code>/units/<int:unit_id>")
 def unit(unit_id: int) -> ResponseReturnValue:
+    if survivor := find_survivor(unit_id):
+        return redirect(url_for(".unit", unit_id=survivor.id))
     solicitation = get_solicitation(g.campaign, unit_id, current_user)
     standing = find_standing(solicitation)
     return render_template(

@@ -43,9 +43,12 @@ class Details:
 
 
 def get_unit(unit_id: int) -> Unit:
+    """Refused when it was merged into another: that one is to be changed."""
     unit = db.session.get(Unit, unit_id)
     if unit is None:
         raise NotFound(_("没有这个单位。"))
+    if unit.merged_into_id is not None:
+        raise Refused(_("“%(unit)s”已并入另一个单位，请到那个单位的页面修改。", unit=unit.name))
     return unit
 
 

@@ -30,6 +30,13 @@ class ContactRole(Term):
     FINANCE = "finance", _("财务")
 
 
+class AliasKind(Term):
+    FORMER = "former", _("曾用名")
+    ABBREVIATION = "abbreviation", _("简称")
+    STATEMENT = "statement", _("银行流水上的名称")
+    CREDIT_CODE = "credit_code", _("另一信用代码")
+
+
 class Unit(Base):
     __tablename__ = "unit"
 
@@ -50,6 +57,9 @@ class Unit(Base):
     district: Mapped[str] = mapped_column(sa.String(40), default="")
     address: Mapped[str] = mapped_column(sa.String(200), default="")
     is_demo: Mapped[bool] = mapped_column(default=False)
+    merged_into_id: Mapped[int | None] = mapped_column(sa.ForeignKey("unit.id"))
+    """The unit that this one turned out to be: see `outreach.merging`. Its row stays, with nothing
+    that hangs on it, and is neither listed nor found."""
     created_at: Mapped[datetime]
     version: Mapped[int] = mapped_column()
 
@@ -65,7 +75,8 @@ class Unit(Base):
 
 
 class UnitAlias(Base):
-    """Another name of a unit: former name, abbreviation, or what its bank statements say."""
+    """Another name of a unit: former name, abbreviation, what its bank statements say, or the
+    credit code that it went by."""
 
     __tablename__ = "unit_alias"
     __table_args__ = (sa.UniqueConstraint("unit_id", "name_key"),)
@@ -74,6 +85,7 @@ class UnitAlias(Base):
     unit_id: Mapped[int] = mapped_column(sa.ForeignKey("unit.id"), index=True)
     name: Mapped[str] = mapped_column(sa.String(120))
     name_key: Mapped[str] = mapped_column(sa.String(120), index=True)
+    kind: Mapped[AliasKind] = mapped_column(default=AliasKind.FORMER)
 
     unit: Mapped[Unit] = relationship(back_populates="aliases")
 

@@ -59,6 +59,11 @@ def propose_kind(name: str, credit_code: str | None = None) -> UnitKind:
     return by_code or by_name or UnitKind.OTHER
 
 
+def likeness(one: str, other: str) -> float:
+    """Dice's coefficient of pairs of characters: 1 for the same name, 0 for none in common."""
+    return _likeness(_pairs(one), _pairs(other))
+
+
 class Names:
     """Names among which the nearest to one that is not there are looked for."""
 
@@ -82,5 +87,4 @@ def _pairs(name: str) -> frozenset[str]:
 
 
 def _likeness(one: frozenset[str], other: frozenset[str]) -> float:
-    """Dice's coefficient: 1 for the same pairs, 0 for none in common."""
     return 2 * len(one & other) / (len(one) + len(other))

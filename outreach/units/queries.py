@@ -17,13 +17,16 @@ SLICE = 5_000
 
 
 def find_units(*, keys: Iterable[str] = (), credit_codes: Iterable[str] = ()) -> list[Unit]:
-    """Units that have one of these name keys (own or alias) or codes; aliases and contacts too."""
+    """Units that have one of these name keys (own or alias) or codes; aliases and contacts too.
+    A code that a unit went by before is among its aliases."""
     found: dict[int, Unit] = {}
     for some in slices(sorted(set(keys))):
         by_alias = sa.select(UnitAlias.unit_id).where(UnitAlias.name_key.in_(some))
         _load(found, sa.or_(Unit.name_key.in_(some), Unit.id.in_(by_alias)))
     for some in slices(sorted(set(credit_codes))):
-        _load(found, Unit.credit_code.in_(some))
+        keys_ = [code.casefold() for code in some]
+        by_alias = sa.select(UnitAlias.unit_id).where(UnitAlias.name_key.in_(keys_))
+        _load(found, sa.or_(Unit.credit_code.in_(some), Unit.id.in_(by_alias)))
     return list(found.values())
 
 
@@ -61,7 +64,7 @@ def slices(values: Sequence[T]) -> Iterator[Sequence[T]]:
 
 
 def _load(found: dict[int, Unit], condition: sa.ColumnElement[bool]) -> None:
-    query = sa.select(Unit).where(condition)
+    query = sa.select(Unit).where(condition, Unit.merged_into_id.is_(None))
     for unit in db.session.scalars(
         query.options(selectinload(Unit.aliases), selectinload(Unit.contacts))
     ):
