@@ -49,6 +49,7 @@ TRUTH = {
         campaigns.change_stage campaigns.plan_next_action campaigns.import_register
         merging.list_duplicates merging.keep_apart merging.find_other merging.merge
         merging.undo_merge
+        units.edit_unit units.add_alias units.remove_alias units.hand_over campaigns.count_heads
         units.create_contact units.edit_contact units.end_contact units.reveal_contact
         units.opt_out_contact units.verify_contact
         gifts.record_gift gifts.suggest_units gifts.reverse_gift gifts.record_pledge

@@ -2,7 +2,7 @@
 
 from flask_babel import lazy_gettext as _
 from wtforms import IntegerField, SelectField, StringField
-from wtforms.validators import InputRequired, Length, NumberRange, Regexp, ValidationError
+from wtforms.validators import InputRequired, Length, NumberRange, Optional, Regexp, ValidationError
 
 from outreach.campaigns.models import CampaignStatus, DeclineReason, Solicitation, Stage
 from outreach.campaigns.services import PATH, TRANSITIONS
@@ -31,6 +31,15 @@ class NextActionForm(Form):
     def validate_next_action(self, field: StringField) -> None:
         if self.next_action_on.data and not field.data:
             raise ValidationError(_("请填写下一步要做什么。"))
+
+
+class HeadsForm(Form):
+    """How many people the unit has this year; empty when nobody knows."""
+
+    count = IntegerField(
+        _("人数"),
+        [Optional(), NumberRange(0, 1_000_000, _("请填写人数，例如 120；不清楚可留空。"))],
+    )
 
 
 class PeriodForm(Form):

@@ -38,12 +38,13 @@ from outreach.units.models import (
     ImportKind,
     Unit,
     UnitAlias,
+    UnitHeadCount,
     UnitKind,
 )
 from outreach.units.people import Person
 from outreach.units.queries import find_units, slices
 
-UNIT_FIELDS = ("short_name", "credit_code", "kind", "head_count", "district", "address")
+UNIT_FIELDS = ("short_name", "credit_code", "kind", "district", "address")
 
 
 @dataclass
@@ -54,6 +55,8 @@ class Work:
     unit: Unit | None
     solicitation: Solicitation | None
     values: dict[str, Any] = field(default_factory=dict)
+    head_count: UnitHeadCount | None = None
+    """That of the campaign's year, as it is known so far."""
     solicitor: User | None = None
     new_people: list[tuple[ContactRole, Person]] = field(default_factory=list)
     people: list[tuple[Contact, dict[str, str]]] = field(default_factory=list)
@@ -135,6 +138,7 @@ class _Planner:
         self.by_name: dict[str, Unit] = {}
         self.by_alias: dict[str, list[Unit]] = {}
         self.solicitations: dict[int, Solicitation] = {}
+        self.head_counts: dict[int, UnitHeadCount] = {}
         self.seen: dict[Any, Entry] = {}
 
     def run(self) -> None:
@@ -162,6 +166,10 @@ class _Planner:
             )
             for row in db.session.scalars(query.options(joinedload(Solicitation.solicitor))):
                 self.solicitations[row.unit_id] = row
+            counts = sa.select(UnitHeadCount).where(
+                UnitHeadCount.campaign_id == self.campaign.id, UnitHeadCount.unit_id.in_(some)
+            )
+            self.head_counts |= {row.unit_id: row for row in db.session.scalars(counts)}
 
     def _plan_entry(self, entry: Entry) -> None:
         count = len(self.plan.problems)
@@ -170,6 +178,7 @@ class _Planner:
             return
         work = Work(entry, unit, self.solicitations.get(unit.id) if unit else None)
         self._compare_unit(work)
+        self._compare_heads(work)
         self._compare_people(work)
         self._compare_solicitation(work)
         change = RowChange(entry.sheet, entry.row, entry.name, tuple(work.changes))
@@ -253,6 +262,14 @@ class _Planner:
                 known.add(key)
                 work.aliases.append(alias)
                 work.changes.append(FieldChange(LAYOUT.label("alias"), "", alias))
+
+    def _compare_heads(self, work: Work) -> None:
+        """The head-count is that of the campaign's year."""
+        work.head_count = self.head_counts.get(work.unit.id) if work.unit else None
+        new = work.entry.values["head_count"]
+        old = work.head_count.count if work.head_count else None
+        if new not in (None, old):
+            work.changes.append(FieldChange(LAYOUT.label("head_count"), _shown(old), _shown(new)))
 
     def _compare_people(self, work: Work) -> None:
         for role, people in work.entry.people.items():
@@ -383,7 +400,7 @@ def _shown(value: Any) -> str:
 def _write(campaign: Campaign, plan: RegisterPlan, journal: Journal, by: User | None) -> None:
     sector_ids = _write_sectors(campaign, plan, journal)
     unit_ids = _write_units([work for work in plan.works if work.unit is None], journal)
-    contacts, aliases, solicitations = [], [], []
+    contacts, aliases, solicitations, heads = [], [], [], []
     moves: dict[int, list[Solicitation]] = {}
     for work in plan.works:
         unit_id = work.unit.id if work.unit else unit_ids[work.entry.key]
@@ -393,6 +410,12 @@ def _write(campaign: Campaign, plan: RegisterPlan, journal: Journal, by: User | 
             {"unit_id": unit_id, "name": name, "name_key": naming.name_key(name)}
             for name in work.aliases
         ]
+        count = work.entry.values["head_count"]
+        if count is not None and work.head_count is not None:
+            work.head_count.count = count
+        elif count is not None:
+            row = {"unit_id": unit_id, "campaign_id": campaign.id, "count": count, "version": 1}
+            heads.append(row)
         if work.solicitation is None:
             solicitations.append(_solicitation_row(campaign, unit_id, sector_id, work.solicitor))
         else:
@@ -407,6 +430,7 @@ def _write(campaign: Campaign, plan: RegisterPlan, journal: Journal, by: User | 
         _move(units, db.session.get_one(Sector, sector_id), journal, reason=reason, by=by)
     journal.insert(Contact, contacts)
     journal.insert(UnitAlias, aliases)
+    journal.insert(UnitHeadCount, heads)
     journal.insert(Solicitation, solicitations)
 
 
@@ -449,7 +473,7 @@ def _write_units(works: Iterable[Work], journal: Journal) -> dict[str, int]:
 
 
 def _unit_row(entry: Entry, now: Any) -> dict[str, Any]:
-    values = entry.values
+    values = {name: entry.values[name] for name in UNIT_FIELDS}
     return values | {
         "name": entry.name,
         "name_key": entry.key,

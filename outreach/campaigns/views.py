@@ -14,7 +14,9 @@ from outreach.campaigns.models import StageCause
 from outreach.campaigns.queries import get_solicitation
 from outreach.campaigns.scope import campaign_blueprint
 from outreach.db import db
+from outreach.errors import Refused
 from outreach.forms import check_version
+from outreach.units.services import count_heads as count_heads_of
 
 bp = campaign_blueprint("campaigns", __name__)
 bp.add_app_template_global(forms.list_moves)
@@ -48,6 +50,17 @@ def change_stage(unit_id: int) -> ResponseReturnValue:
     )
     db.session.commit()
     return return_to_unit(unit_id, _("进展已改为“%(stage)s”。", stage=solicitation.stage.label))
+
+
+@bp.post("/units/<int:unit_id>/heads")
+def count_heads(unit_id: int) -> ResponseReturnValue:
+    solicitation = get_solicitation(g.campaign, unit_id, current_user)
+    form = forms.HeadsForm()
+    if not form.validate_on_submit():
+        raise Refused(next(iter(form.errors.values()))[0])
+    count_heads_of(solicitation.unit, g.campaign.id, form.count.data)
+    db.session.commit()
+    return return_to_unit(unit_id, _("人数已保存。"))
 
 
 @bp.post("/units/<int:unit_id>/next-action")

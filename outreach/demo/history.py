@@ -161,7 +161,8 @@ def _make_sector_gifts(
 ) -> list[Gift]:
     if not units:
         return _make_loose_gifts(campaign, sector, amount_fen, 120, chance)
-    weights = [chance.lognormvariate(0, 0.8) * (unit.head_count or 1) ** 0.6 for unit in units]
+    sizes = [chance.lognormvariate(4.2, 0.9) for _unit in units]
+    weights = [chance.lognormvariate(0, 0.8) * size**0.6 for size in sizes]
     steps = split(amount_fen // STEP_FEN, weights, least=SMALLEST_STEPS)
     amounts = [step * STEP_FEN for step in steps]
     amounts[0] += amount_fen % STEP_FEN

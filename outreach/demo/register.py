@@ -1,13 +1,18 @@
 """The demonstration's 593 units with their contacts."""
 
 import random
+from collections.abc import Sequence
 from datetime import date
 
+import sqlalchemy as sa
+
 from outreach import clock
+from outreach.campaigns.models import Campaign
 from outreach.db import db
 from outreach.demo import names
 from outreach.demo.figures import SectorFigure
-from outreach.units.models import Contact, ContactRole, Unit
+from outreach.gifts.models import Gift, GiftKind
+from outreach.units.models import Contact, ContactRole, Unit, UnitHeadCount
 from outreach.units.naming import initials
 
 KNOWN_SINCE = date(2022, 1, 1)
@@ -52,12 +57,36 @@ def _make_unit(name: str, sector: SectorFigure, chance: random.Random) -> Unit:
         sms_name=short[:20],
         public_name="驻地部队" if sector.kind == "army" else "",
         kind=sector.kind,
-        head_count=min(int(chance.lognormvariate(4.2, 0.9)) + 8, 2400),
         district=district,
         address=district + street,
         is_demo=True,
         created_at=clock.now(),
     )
+
+
+def count_heads(campaigns: Sequence[Campaign], chance: random.Random) -> None:
+    """More people than gave, in each year a few more or less; one unit in twelve has not said."""
+    gave: dict[int | None, int] = {}
+    donors = (
+        sa.select(Gift.unit_id, Gift.campaign_id, sa.func.sum(Gift.donor_count))
+        .where(Gift.kind == GiftKind.INDIVIDUAL, Gift.unit_id.is_not(None))
+        .group_by(Gift.unit_id, Gift.campaign_id)
+    )
+    for unit_id, _campaign_id, count in db.session.execute(donors):
+        gave[unit_id] = max(gave.get(unit_id, 0), count)
+    for unit_id in db.session.scalars(sa.select(Unit.id).order_by(Unit.id)):
+        most = max(gave.get(unit_id, 0), int(chance.lognormvariate(4.2, 0.9)) + 8)
+        size = most * chance.uniform(1.1, 1.8)
+        if chance.random() < 1 / 12:
+            continue
+        db.session.add_all(
+            UnitHeadCount(
+                unit_id=unit_id,
+                campaign_id=campaign.id,
+                count=int(size * chance.uniform(0.97, 1.03)),
+            )
+            for campaign in campaigns
+        )
 
 
 def _make_contacts(number: int, chance: random.Random) -> list[Contact]:

@@ -72,6 +72,7 @@ def load_demo() -> bool:
     running = current.make_running_campaign(
         sectors, units, solicitors, users["secretary"], reported, chance
     )
+    register.count_heads((past, reported, running), chance)
     messages.open_sending()
     versions = messages.make_templates(users["staff1"])
     messages.make_past_wave(running, versions[0], users["staff1"], users["secretary"], chance)

@@ -57,7 +57,6 @@ OF_UNIT: Final = (
     Aspect(_("简称"), ("short_name",), _gap("short_name")),
     Aspect(_("短信用名"), ("sms_name",), _gap("sms_name")),
     Aspect(_("公示名称"), ("public_name",), _gap("public_name")),
-    Aspect(_("人数"), ("head_count",), _gap("head_count")),
     Aspect(_("区县"), ("district",), _gap("district")),
     Aspect(_("地址"), ("address",), _gap("address")),
 )

@@ -35,6 +35,7 @@ UNDER_WAY: Final = (
 ON_UNIT: Final[dict[str, LazyString]] = {
     "contact.unit_id": _("联系人"),
     "unit_alias.unit_id": _("别名"),
+    "unit_head_count.unit_id": _("年度人数"),
     "action_item.unit_id": _("会议待办"),
 }
 """What goes over to the surviving unit, and how a preview calls it."""
@@ -48,7 +49,7 @@ ON_SOLICITATION: Final[dict[str, LazyString]] = {
     "line_candidate.solicitation_id": _("待认领款项"),
 }
 """What goes over to the surviving unit's place in the same campaign."""
-BY_HAND: Final = {"solicitation.unit_id", "gift.unit_id"}
+BY_HAND: Final = {"solicitation.unit_id", "gift.unit_id", "unit.parent_id"}
 """What `services` goes through one by one."""
 STAYS: Final = {
     # Contacts go over as they are, with all that refers to them.

@@ -18,7 +18,7 @@ from outreach.merging import aspects, journal, plans
 from outreach.merging.journal import Journal, Row, rows_of
 from outreach.merging.models import UnitMerge, UnitsApart
 from outreach.todos.models import Todo, TodoStatus
-from outreach.units import naming
+from outreach.units import naming, services
 from outreach.units.models import AliasKind, Contact, Unit, UnitAlias
 from outreach.visits.models import OPEN, Visit, VisitStatus
 
@@ -118,6 +118,7 @@ class _Merging:
         for name in plans.ON_UNIT:
             self._move(plans.column_of(name), self.loser["id"], self.survivor["id"])
         self._join_units()
+        self._join_trees()
         return self.journal.steps
 
     def _move_place(self, ours: Row | None, theirs: Row) -> Row:
@@ -224,6 +225,22 @@ class _Merging:
         self._add_alias(loser["short_name"], AliasKind.ABBREVIATION)
         if survivor["credit_code"]:
             self._add_alias(loser["credit_code"] or "", AliasKind.CREDIT_CODE)
+
+    def _join_trees(self) -> None:
+        """The loser's branches grow on the survivor; what would close a circle grows where the
+        loser did."""
+        above = {self.survivor["id"], *services.list_above(self.survivor["parent_id"])}
+        for child in rows_of(UNIT.c.parent_id, self.loser["id"]):
+            is_above = child["id"] in above
+            to = self.loser["parent_id"] if is_above else self.survivor["id"]
+            self.journal.change(UNIT, child, {"parent_id": to})
+        survivor = rows_of(UNIT.c.id, self.survivor["id"])[0]
+        parent_id = self.loser["parent_id"]
+        is_free = survivor["parent_id"] is None
+        if is_free and survivor["id"] not in services.list_above(parent_id):
+            self.journal.change(UNIT, survivor, {"parent_id": parent_id})
+        loser = rows_of(UNIT.c.id, self.loser["id"])[0]
+        self.journal.change(UNIT, loser, {"parent_id": None})
 
     def _add_alias(self, name: str, kind: AliasKind) -> None:
         key = naming.name_key(name)

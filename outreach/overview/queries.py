@@ -1,6 +1,7 @@
 """What the pages that look across capabilities show."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.orm import contains_eager
@@ -10,6 +11,7 @@ from outreach.campaigns.models import Campaign, Solicitation
 from outreach.campaigns.queries import in_scope
 from outreach.db import db
 from outreach.gifts.comparison import Movement
+from outreach.gifts.queries import or_zero, sum_by_unit
 from outreach.gifts.standings import Standing
 from outreach.units.models import Contact, Unit, UnitAlias
 
@@ -22,6 +24,41 @@ def compare(standings: Sequence[Standing]) -> dict[Movement, list[Standing]]:
     for standing in standings:
         groups[Movement.between(standing.previous_fen, standing.given_fen)].append(standing)
     return groups
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A unit of which another is in charge, and what it gave in the campaign, in fen."""
+
+    unit: Unit
+    given_fen: int
+
+
+def list_branches(unit: Unit, campaign: Campaign, viewer: User) -> list[Branch]:
+    """The units directly under this one that the viewer may see in the campaign."""
+    given = sum_by_unit(campaign.id).subquery()
+    rows = db.session.execute(
+        sa.select(Unit, or_zero(given.c.amount))
+        .join(Solicitation, Solicitation.unit_id == Unit.id)
+        .outerjoin(given, given.c.unit_id == Unit.id)
+        .where(
+            Unit.parent_id == unit.id,
+            Solicitation.campaign_id == campaign.id,
+            in_scope(viewer, Solicitation.sector_id),
+        )
+        .order_by(Unit.name)
+    )
+    return [Branch(branch, amount) for branch, amount in rows]
+
+
+def is_shown(unit_id: int | None, campaign: Campaign, viewer: User) -> bool:
+    """Whether the viewer may see a page of the unit in the campaign."""
+    found = sa.select(Solicitation.id).where(
+        Solicitation.unit_id == unit_id,
+        Solicitation.campaign_id == campaign.id,
+        in_scope(viewer, Solicitation.sector_id),
+    )
+    return db.session.scalar(found) is not None
 
 
 def search_units(campaign: Campaign, viewer: User, text: str) -> list[Solicitation]:

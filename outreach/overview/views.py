@@ -28,6 +28,7 @@ from outreach.digests.decisions import DecisionKind, count_decisions
 from outreach.digests.services import may_be_out
 from outreach.errors import Conflict, NotFound, Refused
 from outreach.gifts.forms import pledge_form
+from outreach.gifts.participation import read_participation
 from outreach.gifts.standings import (
     Status,
     cumulative,
@@ -40,7 +41,7 @@ from outreach.meetings.queries import list_meetings
 from outreach.merging.queries import find_survivor
 from outreach.overview import charts
 from outreach.overview.forms import BulkForm, BulkKind, Order, WorklistFilter
-from outreach.overview.queries import compare, search_units
+from outreach.overview.queries import compare, is_shown, list_branches, search_units
 from outreach.overview.timeline import unit_timeline
 from outreach.todos import queries as todos
 from outreach.visits.models import OPEN
@@ -200,6 +201,9 @@ def unit(unit_id: int) -> ResponseReturnValue:
         stage_form=stage_form(solicitation),
         next_action_form=next_action_form(solicitation),
         pledge_form=pledge_form(standing),
+        participation=read_participation(solicitation),
+        has_parent_page=is_shown(solicitation.unit.parent_id, g.campaign, current_user),
+        branches=list_branches(solicitation.unit, g.campaign, current_user),
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from flask import current_app
 from flask_babel import lazy_gettext as _
@@ -77,6 +77,16 @@ def update_contact(contact: Contact, details: Details) -> None:
     if {"mobile", "email"} & set(changed):
         db.session.flush()
         _tell_new_address(contact)
+
+
+def hand_over(contact: Contact, successor: Details) -> Contact:
+    """Somebody else answers for the unit from `successor.valid_from` on; the day before is the
+    predecessor's last one."""
+    last = successor.valid_from - timedelta(days=1)
+    if contact.valid_to is not None and contact.valid_to < last:
+        raise Refused(_("%(name)s已经离任。请直接添加新联系人。", name=contact.name))
+    end_contact(contact, last)
+    return create_contact(contact.unit, successor)
 
 
 def end_contact(contact: Contact, valid_to: date | None) -> None:

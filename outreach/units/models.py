@@ -53,10 +53,11 @@ class Unit(Base):
     """What is published instead of the name; an army unit's number never is."""
     credit_code: Mapped[str | None] = mapped_column(sa.String(18), unique=True)
     kind: Mapped[UnitKind]
-    head_count: Mapped[int | None]
     district: Mapped[str] = mapped_column(sa.String(40), default="")
     address: Mapped[str] = mapped_column(sa.String(200), default="")
     is_demo: Mapped[bool] = mapped_column(default=False)
+    parent_id: Mapped[int | None] = mapped_column(sa.ForeignKey("unit.id"), index=True)
+    """The unit in charge (主管单位); there is never a circle."""
     merged_into_id: Mapped[int | None] = mapped_column(sa.ForeignKey("unit.id"))
     """The unit that this one turned out to be: see `outreach.merging`. Its row stays, with nothing
     that hangs on it, and is neither listed nor found."""
@@ -69,9 +70,9 @@ class Unit(Base):
     contacts: Mapped[list["Contact"]] = relationship(
         back_populates="unit", cascade="all, delete-orphan", order_by="Contact.id"
     )
+    parent: Mapped["Unit | None"] = relationship(foreign_keys=parent_id, remote_side="Unit.id")
 
     __mapper_args__ = {"version_id_col": version}
-    __table_args__ = (sa.CheckConstraint("head_count >= 0", "head_count_not_negative"),)
 
 
 class UnitAlias(Base):
@@ -88,6 +89,24 @@ class UnitAlias(Base):
     kind: Mapped[AliasKind] = mapped_column(default=AliasKind.FORMER)
 
     unit: Mapped[Unit] = relationship(back_populates="aliases")
+
+
+class UnitHeadCount(Base):
+    """How many people the unit had in the year of a campaign. No row: nobody knows."""
+
+    __tablename__ = "unit_head_count"
+    __table_args__ = (
+        sa.UniqueConstraint("unit_id", "campaign_id"),
+        sa.CheckConstraint("count >= 0", "count_not_negative"),
+    )
+
+    id: Mapped[PrimaryKey]
+    unit_id: Mapped[int] = mapped_column(sa.ForeignKey("unit.id"))
+    campaign_id: Mapped[int] = mapped_column(sa.ForeignKey("campaign.id"))
+    count: Mapped[int]
+    version: Mapped[int] = mapped_column()
+
+    __mapper_args__ = {"version_id_col": version}
 
 
 class Contact(Base):

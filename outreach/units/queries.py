@@ -9,7 +9,8 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from outreach.db import db
 from outreach.errors import NotFound
-from outreach.units.models import ImportBatch, ImportKind, Unit, UnitAlias
+from outreach.units.models import ImportBatch, ImportKind, Unit, UnitAlias, UnitHeadCount
+from outreach.units.naming import name_key
 
 T = TypeVar("T")
 SLICE = 5_000
@@ -28,6 +29,27 @@ def find_units(*, keys: Iterable[str] = (), credit_codes: Iterable[str] = ()) ->
         by_alias = sa.select(UnitAlias.unit_id).where(UnitAlias.name_key.in_(keys_))
         _load(found, sa.or_(Unit.credit_code.in_(some), Unit.id.in_(by_alias)))
     return list(found.values())
+
+
+def find_unit(name: str) -> Unit | None:
+    """The one unit of that name; its former names and abbreviations count too."""
+    found = find_units(keys=[name_key(name)])
+    own = [unit for unit in found if unit.name_key == name_key(name)]
+    candidates = own or found
+    return candidates[0] if len(candidates) == 1 else None
+
+
+def get_alias(alias_id: int) -> UnitAlias:
+    alias = db.session.get(UnitAlias, alias_id)
+    if alias is None:
+        raise NotFound(_("没有这个别名，可能刚被删除。"))
+    return alias
+
+
+def find_head_count(unit_id: int, campaign_id: int) -> UnitHeadCount | None:
+    return db.session.scalar(
+        sa.select(UnitHeadCount).filter_by(unit_id=unit_id, campaign_id=campaign_id)
+    )
 
 
 def find_batch(kind: ImportKind, campaign_id: int, sha256: str) -> ImportBatch | None:
