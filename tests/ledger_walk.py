@@ -15,8 +15,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -36,6 +36,9 @@ from outreach.gifts.ledger import check_ledger
 from outreach.gifts.models import Gift, GiftBasis, GiftKind
 from outreach.gifts.sector_moves import Merge, Move
 from outreach.gifts.undoing import undo_gifts
+from outreach.merging.models import UnitMerge
+from outreach.merging.plans import plan_merge
+from outreach.merging.services import merge_units, undo_merge
 from outreach.units.models import ImportBatch, ImportKind
 from tests import factories
 from tests.conftest import make_settings, prepare
@@ -67,6 +70,8 @@ class Ledger:
     before: Campaign
     standing: dict[int, Standing] = field(default_factory=dict)
     last_file: list[list[object]] = field(default_factory=list)
+    merges: dict[int, list[int]] = field(default_factory=dict)
+    """Gifts that each merge of two units credited to another unit."""
 
     def gift(self) -> None:
         unit = self.random.choice([None, *self.units()])
@@ -162,6 +167,25 @@ class Ledger:
                 id_: row for id_, row in self.standing.items() if row.batch_id != batch.id
             }
 
+    def merge_units(self) -> None:
+        """Two units that are one: the gifts of the loser are the survivor's."""
+        survivor, loser = (row.unit for row in self.random.sample(self.units(), 2))
+        plan = plan_merge(survivor, loser)
+        done = merge_units(survivor, loser, fingerprint=plan.fingerprint, by=None)
+        moved = [id_ for id_, row in self.standing.items() if row.unit_id == done.loser_id]
+        self.credit(moved, done.survivor_id)
+        self.merges[done.id] = moved
+
+    def undo_merge(self) -> None:
+        """What came with the loser goes back, what came since stays."""
+        merge = db.session.get_one(UnitMerge, self.random.choice(list(self.merges)))
+        undo_merge(merge, by=None)
+        self.credit(self.merges[merge.id], merge.loser_id)
+
+    def credit(self, gift_ids: Iterable[int], unit_id: int) -> None:
+        for id_ in self.standing.keys() & set(gift_ids):
+            self.standing[id_] = replace(self.standing[id_], unit_id=unit_id)
+
     def take_in(self, apply: Callable[..., object], rows: list[list[object]]) -> ImportBatch:
         before = set(db.session.scalars(sa.select(ImportBatch.id)))
         apply(self.campaign, make_csv(rows))
@@ -220,6 +244,8 @@ ACTIONS: dict[str, int] = {
     "move": 3,
     "merge": 1,
     "rename": 1,
+    "merge_units": 1,
+    "undo_merge": 1,
     "import_gifts": 3,
     "import_again": 1,
     "import_register": 2,
@@ -258,14 +284,14 @@ def walk(steps: int, seed: int) -> Counter[str]:
     ledger = open_ledger(choose)
     for step in range(1, steps + 1):
         [action] = choose.choices(list(ACTIONS), list(ACTIONS.values()))
-        kept = dict(ledger.standing)
+        kept, merges = dict(ledger.standing), dict(ledger.merges)
         try:
             getattr(ledger, action)()
             db.session.commit()
             done[action] += 1
         except (OutreachError, sa.exc.NoResultFound, IndexError):
             db.session.rollback()
-            ledger.standing = kept
+            ledger.standing, ledger.merges = kept, merges
             done[f"{action} refused"] += 1
         try:
             ledger.check_sums()

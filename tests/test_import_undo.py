@@ -22,7 +22,15 @@ from outreach.gifts.ledger import check_ledger
 from outreach.gifts.models import Gift
 from outreach.gifts.undoing import undo_gifts
 from outreach.units import journal
-from outreach.units.models import Contact, ContactRole, ImportBatch, ImportKind, Unit
+from outreach.units.models import (
+    Contact,
+    ContactRole,
+    ImportBatch,
+    ImportKind,
+    Unit,
+    UnitHeadCount,
+)
+from outreach.units.services import count_heads
 from tests import factories
 from tests.office import make_csv, plain
 
@@ -162,7 +170,7 @@ class TestRegister:
 
     def test_versions_go_on_so_that_an_open_form_is_told(self, campaign):
         version = unit_named("甲局").version
-        batch = take_in(campaign, ["公安系统", "甲局", "", "90", "", "", "", ""])
+        batch = take_in(campaign, ["公安系统", "甲局", CODE, "", "", "", "", ""])
         undo(batch)
         assert unit_named("甲局").version == version + 2
 
@@ -172,7 +180,7 @@ class TestRegister:
             ["公安系统", "甲局", "", "90", "张三", "13900001234", "", ""],
             ["公安系统", "丙局", "", "", "李四", "", "", ""],
         )
-        unit_named("甲局").head_count = 95
+        count_heads(unit_named("甲局"), campaign.id, 95)
         [contact] = [c for c in unit_named("甲局").contacts if c.name == "张三"]
         contact.mobile = "+8613700004321"
         unit_named("丙局").district = "雁峰区"
@@ -201,7 +209,7 @@ class TestRegister:
             db.session.execute(sa.text("UPDATE unit SET version = version + 1"))
             return plan
 
-        file = make_csv([HEADER, ["公安系统", "甲局", "", "90", "", "", "", ""]])
+        file = make_csv([HEADER, ["公安系统", "甲局", CODE, "", "", "", "", ""]])
         monkeypatch.setattr(importing, "plan_register", plan_and_wait)
         with pytest.raises(Conflict, match="他人修改"):
             apply_register(campaign, file)
@@ -426,7 +434,7 @@ class TestPages:
 
     def test_what_stands_in_the_way_is_listed(self, office, campaign):
         batch = take_in(campaign, ["公安系统", "甲局", "", "90", "", "", "", ""])
-        unit_named("甲局").head_count = 95
+        count_heads(unit_named("甲局"), campaign.id, 95)
         db.session.commit()
         path = f"/c/{campaign.code}/imports/{batch.id}"
         page = office.get(path).text
@@ -458,7 +466,7 @@ def test_every_column_that_can_stand_in_the_way_has_a_name():
     plain_ones = {"id", "unit_id", "campaign_id", "name_key", "initials", "is_demo", "created_at"}
     columns = {
         column.name
-        for model in (Unit, Contact, Solicitation)
+        for model in (Unit, Contact, Solicitation, UnitHeadCount)
         for column in model.__table__.c
         if column.name not in plain_ones | journal.IGNORED
     }

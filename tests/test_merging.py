@@ -10,7 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from outreach import clock
+from outreach.campaigns.importing import apply_register
 from outreach.campaigns.models import Campaign, DeclineReason, Solicitation, Stage
+from outreach.campaigns.undoing import undo_register
 from outreach.db import db, run
 from outreach.errors import Conflict, Refused
 from outreach.gifts.ledger import check_ledger
@@ -25,10 +27,12 @@ from outreach.messages import opt_outs
 from outreach.messages.models import Channel, MessageSolicitation, WaveStatus
 from outreach.reminders.models import WaveMember
 from outreach.todos.models import Todo, TodoStatus
-from outreach.units.models import AliasKind, Contact, Unit, UnitAlias
+from outreach.units.journal import plan_undo
+from outreach.units.models import AliasKind, Contact, ImportBatch, Unit, UnitAlias
 from outreach.units.queries import find_units
 from outreach.visits.models import Visit, VisitStatus
 from tests import factories
+from tests.office import make_csv, plain
 
 REMEMBERED = {"unit_merge", "audit_event"}
 
@@ -365,3 +369,16 @@ def _clear() -> None:
             run(sa.update(table).values(previous_id=None))
         run(sa.delete(table))
     db.session.commit()
+
+
+def test_an_import_whose_units_were_merged_since_is_not_undone(campaign: Campaign):
+    rows = [["板块", "单位名称"], ["甲系统", "甲局"], ["甲系统", "乙局"]]
+    apply_register(campaign, make_csv(rows))
+    db.session.commit()
+    batch = db.session.scalars(sa.select(ImportBatch)).one()
+    survivor, loser = db.session.scalars(sa.select(Unit).order_by(Unit.id))
+    merge(survivor, loser)
+    found = {(told.subject, plain(told.message)) for told in plan_undo(batch).obstacles}
+    assert {("乙局", "导入后又改过“合并”"), ("甲局", "导入后已有合并记录")} <= found
+    with pytest.raises(Refused, match="没有撤销"):
+        undo_register(batch)

@@ -146,7 +146,8 @@ def make_world(campaign: Campaign, sector: Sector, mark: str = "世界") -> dict
     db.session.commit()
     factories.open_sending()
     # Somebody who can be written to, so that there is a letter of thanks to look at.
-    factories.make_gift(factories.make_solicitation(campaign, sector))
+    other = factories.make_solicitation(campaign, sector)
+    factories.make_gift(other)
     rule = save(
         ReminderRule(
             campaign_id=campaign.id,
@@ -157,6 +158,8 @@ def make_world(campaign: Campaign, sector: Sector, mark: str = "世界") -> dict
         )
     )
     return ids | {
+        "survivor_id": ids["unit_id"],
+        "loser_id": other.unit_id,
         "kind": rule.kind.value,
         "key": f"rule:{rule.id}:thanks:{clock.today()}",
         "window_id": db.session.scalars(sa.select(SendingWindow.id)).one(),

@@ -17,7 +17,14 @@ from outreach.errors import Conflict, Refused
 from outreach.units import journal
 from outreach.units.importing import FieldChange, RowChange, hide
 from outreach.units.journal import Undoing
-from outreach.units.models import Contact, ImportBatch, ImportChange, Unit, UnitKind
+from outreach.units.models import (
+    Contact,
+    ImportBatch,
+    ImportChange,
+    Unit,
+    UnitHeadCount,
+    UnitKind,
+)
 from outreach.units.queries import slices
 
 KIND_LABELS = {kind.value: kind.label for kind in UnitKind}
@@ -46,7 +53,7 @@ class _Names:
         )
         self._users = dict(run(sa.select(User.id, User.name)).all())
         self._units: dict[str, dict[int, str]] = {Unit.__tablename__: {}}
-        for model in (Contact, Solicitation):
+        for model in (Contact, Solicitation, UnitHeadCount):
             table = table_of(model)
             ids = [change.row_id for change in changes if change.table_name == table.name]
             owners = self._units.setdefault(table.name, {})

@@ -47,6 +47,7 @@ ON_SOLICITATION: Final[dict[str, LazyString]] = {
     "message_solicitation.solicitation_id": _("消息"),
     "wave_member.solicitation_id": _("提醒批次"),
     "line_candidate.solicitation_id": _("待认领款项"),
+    "sector_move.solicitation_id": _("板块变动"),
 }
 """What goes over to the surviving unit's place in the same campaign."""
 BY_HAND: Final = {"solicitation.unit_id", "gift.unit_id", "unit.parent_id"}

@@ -25,12 +25,15 @@ IGNORED = {"version"}
 PRIVATE = {"mobile", "email"}
 LABELS: dict[str, LazyString] = {
     "name": _("名称"),
+    "name_key": _("名称"),
     "short_name": _("简称"),
     "sms_name": _("短信用名"),
     "public_name": _("公示名称"),
     "credit_code": _("信用代码"),
     "kind": _("单位性质"),
-    "head_count": _("人数"),
+    "count": _("人数"),
+    "parent_id": _("主管单位"),
+    "merged_into_id": _("合并"),
     "district": _("区县"),
     "address": _("地址"),
     "title": _("职务"),
@@ -66,6 +69,10 @@ REFERENCES: dict[str, LazyString] = {
     "wave_member": _("提醒批次"),
     "line_candidate": _("待认领款项"),
     "sector_move": _("板块变动"),
+    "unit": _("下级单位"),
+    "unit_head_count": _("另外年度的人数"),
+    "unit_merge": _("合并记录"),
+    "units_apart": _("“不是同一单位”的说明"),
 }
 FOLLOWERS = {"gift"}
 """Tables whose rows are stamped with the sector of their unit, and follow it."""
