@@ -18,7 +18,7 @@ from outreach.digests.views import bp as digests
 from outreach.documents.views import bp as documents
 from outreach.gifts import gate as gifts_gate
 from outreach.gifts import import_views as gifts_imports
-from outreach.gifts.ledger_views import bp as gifts
+from outreach.gifts.group_views import bp as gifts
 from outreach.gifts.sector_moves import follow_units
 from outreach.meetings.views import bp as meetings
 from outreach.merging.views import bp as merging

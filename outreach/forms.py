@@ -12,6 +12,7 @@ from wtforms.validators import Optional, ValidationError
 
 from outreach import money
 from outreach.errors import Conflict
+from outreach.spreadsheets.cells import MOST_FEN
 from outreach.terms import Term
 
 YEARS = range(1900, 2200)
@@ -102,9 +103,11 @@ def check_version(current: int) -> None:
 
 
 def positive(_form: FlaskForm, field: Field) -> None:
-    """Validator: an amount greater than nothing."""
+    """Validator: an amount greater than nothing, and not beyond all measure."""
     if field.data is not None and field.data <= 0:
         raise ValidationError(_("金额必须大于 0。"))
+    if field.data is not None and field.data > MOST_FEN:
+        raise ValidationError(_("金额超过 100 亿元，请核对（单位：元）。"))
 
 
 def _member(members: list[Term], value: str) -> Term:

@@ -1,7 +1,8 @@
 // A text field that suggests: htmx fills the list that `aria-controls` names, keys and clicks choose.
+// Enter takes the only choice that there is.
 "use strict";
 
-for (const input of document.querySelectorAll("[data-suggest]")) {
+function suggest(input) {
   const list = document.getElementById(input.getAttribute("aria-controls"));
   let current = -1;
 
@@ -40,9 +41,16 @@ for (const input of document.querySelectorAll("[data-suggest]")) {
     const count = list.children.length;
     if (event.key === "ArrowDown") mark((current + 1) % count);
     else if (event.key === "ArrowUp") mark((current + count - 1) % count);
-    else if (event.key === "Enter" && current >= 0) choose(list.children[current]);
+    else if (event.key === "Enter" && (current >= 0 || count === 1)) choose(list.children[Math.max(current, 0)]);
     else if (event.key === "Escape") show(false);
     else return;
     event.preventDefault();
   });
 }
+
+function suggestIn(part) {
+  part.querySelectorAll("[data-suggest]").forEach(suggest);
+}
+
+suggestIn(document);
+document.addEventListener("row-added", (event) => suggestIn(event.target));

@@ -11,8 +11,17 @@ from outreach.access import Role
 from outreach.accounts.models import LoginSession, User, UserSector
 from outreach.campaigns.models import Campaign, CampaignStatus, Sector, Solicitation
 from outreach.db import Base, db
-from outreach.gifts import lines
-from outreach.gifts.models import Gift, GiftKind, Instalment, Pledge, StatementLine
+from outreach.gifts import groups, lines
+from outreach.gifts.groups import Part, Payment
+from outreach.gifts.models import (
+    Gift,
+    GiftChannel,
+    GiftGroup,
+    GiftKind,
+    Instalment,
+    Pledge,
+    StatementLine,
+)
 from outreach.messages import instance, queueing
 from outreach.messages.addresses import hash_address
 from outreach.messages.models import (
@@ -180,6 +189,20 @@ def make_receipt(gift: Gift, **values: Any) -> DonationReceipt:
         "requested_at": clock.now(),
     }
     return save(DonationReceipt(**defaults | values))
+
+
+def make_group(solicitation: Solicitation, *amounts_fen: int, **values: Any) -> GiftGroup:
+    """One payment of the unit, in parts."""
+    group = groups.record_remittance(
+        solicitation.campaign,
+        [Part(amount, GiftKind.UNIT, unit=solicitation.unit, **values) for amount in amounts_fen],
+        Payment(clock.today(), GiftChannel.TRANSFER),
+        key=f"group{next(_numbers)}",
+        total_fen=sum(amounts_fen),
+        by=None,
+    )
+    assert group is not None
+    return save(group)
 
 
 def make_pledge(solicitation: Solicitation, amount_fen: int = 100_000_00, **values: Any) -> Pledge:

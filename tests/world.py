@@ -60,6 +60,7 @@ def make_story(
     gift = factories.make_gift(
         solicitation, amount_fen, reference=f"{mark}流水", note=f"{mark}附言"
     )
+    group = factories.make_group(solicitation, amount_fen, 1_00, designation=f"{mark}用途")
     factories.make_pledge(solicitation, amount_fen * 2, note=f"{mark}承诺")
     line = factories.make_line(campaign, payer=f"{mark}付款人", note=f"{mark}附言")
     visits = [
@@ -123,6 +124,7 @@ def make_story(
         "contact_id": contact.id,
         "gift_id": gift.id,
         "receipt_id": factories.make_receipt(gift, payer=f"{mark}交款人").id,
+        "group_id": group.id,
         "line_id": line.id,
         "name": "open_lines",
         "batch_id": factories.make_import_batch(campaign).id,

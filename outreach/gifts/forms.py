@@ -55,6 +55,9 @@ class GiftForm(Form):
     reference = StringField(
         _("流水号或凭证号"), [Length(max=80, message=_("不能超过 80 字。"))], default=""
     )
+    designation = StringField(
+        _("指定用途"), [Length(max=120, message=_("不能超过 120 字。"))], default=""
+    )
     note = StringField(_("备注"), [Length(max=200, message=_("不能超过 200 字。"))], default="")
     may_publish = BooleanField(_("捐赠方同意公开姓名或单位名称"))
 
@@ -81,6 +84,7 @@ class GiftForm(Form):
             "channel",
             "basis",
             "reference",
+            "designation",
             "note",
             "may_publish",
         )
@@ -94,7 +98,7 @@ class GiftForm(Form):
     def validate_unit(self, field: StringField) -> None:
         if not field.data:
             return
-        self.solicitation = _find_unit(self.campaign, field.data)
+        self.solicitation = find_unit(self.campaign, field.data)
 
     def validate_sector_id(self, field: SelectField) -> None:
         if self.solicitation and field.data not in (0, self.solicitation.sector_id):
@@ -151,7 +155,7 @@ class SettleForm(Form):
 
     def validate_unit(self, field: StringField) -> None:
         if field.data:
-            self.solicitation = _find_unit(self.campaign, field.data)
+            self.solicitation = find_unit(self.campaign, field.data)
         elif not self.reason.data:
             raise ValidationError(_("请选择单位；与本活动无关的，请写明原因。"))
 
@@ -296,7 +300,7 @@ def pledge_form(standing: Standing) -> PledgeForm:
     return PledgeForm(formdata=None, data={"due_on": max(due_on, clock.today())})
 
 
-def _find_unit(campaign: Campaign, name: str) -> Solicitation:
+def find_unit(campaign: Campaign, name: str) -> Solicitation:
     """The one unit of that name; ValidationError when there is none or there are several."""
     found = find_by_name(campaign, name)
     if not found:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import aliased
 from outreach.campaigns.models import Campaign, Solicitation
 from outreach.db import db
 from outreach.gifts.comparison import Comparison, compare_years
-from outreach.gifts.models import Gift, LineStatus, StatementLine
+from outreach.gifts.models import Gift, GiftGroup, GroupKind, LineStatus, StatementLine
 from outreach.gifts.queries import GiftFilter, or_zero, sum_by_day, sum_fen, sum_gifts
 from outreach.gifts.standings import Figures, read_figures
 from outreach.units.models import ImportBatch, ImportKind
@@ -153,6 +153,14 @@ def _check_sources(campaign: Campaign) -> Iterator[Identity]:
         .where(StatementLine.campaign_id == campaign.id, StatementLine.status == LineStatus.CLAIMED)
     ).one()
     yield Identity(_("已认领的流水 = 由它记入的到账"), claimed, given)
+    remittances = sa.select(GiftGroup.id).filter_by(
+        campaign_id=campaign.id, kind=GroupKind.REMITTANCE
+    )
+    paid = db.session.scalar(
+        sa.select(or_zero(sa.func.sum(GiftGroup.stated_fen))).where(GiftGroup.id.in_(remittances))
+    )
+    parts = _sum(sa.and_(Gift.group_id.in_(remittances), Gift.reversal_of_id.is_(None)))
+    yield Identity(_("分几部分的款项 = 各部分之和"), paid or 0, parts)
 
 
 def _sum(condition: sa.ColumnElement[bool]) -> int:

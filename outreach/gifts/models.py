@@ -75,6 +75,64 @@ class Instalment(Base):
     """With all instalments before it."""
 
 
+class GroupKind(Term):
+    REMITTANCE = "remittance", _("一笔款项分几部分")
+    COUNT = "count", _("一批清点")
+
+
+class GiftGroup(Base):
+    """Gifts that were entered together and held against one figure: the parts of one payment,
+    which make it up to the fen, or money that was counted, which may differ when a person says so.
+    """
+
+    __tablename__ = "gift_group"
+    __table_args__ = (
+        sa.UniqueConstraint("campaign_id", "key"),
+        sa.CheckConstraint("stated_fen > 0 AND stated_count > 0", "stated_positive"),
+    )
+
+    id: Mapped[PrimaryKey]
+    campaign_id: Mapped[int] = mapped_column(sa.ForeignKey("campaign.id"))
+    kind: Mapped[GroupKind]
+    key: Mapped[str] = mapped_column(sa.String(40))
+    """Made with the form: the same form sent twice is one group."""
+    stated_count: Mapped[int]
+    stated_fen: Mapped[Fen]
+    """What was counted, or what the bank shows, before the gifts were entered."""
+    recorded_at: Mapped[datetime]
+    recorded_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
+
+    recorded_by: Mapped[User | None] = relationship()
+    gifts: Mapped[list["Gift"]] = relationship(order_by="Gift.id", viewonly=True)
+    """With the reversals."""
+
+    @property
+    def parts(self) -> list["Gift"]:
+        return [gift for gift in self.gifts if gift.reversal_of_id is None]
+
+    @property
+    def entered_fen(self) -> int:
+        return sum(gift.amount_fen for gift in self.parts)
+
+    @property
+    def missing_count(self) -> int:
+        return self.stated_count - len(self.parts)
+
+    @property
+    def missing_fen(self) -> int:
+        """What was stated and not entered; negative when more was entered."""
+        return self.stated_fen - self.entered_fen
+
+    @property
+    def reversed_ids(self) -> set[int | None]:
+        return {gift.reversal_of_id for gift in self.gifts}
+
+    @property
+    def standing(self) -> list["Gift"]:
+        """The parts that were not taken back."""
+        return [gift for gift in self.parts if gift.id not in self.reversed_ids]
+
+
 class Gift(Base):
     """Money received. It belongs to a unit, to a sector only, or is unallocated. What it is never
     changes; the sector that it is stamped with follows its unit within the campaign, by
@@ -105,12 +163,15 @@ class Gift(Base):
     received_on: Mapped[date] = mapped_column(index=True)
     reference: Mapped[str] = mapped_column(sa.String(80), default="")
     note: Mapped[str] = mapped_column(sa.String(200), default="")
+    designation: Mapped[str] = mapped_column(sa.String(120), default="", server_default="")
+    """What the donor wants it to be used for; empty: what the federation decides."""
     may_publish: Mapped[bool] = mapped_column(default=False)
     """The donor agreed to be named on the honour roll."""
     reversal_of_id: Mapped[int | None] = mapped_column(sa.ForeignKey("gift.id"), unique=True)
     line_key: Mapped[str | None] = mapped_column(sa.String(80))
     """Key of the imported line, with its n-th occurrence: a re-import adds nothing."""
     import_batch_id: Mapped[int | None] = mapped_column(sa.ForeignKey("import_batch.id"))
+    group_id: Mapped[int | None] = mapped_column(sa.ForeignKey("gift_group.id"), index=True)
     recorded_at: Mapped[datetime]
     recorded_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
 
@@ -118,6 +179,7 @@ class Gift(Base):
     unit: Mapped[Unit | None] = relationship()
     sector: Mapped[Sector | None] = relationship()
     recorded_by: Mapped[User | None] = relationship()
+    group: Mapped[GiftGroup | None] = relationship()
 
     @property
     def credited_to(self) -> str:

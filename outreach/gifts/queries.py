@@ -84,7 +84,12 @@ def select_gifts(campaign: Campaign, wanted: GiftFilter) -> sa.Select[Gift]:
     return (
         sa.select(Gift)
         .where(Gift.campaign_id == campaign.id, *wanted.conditions())
-        .options(joinedload(Gift.unit), joinedload(Gift.sector), joinedload(Gift.recorded_by))
+        .options(
+            joinedload(Gift.unit),
+            joinedload(Gift.sector),
+            joinedload(Gift.recorded_by),
+            joinedload(Gift.group),
+        )
         .order_by(Gift.received_on.desc(), Gift.id.desc())
     )
 

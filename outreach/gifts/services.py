@@ -14,7 +14,15 @@ from outreach.campaigns.models import Campaign, Sector, Solicitation, Stage, Sta
 from outreach.campaigns.services import advance_stage, change_stage, record_contact
 from outreach.db import db, run, table_of
 from outreach.errors import Conflict, Refused
-from outreach.gifts.models import Gift, GiftBasis, GiftChannel, GiftKind, Instalment, Pledge
+from outreach.gifts.models import (
+    Gift,
+    GiftBasis,
+    GiftChannel,
+    GiftGroup,
+    GiftKind,
+    Instalment,
+    Pledge,
+)
 from outreach.gifts.queries import list_open_pledges
 from outreach.units.models import ImportBatch, Unit
 
@@ -32,14 +40,16 @@ def record_gift(  # noqa: PLR0913
     channel: GiftChannel = GiftChannel.TRANSFER,
     reference: str = "",
     note: str = "",
+    designation: str = "",
     may_publish: bool = False,
     line_key: str | None = None,
     batch: ImportBatch | None = None,
+    group: GiftGroup | None = None,
     by: User | None = None,
 ) -> Gift:
     """Records money received. A unit's gift is stamped with the unit's sector in this campaign, as
-    it is until the transaction ends; without unit and sector it is unallocated. `batch` must have
-    been flushed."""
+    it is until the transaction ends; without unit and sector it is unallocated. `batch` and
+    `group` must have been flushed."""
     if amount_fen <= 0:
         raise Refused(_("金额必须大于 0。"))
     if received_on > clock.today():
@@ -70,9 +80,11 @@ def record_gift(  # noqa: PLR0913
         received_on=received_on,
         reference=reference,
         note=note,
+        designation=designation,
         may_publish=may_publish,
         line_key=line_key,
         import_batch_id=batch.id if batch else None,
+        group_id=group.id if group else None,
         recorded_at=clock.now(),
         recorded_by_id=by.id if by else None,
     )
@@ -103,7 +115,9 @@ def reverse_gift(gift: Gift, *, reason: str, by: User | None) -> Gift:
         received_on=max(clock.today(), gift.received_on),
         reference=gift.reference,
         note=reason,
+        designation=gift.designation,
         reversal_of_id=gift.id,
+        group_id=gift.group_id,
         recorded_at=clock.now(),
         recorded_by_id=by.id if by else None,
     )

@@ -71,7 +71,8 @@ def record_gift() -> ResponseReturnValue:
 
 @bp.get("/gifts/units")
 def suggest_units() -> ResponseReturnValue:
-    text = request.args.get("unit", "").strip()
+    # Each field that asks sends itself, under its own name.
+    text = next(iter(request.args.values()), "").strip()
     found = list_standings(g.campaign, viewer=current_user, search=text) if text else []
     return render_template("gifts/_suggestions.html", standings=found[:MOST_SUGGESTED])
 

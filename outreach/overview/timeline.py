@@ -12,7 +12,7 @@ from sqlalchemy.orm import joinedload
 from outreach import clock
 from outreach.campaigns.models import SectorMove, Solicitation, StageChange
 from outreach.db import db
-from outreach.gifts.models import Gift, Pledge
+from outreach.gifts.models import Gift, GroupKind, Pledge
 from outreach.meetings.models import Attendee, Meeting, MeetingStatus
 from outreach.messages import gate
 from outreach.messages.models import Message, MessageSolicitation
@@ -38,6 +38,7 @@ class Entry:
     message_id: int | None = None
     meeting_id: int | None = None
     todo_id: int | None = None
+    group_id: int | None = None
     is_ahead: bool = False
     has_hour: bool = True
     """False for what is known by its day only."""
@@ -215,19 +216,59 @@ def _gifts(solicitation: Solicitation) -> Iterator[Entry]:
     gifts = db.session.scalars(
         sa.select(Gift)
         .filter_by(campaign_id=solicitation.campaign_id, unit_id=solicitation.unit_id)
-        .options(joinedload(Gift.recorded_by))
+        .options(joinedload(Gift.recorded_by), joinedload(Gift.group))
+        .order_by(Gift.id)
     )
+    together: dict[object, list[Gift]] = {}
     for gift in gifts:
-        amount = format_yuan(abs(gift.amount_fen))
+        together.setdefault(_event_of(gift), []).append(gift)
+    for parts in together.values():
+        first = parts[0]
+        amount = format_yuan(abs(sum(part.amount_fen for part in parts)))
         yield Entry(
-            at=clock.at(gift.received_on, NOON),
+            at=clock.at(first.received_on, NOON),
             has_hour=False,
             icon="coin",
             title=_("冲销 %(amount)s 元", amount=amount)
-            if gift.reversal_of_id
+            if first.reversal_of_id
             else _("到账 %(amount)s 元", amount=amount),
-            detail=" · ".join(
-                str(part) for part in (gift.kind.label, gift.channel.label, gift.note) if part
-            ),
-            who=gift.recorded_by.name if gift.recorded_by else "",
+            detail=" · ".join(filter(None, _describe_gift(parts))),
+            who=first.recorded_by.name if first.recorded_by else "",
+            group_id=first.group_id if _is_part(first) else None,
         )
+
+
+def _is_part(gift: Gift) -> bool:
+    return gift.group is not None and gift.group.kind is GroupKind.REMITTANCE
+
+
+def _event_of(gift: Gift) -> object:
+    """The same for parts of one payment that came, or were taken back, together."""
+    if not _is_part(gift):
+        return gift.id
+    return gift.group_id, gift.reversal_of_id is None, gift.received_on, gift.note
+
+
+def _describe_gift(parts: list[Gift]) -> Iterator[str]:
+    first = parts[0]
+    if len(parts) == 1:
+        yield str(first.kind.label)
+        yield first.designation
+    else:
+        yield "、".join(_describe_part(part) for part in parts)
+    yield str(first.channel.label)
+    if first.group and _is_part(first) and len(parts) < first.group.stated_count:
+        yield str(
+            _(
+                "属于一笔 %(amount)s 元的款项，共 %(count)s 部分",
+                amount=format_yuan(first.group.stated_fen),
+                count=first.group.stated_count,
+            )
+        )
+    yield first.note
+
+
+def _describe_part(part: Gift) -> str:
+    amount = format_yuan(abs(part.amount_fen))
+    text = str(_("%(kind)s %(amount)s 元", kind=part.kind.label, amount=amount))
+    return f"{text}（{part.designation}）" if part.designation else text

@@ -1,0 +1,205 @@
+"""One payment in several parts, and counted money: what belongs together adds up, or is refused."""
+
+from datetime import date
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from outreach.access import Role
+from outreach.audit import AuditEvent
+from outreach.campaigns.models import Solicitation
+from outreach.db import db
+from outreach.errors import Refused
+from outreach.gifts import groups
+from outreach.gifts.groups import Part, Payment
+from outreach.gifts.ledger import check_ledger
+from outreach.gifts.models import Gift, GiftChannel, GiftGroup, GiftKind
+from outreach.gifts.services import reverse_gift
+from tests import factories
+from tests.conftest import SignIn
+
+PAYMENT = Payment(date(2026, 10, 19), GiftChannel.TRANSFER, reference="0088")
+HEAD = {
+    "key": "one",
+    "total_fen": "30,000.50",
+    "received_on": "2026-10-19",
+    "channel": "transfer",
+    "basis": "into_account",
+    "reference": "0088",
+}
+
+
+def row(number: int, unit: str = "", amount: str = "", **values: str) -> dict[str, str]:
+    typed = {"unit": unit, "amount_fen": amount, "kind": "unit"} | {"donor_count": ""} | values
+    return {f"rows-{number}-{name}": value for name, value in typed.items()}
+
+
+def two_parts(second: str = "9,999.5") -> dict[str, str]:
+    crowd = {"kind": "individual", "donor_count": "38", "designation": "助学"}
+    return row(0, "hysczj", "20001") | row(1) | row(2, "", second, **crowd)
+
+
+@pytest.fixture
+def finance(app: Flask) -> Solicitation:
+    unit = factories.make_unit(name="衡阳市财政局", initials="hysczj")
+    return factories.make_solicitation(unit=unit)
+
+
+@pytest.fixture
+def client(finance: Solicitation, sign_in: SignIn) -> FlaskClient:
+    return sign_in(Role.STAFF)
+
+
+def path(solicitation: Solicitation, last: str) -> str:
+    return f"/c/{solicitation.campaign.code}{last}"
+
+
+def list_gifts() -> list[Gift]:
+    db.session.expire_all()
+    return list(db.session.scalars(sa.select(Gift).order_by(Gift.id)))
+
+
+def test_one_payment_is_recorded_as_its_parts_and_shown_together(finance, client):
+    page = path(finance, "/gifts/remittance")
+    assert 'value="衡阳市财政局"' in client.get(f"{page}?unit_id={finance.unit_id}").text
+    answer = client.post(page, data=HEAD | two_parts())
+    first, second = list_gifts()
+    assert answer.location == path(finance, f"/gifts/groups/{first.group_id}")
+    assert first.group_id == second.group_id
+    assert (first.amount_fen, first.kind, first.unit_id) == (2_000_100, "unit", finance.unit_id)
+    assert (second.amount_fen, second.kind, second.unit_id) == (
+        999_950,
+        "individual",
+        finance.unit_id,
+    )
+    assert (second.donor_count, second.designation) == (38, "助学")
+    assert {gift.reference for gift in (first, second)} == {"0088"}
+    together = client.get(answer.location).text
+    assert "一笔款项 30,000.50 元" in together
+    assert "助学" in together
+    unit = client.get(path(finance, f"/units/{finance.unit_id}")).text
+    assert "到账 30,000.50 元" in unit
+    assert "单位捐款 20,001 元、个人捐款 9,999.50 元（助学）" in unit
+    assert client.get(path(finance, "/gifts")).text.count("一笔 30,000.50 元的 2 部分之一") == 2
+    assert db.session.scalars(sa.select(AuditEvent.action)).all() == ["record.gift_group"]
+
+
+def test_parts_that_do_not_make_up_the_total_are_refused_with_both_figures(finance, client):
+    page = path(finance, "/gifts/remittance")
+    answer = client.post(page, data=HEAD | two_parts("9,999.49"))
+    assert answer.status_code == 422
+    assert "各部分合计 30,000.49 元，款项总额 30,000.50 元，相差 0.01 元" in answer.text
+    for typed in ("9,999.49", "hysczj", "20001", "助学", 'value="one"', "30,000.50", "38"):
+        assert typed in answer.text, typed
+    assert list_gifts() == []
+    assert client.post(page, data=HEAD | two_parts()).status_code == 302
+
+
+def test_input_that_does_not_fit_is_told_beside_its_row(finance, client):
+    elsewhere = factories.make_solicitation(finance.campaign)
+    alone = row(0, "hysczj", "30000.50")
+    for wrong, reason in (
+        (row(0, "税务局", "1") | row(1, "hysczj", "29999.50"), "名册中没有“税务局”"),
+        (row(0, "", "1") | row(1, "hysczj", "29999.50"), "请填写单位"),
+        (row(0, "hysczj", "3万") | row(1, "", "1"), "不是金额"),
+        (row(0, "hysczj", "") | row(1, "", "30000.50"), "请填写金额"),
+        (row(0, "hysczj", "30000") | row(1, "", "0.5", donor_count="-1"), "请填写人数"),
+        (row(0, "hysczj", "9" * 20) | row(1, "", "0.5"), "超过 100 亿元"),
+        (alone, "至少填写两个部分"),
+        (row(0, "hysczj", "30000") | row(7, elsewhere.unit.name, "0.50"), "属于同一个板块"),
+        (two_parts() | {"received_on": "2026-10-21"}, "不能晚于今天"),
+        (two_parts() | {"total_fen": ""}, "请填写总额"),
+    ):
+        answer = client.post(path(finance, "/gifts/remittance"), data=HEAD | wrong)
+        assert (answer.status_code, reason in answer.text) == (422, True), reason
+    assert list_gifts() == []
+    assert db.session.scalar(sa.select(sa.func.count(GiftGroup.id))) == 0
+
+
+def test_a_payment_may_be_for_several_units_of_one_sector(finance, client):
+    other = factories.make_solicitation(finance.campaign, finance.sector)
+    parts = row(0, "hysczj", "30000") | row(1, other.unit.name, "0.50")
+    client.post(path(finance, "/gifts/remittance"), data=HEAD | parts)
+    assert [gift.unit_id for gift in list_gifts()] == [finance.unit_id, other.unit_id]
+    page = client.get(path(finance, f"/units/{other.unit_id}")).text
+    assert "属于一笔 30,000.50 元的款项，共 2 部分" in page
+
+
+def test_the_same_form_sent_twice_is_one_payment(finance, client):
+    page = path(finance, "/gifts/remittance")
+    places = {client.post(page, data=HEAD | two_parts()).location for _attempt in range(2)}
+    assert len(places) == 1
+    assert len(list_gifts()) == 2
+    assert "没有重复登记" in client.get(places.pop()).text
+
+
+def test_more_rows_come_without_script_and_nothing_is_written(finance, client):
+    data = HEAD | two_parts() | {"more": "1"}
+    answer = client.post(path(finance, "/gifts/remittance"), data=data)
+    assert answer.status_code == 200
+    assert answer.text.count("data-row>") == 3 + 10 + 1
+    assert 'name="rows-12-amount_fen"' in answer.text
+    assert "助学" in answer.text
+    assert list_gifts() == []
+
+
+def test_a_part_or_the_whole_is_reversed_with_a_reason(finance, client):
+    place = client.post(path(finance, "/gifts/remittance"), data=HEAD | two_parts()).location
+    first, _second = list_gifts()
+    client.post(path(finance, f"/gifts/{first.id}/reverse"), data={"reason": "记错"})
+    assert "9,999.50" in client.get(f"{place}/reverse").text
+    assert client.post(f"{place}/reverse", data={"reason": ""}).status_code == 422
+    client.post(f"{place}/reverse", data={"reason": "付款方退回"})
+    assert [gift.amount_fen for gift in list_gifts()] == [2_000_100, 999_950, -2_000_100, -999_950]
+    assert {gift.note for gift in list_gifts()[2:]} == {"记错", "付款方退回"}
+    again = client.post(f"{place}/reverse", data={"reason": "再来"})
+    assert (again.status_code, "都已经冲正过了" in again.text) == (422, True)
+    assert "整组冲正" not in client.get(place).text
+    assert all(identity.holds for identity in check_ledger(finance.campaign))
+
+
+def test_a_group_of_another_campaign_is_not_found(finance, client):
+    place = client.post(path(finance, "/gifts/remittance"), data=HEAD | two_parts()).location
+    other = factories.make_campaign().code
+    assert client.get(place.replace(finance.campaign.code, other)).status_code == 404
+
+
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    amounts=st.lists(st.integers(1, 10**12), min_size=2, max_size=6),
+    off=st.sampled_from([-100, -1, 0, 0, 1, 100]),
+    kinds=st.data(),
+)
+def test_a_payment_is_the_sum_of_its_parts_to_the_fen(finance, amounts, off, kinds):
+    parts = [
+        Part(amount, kinds.draw(st.sampled_from(list(GiftKind))), unit=finance.unit)
+        for amount in amounts
+    ]
+    total = sum(amounts) + off
+
+    def record() -> GiftGroup:
+        return groups.record_remittance(
+            finance.campaign, parts, PAYMENT, key="key", total_fen=total, by=None
+        )
+
+    if off:
+        with pytest.raises(Refused):
+            record()
+        assert list_gifts() == []
+        return
+    group = record()
+    assert group.entered_fen == group.stated_fen == total == sum(amounts)
+    reverse_gift(group.parts[0], reason="误记", by=None)
+    groups.reverse_group(group, reason="退回", by=None)
+    assert sum(gift.amount_fen for gift in list_gifts()) == 0
+    assert len(list_gifts()) == 2 * len(amounts)
+    assert all(identity.holds for identity in check_ledger(finance.campaign))
+    db.session.rollback()
