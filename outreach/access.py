@@ -89,6 +89,8 @@ RULES: dict[str, frozenset[Role | None]] = {
     "gifts.reverse_gift": OFFICE,
     "gifts.record_pledge": OFFICE,
     "gifts.record_remittance": OFFICE,
+    "gifts.record_count": OFFICE,
+    "gifts.list_counts": READERS,
     "gifts.show_group": READERS,
     "gifts.reverse_group": OFFICE,
     "gifts.import_gifts": OFFICE,

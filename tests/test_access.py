@@ -34,7 +34,7 @@ TRUTH = {
     """,
     READERS: """
         overview.dashboard gifts.list_gifts gifts.list_lines visits.list_visits
-        gifts.compare gifts.reconcile gifts.list_without_line gifts.show_group
+        gifts.compare gifts.reconcile gifts.list_without_line gifts.show_group gifts.list_counts
         documents.basic_facts receipts.list_receipts receipts.of_gift receipts.receipt
         meetings.list_meetings meetings.meeting meetings.sign_in_list meetings.calendar_file
         reminders.list_waves reminders.wave reminders.progress reminders.list_rules
@@ -53,7 +53,7 @@ TRUTH = {
         units.create_contact units.edit_contact units.end_contact units.reveal_contact
         units.opt_out_contact units.verify_contact
         gifts.record_gift gifts.suggest_units gifts.reverse_gift gifts.record_pledge
-        gifts.record_remittance gifts.reverse_group
+        gifts.record_remittance gifts.record_count gifts.reverse_group
         gifts.open_line gifts.settle_line gifts.open_unmatched
         gifts.note_reason gifts.note_residual gifts.state_figure gifts.remove_stated
         campaigns.undo_import

@@ -203,3 +203,100 @@ def test_a_payment_is_the_sum_of_its_parts_to_the_fen(finance, amounts, off, kin
     assert len(list_gifts()) == 2 * len(amounts)
     assert all(identity.holds for identity in check_ledger(finance.campaign))
     db.session.rollback()
+
+
+COUNT = {
+    "key": "one",
+    "stated_count": "3",
+    "stated_fen": "350",
+    "received_on": "2026-10-19",
+    "channel": "cash",
+    "basis": "into_account",
+}
+
+
+def three_gifts(finance: Solicitation, last: str = "50") -> dict[str, str]:
+    crowd = {"kind": "individual", "donor_count": "4"}
+    return (
+        row(0, "hysczj", "100")
+        | row(3, "衡阳市财政局", "200", **crowd)
+        | row(12, finance.sector.name, last)
+    )
+
+
+def test_counted_money_is_entered_in_one_go(finance, client):
+    page = path(finance, "/gifts/count")
+    assert '<option selected value="cash">' in client.get(page).text
+    place = client.post(page, data=COUNT | three_gifts(finance)).location
+    assert [(gift.amount_fen, gift.unit_id) for gift in list_gifts()] == [
+        (100_00, finance.unit_id),
+        (200_00, finance.unit_id),
+        (50_00, None),
+    ]
+    assert {gift.sector_id for gift in list_gifts()} == {finance.sector_id}
+    assert {gift.channel for gift in list_gifts()} == {GiftChannel.CASH}
+    assert client.post(page, data=COUNT | three_gifts(finance)).location == place
+    assert len(list_gifts()) == 3, "the same batch adds nothing"
+    assert "清点与登记的差额" not in client.get(path(finance, "/gifts/reconciliation")).text
+
+
+def test_what_was_not_found_is_confirmed_and_stays_in_sight(finance, client):
+    page = path(finance, "/gifts/count")
+    short = COUNT | three_gifts(finance, "49.5")
+    warned = client.post(page, data=short | {"stated_count": "4"})
+    assert warned.status_code == 422
+    assert "清点 4 笔 350 元，登记 3 笔 349.50 元，相差 1 笔 0.50 元" in warned.text
+    assert 'value="1:50"' in warned.text
+    assert 'value="49.5"' in warned.text
+    again = client.post(page, data=short | {"accepted": "1:50"})
+    assert again.status_code == 422, "that was another difference"
+    assert list_gifts() == []
+    place = client.post(page, data=short | {"accepted": "0:50"}).location
+    assert len(list_gifts()) == 3
+    assert "0.50" in client.get(place).text
+    books = client.get(path(finance, "/gifts/reconciliation")).text
+    assert "清点与登记的差额" in books
+    assert path(finance, "/gifts/counts") in books
+    assert "349.50" in client.get(path(finance, "/gifts/counts")).text
+
+
+def test_a_batch_that_does_not_fit_keeps_what_was_typed(finance, client):
+    page = path(finance, "/gifts/count")
+    for wrong, reason in (
+        ({}, "还没有填写任何一笔"),
+        (row(0, "", "350"), "请填写单位"),
+        (row(0, "hysczj", "abc"), "不是金额"),
+        (row(0, "没有这家", "350"), "名册中没有"),
+        (row(0, "hysczj", "350") | {"stated_count": "0"}, "大于 0 的整数"),
+        (row(0, "hysczj", "350") | {"stated_fen": "三百"}, "三百"),
+    ):
+        answer = client.post(page, data=COUNT | {"accepted": "3:35000", "note": "周五"} | wrong)
+        assert (answer.status_code, reason in answer.text) == (422, True), reason
+        assert 'value="周五"' in answer.text
+    assert list_gifts() == []
+
+
+def test_more_rows_than_fit_are_refused_and_kept(finance, client):
+    rows = {}
+    for number in range(201):
+        rows |= row(number, "衡阳市财政局", "1")
+    answer = client.post(path(finance, "/gifts/count"), data=COUNT | rows)
+    assert (answer.status_code, "一次最多 200 行" in answer.text) == (422, True)
+    assert 'name="rows-200-unit"' in answer.text
+
+
+def test_a_count_that_differs_is_refused_until_just_that_difference_is_accepted(finance):
+    parts = [Part(100_00, GiftKind.UNIT, unit=finance.unit)]
+    stated = groups.Tally(2, 99_00)
+
+    def record(accepted: groups.Tally | None) -> GiftGroup | None:
+        return groups.record_count(
+            finance.campaign, parts, PAYMENT, key="k", stated=stated, accepted=accepted, by=None
+        )
+
+    for wrong in (None, groups.Tally(1, 100), groups.Tally(0, 0)):
+        with pytest.raises(Refused):
+            record(wrong)
+    group = record(groups.Tally(1, -100))
+    assert (group.missing_count, group.missing_fen) == (1, -100)
+    assert record(groups.Tally(1, -100)) is None

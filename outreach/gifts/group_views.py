@@ -14,9 +14,12 @@ from outreach.db import db
 from outreach.errors import Refused
 from outreach.gifts import groups
 from outreach.gifts.forms import ReversalForm
-from outreach.gifts.group_forms import GroupForm, RemittanceForm
+from outreach.gifts.group_forms import CountForm, GroupForm, RemittanceForm
 from outreach.gifts.ledger_views import bp
-from outreach.gifts.models import GiftGroup
+from outreach.gifts.models import GiftChannel, GiftGroup
+from outreach.web import page_number
+
+COUNTS_ON_A_PAGE = 20
 
 
 @bp.route("/gifts/remittance", methods=["GET", "POST"])
@@ -40,6 +43,43 @@ def record_remittance() -> ResponseReturnValue:
     except Refused as refusal:
         return _show_refused("gifts/remittance.html", form, refusal)
     return _finish(form, group)
+
+
+@bp.route("/gifts/count", methods=["GET", "POST"])
+def record_count() -> ResponseReturnValue:
+    form = CountForm(g.campaign, channel=GiftChannel.CASH)
+    if "more" in request.form or not form.validate_on_submit():
+        return _show("gifts/count.html", form)
+    if form.difference and not form.is_accepted:
+        return render_template("gifts/count.html", form=form), HTTPStatus.UNPROCESSABLE_ENTITY
+    try:
+        group = groups.record_count(
+            g.campaign,
+            form.parts(),
+            form.payment(),
+            key=form.key.data,
+            stated=form.stated,
+            accepted=form.difference,
+            by=current_user,
+        )
+    except Refused as refusal:
+        return _show_refused("gifts/count.html", form, refusal)
+    return _finish(form, group)
+
+
+@bp.get("/gifts/counts")
+def list_counts() -> ResponseReturnValue:
+    page = db.paginate(
+        groups.select_counts(g.campaign),
+        page=page_number(),
+        per_page=COUNTS_ON_A_PAGE,
+        error_out=False,
+    )
+    return render_template(
+        "gifts/counts.html",
+        page=page,
+        page_url=lambda number: url_for(".list_counts", page=number),
+    )
 
 
 @bp.get("/gifts/groups/<int:group_id>")

@@ -7,7 +7,7 @@ from datetime import date
 
 import sqlalchemy as sa
 from flask_babel import lazy_gettext as _
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import joinedload, selectinload
 
 from outreach import audit, clock, money
 from outreach.accounts.models import User
@@ -156,6 +156,16 @@ def get_group(campaign: Campaign, group_id: int) -> GiftGroup:
     if group is None:
         raise NotFound(_("没有这一组到账。"))
     return group
+
+
+def select_counts(campaign: Campaign) -> sa.Select[GiftGroup]:
+    """Counted money with its gifts, the newest first."""
+    return (
+        sa.select(GiftGroup)
+        .filter_by(campaign_id=campaign.id, kind=GroupKind.COUNT)
+        .options(selectinload(GiftGroup.gifts), joinedload(GiftGroup.recorded_by))
+        .order_by(GiftGroup.id.desc())
+    )
 
 
 def find_group(campaign: Campaign, key: str) -> GiftGroup | None:

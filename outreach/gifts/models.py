@@ -278,6 +278,7 @@ class Residual(Term):
     UNALLOCATED = "unallocated", _("未分配到板块的到账")
     OPEN_LINES = "open_lines", _("待认领的流水")
     WITHOUT_LINE = "without_line", _("没有流水可对的入账")
+    COUNTED = "counted", _("清点与登记的差额")
 
 
 class ResidualNote(Base):

@@ -16,6 +16,8 @@ from outreach.errors import NotFound, Refused
 from outreach.gifts.models import (
     Gift,
     GiftBasis,
+    GiftGroup,
+    GroupKind,
     LineStatus,
     Residual,
     ResidualNote,
@@ -74,6 +76,22 @@ def select_without_line(campaign: Campaign) -> sa.Select[Gift]:
     )
 
 
+def select_counted(campaign: Campaign) -> sa.Select[int, int, int]:
+    """Groups of counted money, the newest first: id, and the number and fen that were counted and
+    not entered. What was taken back since was entered all the same."""
+    return (
+        sa.select(
+            GiftGroup.id,
+            (GiftGroup.stated_count - sa.func.count(Gift.id)).label("missing_count"),
+            (GiftGroup.stated_fen - sum_fen()).label("missing_fen"),
+        )
+        .join(Gift, sa.and_(Gift.group_id == GiftGroup.id, Gift.reversal_of_id.is_(None)))
+        .where(GiftGroup.campaign_id == campaign.id, GiftGroup.kind == GroupKind.COUNT)
+        .group_by(GiftGroup.id)
+        .order_by(GiftGroup.id.desc())
+    )
+
+
 def note_residual(
     campaign: Campaign, residual: Residual, *, owner: User, note: str, by: User
 ) -> None:
@@ -104,6 +122,8 @@ def note_residual(
 def _residuals(campaign: Campaign) -> dict[Residual, sa.Select[int, int]]:
     """Amount and number of each."""
     without_line = select_without_line(campaign).subquery()
+    counted = select_counted(campaign).subquery()
+    differs = sa.or_(counted.c.missing_fen != 0, counted.c.missing_count != 0)
     return {
         Residual.UNALLOCATED: sa.select(sum_fen(), sa.func.count()).where(
             Gift.campaign_id == campaign.id, Gift.sector_id.is_(None)
@@ -114,6 +134,9 @@ def _residuals(campaign: Campaign) -> dict[Residual, sa.Select[int, int]]:
         Residual.WITHOUT_LINE: sa.select(
             or_zero(sa.func.sum(without_line.c.amount_fen)), sa.func.count()
         ).select_from(without_line),
+        Residual.COUNTED: sa.select(or_zero(sa.func.sum(counted.c.missing_fen)), sa.func.count())
+        .select_from(counted)
+        .where(differs),
     }
 
 
