@@ -18,7 +18,7 @@ from outreach.digests.views import bp as digests
 from outreach.documents.views import bp as documents
 from outreach.gifts import gate as gifts_gate
 from outreach.gifts import import_views as gifts_imports
-from outreach.gifts.group_views import bp as gifts
+from outreach.gifts.export_views import bp as gifts
 from outreach.gifts.sector_moves import follow_units
 from outreach.meetings.views import bp as meetings
 from outreach.merging.views import bp as merging
@@ -29,7 +29,7 @@ from outreach.messages.gate import SendGate
 from outreach.messages.models import Channel
 from outreach.messages.return_paths import ReturnPaths
 from outreach.messages.webhooks import bp as messages
-from outreach.overview.sector_views import bp as overview
+from outreach.overview.export_views import bp as overview
 from outreach.receipts.views import bp as receipts
 from outreach.reminders import gate as reminders_gate
 from outreach.reminders.queries import try_text

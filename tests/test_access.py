@@ -30,11 +30,12 @@ TRUTH = {
     SIGNED_IN: """
         accounts.logout accounts.change_password
         overview.home overview.sectors overview.sector overview.worklist
-        overview.search overview.unit todos.list_todos todos.todo
+        overview.search overview.unit overview.export_worklist todos.list_todos todos.todo
     """,
     READERS: """
         overview.dashboard gifts.list_gifts gifts.list_lines visits.list_visits
         gifts.compare gifts.reconcile gifts.list_without_line gifts.show_group gifts.list_counts
+        gifts.export_gifts gifts.export_comparison gifts.export_reconciliation
         documents.basic_facts receipts.list_receipts receipts.of_gift receipts.receipt
         meetings.list_meetings meetings.meeting meetings.sign_in_list meetings.calendar_file
         reminders.list_waves reminders.wave reminders.progress reminders.list_rules
@@ -45,7 +46,7 @@ TRUTH = {
         settings.index settings.timetable settings.calendar
     """,
     OFFICE: """
-        overview.preview_bulk overview.apply_bulk
+        overview.preview_bulk overview.apply_bulk overview.export_phones
         campaigns.change_stage campaigns.plan_next_action campaigns.import_register
         merging.list_duplicates merging.keep_apart merging.find_other merging.merge
         merging.undo_merge

@@ -27,7 +27,7 @@ UNITS_ON_A_PAGE = 50
 @bp.get("/gifts/comparison")
 def compare() -> ResponseReturnValue:
     comparison = compare_years(g.campaign)
-    wanted = _wanted(comparison.units)
+    wanted = choose_units(comparison.units)
     page = page_number()
     return render_template(
         "gifts/comparison.html",
@@ -137,7 +137,7 @@ def _filters() -> dict[str, Any]:
     return {name: request.args[name] for name in names if name in request.args}
 
 
-def _wanted(units: Iterable[UnitChange]) -> list[UnitChange]:
+def choose_units(units: Iterable[UnitChange]) -> list[UnitChange]:
     """Those that the address asks for, the largest changes first."""
     sector_id = request.args.get("sector", type=int)
     movement = request.args.get("movement", "")

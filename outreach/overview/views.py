@@ -30,6 +30,7 @@ from outreach.errors import Conflict, NotFound, Refused
 from outreach.gifts.forms import pledge_form
 from outreach.gifts.participation import read_participation
 from outreach.gifts.standings import (
+    Standing,
     Status,
     cumulative,
     find_standing,
@@ -116,18 +117,7 @@ def sector(sector_id: int) -> ResponseReturnValue:
 @bp.get("/c/<campaign_code>/worklist")
 def worklist() -> ResponseReturnValue:
     chosen = WorklistFilter.read(request.args)
-    waiting = todos.list_waiting_units(g.campaign) if chosen.has_todo else set()
-    standings = chosen.apply(
-        list_standings(
-            g.campaign,
-            viewer=current_user,
-            sector_ids=[chosen.sector_id] if chosen.sector_id else None,
-            outstanding_only=not chosen.shows_all and chosen.status is None,
-            solicitor_id=chosen.solicitor_id,
-            search=chosen.search,
-        ),
-        waiting,
-    )
+    standings = find_standings(chosen)
     page = page_number()
     shown = standings[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
     template = "overview/_worklist.html" if is_htmx() else "overview/worklist.html"
@@ -213,6 +203,20 @@ def search() -> ResponseReturnValue:
     found = search_units(g.campaign, current_user, text)
     template = "overview/_search.html" if is_htmx() else "overview/search.html"
     return render_template(template, found=found, text=text)
+
+
+def find_standings(chosen: WorklistFilter) -> list[Standing]:
+    """What the work list shows, on all its pages."""
+    waiting = todos.list_waiting_units(g.campaign) if chosen.has_todo else set()
+    found = list_standings(
+        g.campaign,
+        viewer=current_user,
+        sector_ids=[chosen.sector_id] if chosen.sector_id else None,
+        outstanding_only=not chosen.shows_all and chosen.status is None,
+        solicitor_id=chosen.solicitor_id,
+        search=chosen.search,
+    )
+    return chosen.apply(found, waiting)
 
 
 def _list_solicitors() -> list[User]:

@@ -16,10 +16,9 @@ from xlsxwriter.worksheet import Worksheet
 from outreach.spreadsheets.layouts import Problem
 from outreach.spreadsheets.reading import MOST_COLUMNS, BadCell, Book, Range, Sheet, Value
 from outreach.spreadsheets.tables import MARKS, MARKS_SHEET, Table
+from outreach.spreadsheets.writing import FORMULA
 
 LONGEST_SHEET_NAME = 31
-FORMULA = re.compile("[=+@\\t\\r\\-\uff1d\uff0b\uff20\uff0d]")
-"""What a program may take for the beginning of a formula."""
 LIST_TITLES = ("工作表", "行", "列", *MARKS)
 ROW_COLOUR, CELL_COLOUR, TITLE_COLOUR = "#FFF2CC", "#F8B4B4", "#DCE6F1"
 

@@ -1,9 +1,13 @@
-"""A sample file that shows how a list may look."""
+"""What all files that are written must keep to, and a sample that shows how a list may look."""
 
 import io
+import re
 from collections.abc import Sequence
 
 import xlsxwriter
+
+FORMULA = re.compile("[=+@\\t\\r\\n\\-\uff1d\uff0b\uff20\uff0d]")
+"""What a program may take for the beginning of a formula."""
 
 
 def make_sample(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
