@@ -4,16 +4,18 @@ import io
 import random
 import zipfile
 import zlib
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 import openpyxl
 import pytest
+import xlsxwriter
 
 from outreach.errors import Refused
 from outreach.spreadsheets import cells, layouts, tables
 from outreach.spreadsheets.cells import BadValue
 from outreach.spreadsheets.layouts import Column, Layout
+from outreach.spreadsheets.marking import mark
 from outreach.spreadsheets.reading import BadCell, SourceFile, cell_name, read
 from outreach.spreadsheets.tables import check_totals, find_tables
 from tests.office import make_csv, make_xlsx, plain
@@ -518,3 +520,38 @@ class TestWhatIsSaidOfIt:
         left_out = [row for rows in table.left_out.values() for row in rows]
         data = [row.number for row in table.rows]
         assert sorted([*left_out, *data, table.header_row]) == list(range(1, 10))
+
+
+def styled(*cells_: tuple[object, str], **options: object) -> SourceFile:
+    """A row of cells, each with its number format."""
+    buffer = io.BytesIO()
+    book = xlsxwriter.Workbook(buffer, {"in_memory": True} | options)
+    sheet = book.add_worksheet()
+    for column, (value, number_format) in enumerate(cells_):
+        sheet.write(0, column, value, book.add_format({"num_format": number_format}))
+    book.close()
+    return SourceFile("名册.xlsx", buffer.getvalue())
+
+
+def test_a_percentage_is_no_amount():
+    formats = ("0%", "0.00%", "[Red]0.0%;-0.0%", '0"%"', "0\\%", "0.00")
+    [row] = read(styled(*((0.5, code) for code in formats))).sheets[0].rows
+    assert row == ["50%", "50%", "50%", *[Decimal("0.5")] * 3]
+    with pytest.raises(BadValue) as caught:
+        cells.parse_amount(row[0], "元")
+    assert "“50%”是百分比" in plain(caught.value.message)
+    assert cells.parse_amount(row[-1], "元") == 50
+    formula = styled((("=1/2"), "0%"))
+    assert read(formula).sheets[0].rows == [["0%"]], "xlsxwriter keeps 0 as the value"
+
+
+def test_days_are_counted_from_where_the_workbook_counts_them():
+    moment = datetime(2026, 10, 12)  # noqa: DTZ001 - a cell knows no zone
+    for is_old, serial in ((False, 46307), (True, 44845)):
+        file = styled((moment, "yyyy-mm-dd"), (serial, "0"), (20261012, "0"), date_1904=is_old)
+        [row] = read(file).sheets[0].rows
+        first, last = date(2026, 9, 1), date(2026, 12, 31)
+        assert {cells.parse_day(value, first, last) for value in row} == {date(2026, 10, 12)}
+        assert cells.parse_amount(row[1], "元") == serial * 100
+        marked = SourceFile("标注.xlsx", mark(read(file), [], []))
+        assert read(marked).sheets[0].rows[0][: len(row)] == row

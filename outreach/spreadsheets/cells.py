@@ -9,7 +9,7 @@ from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 
 from outreach import money
-from outreach.spreadsheets.reading import BadCell, Value
+from outreach.spreadsheets.reading import BadCell, From1904, Value
 
 FEN_PER = {
     "亿元": 10_000 * money.FEN_PER_WAN_YUAN,
@@ -20,6 +20,7 @@ FEN_PER = {
 }
 MOST_FEN = 10_000_000_000 * money.FEN_PER_YUAN
 EXCEL_EPOCH = date(1899, 12, 30)
+DAYS_TO_1904 = 1462
 EXACT_DIGITS = 15
 """Excel silently turns further digits of a number into zeros."""
 LONGEST_QUOTE = 40
@@ -90,6 +91,11 @@ def parse_amount(value: Value, unit: str) -> int | None:
     if text in NOTHING:
         return None
     match = AMOUNT.fullmatch(text)
+    if text.endswith("%"):
+        raise BadValue(
+            _("“%(text)s”是百分比,不是一个金额", text=shown(value)),
+            _("请把单元格格式改为数值,填写金额。"),
+        )
     if match is None:
         raise BadValue(
             _("“%(text)s”不是一个金额", text=shown(value)),
@@ -143,8 +149,9 @@ def parse_day(value: Value, first: date, last: date) -> date | None:
 def _day_of_number(number: Decimal) -> date:
     """Excel's count of days, or 20230912; anything else is no day."""
     if number == number.to_integral_value():
-        if 36_526 <= number < 73_051:
-            return EXCEL_EPOCH + timedelta(days=int(number))
+        days = number + (DAYS_TO_1904 if isinstance(number, From1904) else 0)
+        if 36_526 <= days < 73_051:
+            return EXCEL_EPOCH + timedelta(days=int(days))
         compact = COMPACT_DATE.fullmatch(str(int(number)))
         day = _make_day(*map(int, compact.groups())) if compact else None
         if day:

@@ -27,7 +27,7 @@ def mark(book: Book, tables: Iterable[Table], problems: Sequence[Problem]) -> by
     """A .xlsx with the rows of the book. Texts stay texts, also those that look like formulas;
     numbers, days and merged cells stay what they are, so that it reads as the file did."""
     buffer = io.BytesIO()
-    workbook = xlsxwriter.Workbook(buffer, {"in_memory": True})
+    workbook = xlsxwriter.Workbook(buffer, {"in_memory": True, "date_1904": book.counts_from_1904})
     by_sheet = {table.sheet: table for table in tables}
     for sheet in book.sheets:
         own = [problem for problem in problems if problem.sheet == sheet.name]

@@ -14,7 +14,7 @@ import posixpath
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -45,6 +45,8 @@ TITLE_ROWS = 50
 """Rows that titles, notes and totals may take besides the rows of data."""
 ERRORS = {"#REF!", "#N/A", "#DIV/0!", "#VALUE!", "#NAME?", "#NULL!", "#NUM!"}
 BLANKS = " \t\r\n\v\f\u00a0\u3000\u200b\ufeff"
+LITERALS = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]')
+"""What a number format shows as it stands, and its colours and conditions."""
 UNSEEN = re.compile("[\x00-\x08\x0e-\x1f\x7f\xad\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 """Control characters and marks of direction, which make two names differ that look the same."""
 
@@ -80,6 +82,10 @@ class BadCell:
     text: str
     is_merged: bool = False
     """It belongs to the merged cell above it."""
+
+
+class From1904(Decimal):
+    """A number of a workbook that counts its days from 1904, as old ones from a Macintosh do."""
 
 
 Value = str | Decimal | date | BadCell | None
@@ -125,6 +131,8 @@ class Book:
     """Names of hidden sheets, which are not read."""
     is_text: bool = False
     """A .csv, where merged cells are blank ones."""
+    counts_from_1904: bool = False
+    """Its numbers are `From1904`."""
 
 
 def read(file: SourceFile) -> Book:
@@ -147,11 +155,16 @@ def _read_xlsx(content: bytes) -> Book:
         raise Refused(_("文件内容不是 .xlsx 表格,可能只是改了扩展名。") + SAVE_AGAIN)
     try:
         parts = _unpack(content)
-        scans = {name: _Scan(content) for name, content in parts.items()}
+        percents = _percent_styles(parts.get("xl/styles.xml", b""))
+        scans = {name: _Scan(content, percents) for name, content in parts.items()}
         _check_extent(scans.values())
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(_pack(parts)))
         sheet_parts = _sheet_parts(parts)
-        return _collect(workbook, {name: scans[part] for name, part in sheet_parts.items()})
+        book = _collect(workbook, {name: scans[part] for name, part in sheet_parts.items()})
+        book.counts_from_1904 = _counts_from_1904(parts["xl/workbook.xml"])
+        if book.counts_from_1904:
+            _mark_numbers(book)
+        return book
     except UNREADABLE as error:
         raise Refused(_("文件已损坏,无法读取。") + SAVE_AGAIN) from error
 
@@ -194,15 +207,17 @@ class _Scan:
     Positions are counted as calamine counts them, with or without the `r` attribute.
     """
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, percent_styles: Container[str] = ()) -> None:
         self.row = self.column = -1
         self.last_row = self.last_column = -1
         self.bad_cells: dict[tuple[int, int], BadCell] = {}
+        self.percents: set[tuple[int, int]] = set()
         self.merged_count = 0
         self.hidden_rows: set[int] = set()
         self.hidden_columns: set[int] = set()
         self._attributes: dict[str, str] = {}
         self._has_formula = False
+        self._percent_styles = percent_styles
         self._text: list[str] = []
         self._parser = _make_parser(self._start, self._end)
         self._parser.Parse(content, True)
@@ -216,6 +231,9 @@ class _Scan:
         elif tag in {"v", "is", "f"}:
             self.last_row = max(self.last_row, self.row)
             self.last_column = max(self.last_column, self.column)
+            is_number = tag == "v" and self._attributes.get("t", "n") == "n"
+            if is_number and self._attributes.get("s", "0") in self._percent_styles:
+                self.percents.add((self.row, self.column))
             if tag == "f":
                 self._has_formula = True
             elif self._has_formula or self._attributes.get("t") == "e":
@@ -246,6 +264,53 @@ class _Scan:
                 self._parser.CharacterDataHandler = None
         elif ":" in tag:
             self._end(_local(tag))
+
+
+def _percent_styles(content: bytes) -> set[str]:
+    """Numbers of the styles in which a half is shown as «50%»: it is read as it is shown."""
+    codes = dict.fromkeys(("9", "10"), "%")
+    formats: list[str] = []
+    is_inside = False
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        nonlocal is_inside
+        name = _local(tag)
+        is_inside = is_inside or name == "cellXfs"
+        if name == "numFmt":
+            codes[attributes.get("numFmtId", "")] = attributes.get("formatCode", "")
+        elif name == "xf" and is_inside:
+            formats.append(attributes.get("numFmtId", "0"))
+
+    def end(tag: str) -> None:
+        nonlocal is_inside
+        is_inside = is_inside and _local(tag) != "cellXfs"
+
+    if content:
+        _make_parser(start, end).Parse(content, True)
+    return {
+        str(number)
+        for number, code in enumerate(formats)
+        if "%" in LITERALS.sub("", codes.get(code, ""))
+    }
+
+
+def _counts_from_1904(content: bytes) -> bool:
+    found: list[bool] = []
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        if _local(tag) == "workbookPr":
+            found.append(_is_true(attributes.get("date1904")))
+
+    _make_parser(start).Parse(content, True)
+    return any(found)
+
+
+def _mark_numbers(book: Book) -> None:
+    for sheet in book.sheets:
+        sheet.rows = [
+            [From1904(value) if isinstance(value, Decimal) else value for value in row]
+            for row in sheet.rows
+        ]
 
 
 def _local(tag: str) -> str:
@@ -366,6 +431,9 @@ def _read_sheet(sheet: CalamineSheet, scan: _Scan) -> Sheet:
     rows: list[list[Value]] = [
         [_value(cell) for cell in row] for row in sheet.to_python(skip_empty_area=False)
     ]
+    for row, column in scan.percents:
+        if isinstance(number := rows[row][column], Decimal):
+            rows[row][column] = f"{(number * 100).normalize():f}%"
     for (row, column), bad_cell in scan.bad_cells.items():
         # calamine's range ends before cells without a value
         rows += [[] for _row in range(row - len(rows) + 1)]
