@@ -12,7 +12,7 @@ const drafted = document.querySelector("[data-draft]");
 
 function restoreDraft(typed) {
   for (const [name, value] of typed) {
-    while (!drafted.elements[name] && addRow());
+    while (name.startsWith("rows-") && !drafted.elements[name] && addRow());
     const field = drafted.elements[name];
     if (field?.type === "checkbox") field.checked = true;
     else if (field) field.value = value;

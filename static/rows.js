@@ -4,6 +4,7 @@
 
 const entry = document.querySelector("[data-entry]");
 const table = entry.querySelector("[data-rows]");
+const countedField = entry.querySelector("[data-stated-count]");
 
 // Fen in what was typed; null when it is no amount, as in money.parse_yuan.
 function fenOf(text) {
@@ -20,7 +21,7 @@ function addUp() {
   const amounts = [...table.querySelectorAll("[data-amount]")].map((input) => input.value.trim()).filter(Boolean);
   const fen = amounts.reduce((sum, text) => sum + (fenOf(text) ?? 0), 0);
   const stated = fenOf(entry.querySelector("[data-stated-fen]").value) ?? 0;
-  const counted = entry.querySelector("[data-stated-count]")?.value ?? amounts.length;
+  const counted = countedField?.value ?? amounts.length;
   const show = (name, text) => {
     const place = entry.querySelector(`[data-${name}]`);
     if (place) place.value = text;
@@ -53,7 +54,7 @@ entry.querySelector("[data-more]").addEventListener("click", (event) => {
   addRow()?.querySelector("input").focus();
 });
 entry.addEventListener("input", addUp);
-// From the unit to its amount, from anywhere else to the next row; Ctrl and Enter send.
+// From the unit to its amount, from elsewhere in a row to the next one; Ctrl and Enter send.
 entry.addEventListener("keydown", (event) => {
   const { target } = event;
   if (event.key !== "Enter" || event.isComposing || !target.matches("input, select")) return;
@@ -62,6 +63,8 @@ entry.addEventListener("keydown", (event) => {
   const row = target.closest("[data-row]");
   if (row && target.matches("[data-suggest]") && target.value) return row.querySelector("[data-amount]").focus();
   if (row) return (row.nextElementSibling ?? addRow())?.querySelector("input").focus();
+  // What was counted is all that differs from day to day.
+  if (target.matches("[data-stated-fen]") && countedField) return table.querySelector("input").focus();
   const fields = [...entry.querySelectorAll("input:not([type=hidden]), select")];
   return fields[fields.indexOf(target) + 1].focus();
 });

@@ -231,6 +231,7 @@ PAGES = """
 /c/2023/ /c/{code}/meetings /c/{code}/waves /c/{code}/visits /c/{code}/gifts /c/{code}/gifts/new
 /c/{code}/digests /c/{code}/search /messages /templates /messages/sending /messages/local-outbox
 /c/{code}/todos /c/{code}/todos?view=done
+/c/{code}/gifts/remittance /c/{code}/gifts/count /c/{code}/gifts/counts
 /settings/ /settings/calendar /settings/timetable /settings/audit /settings/users
 """.split()
 
@@ -243,6 +244,32 @@ def test_every_other_page_opens_and_fits(sit_down, size):
         answer = administrator.page.goto(path.format(code=code))
         assert answer.status == 200, path
         administrator.check_width()
+
+
+def test_counted_money_is_entered_without_a_mouse(sit_down):
+    """Enter leads from what was counted through unit and amount to the next row, and what was
+    typed outlives a page that was left."""
+    page = sit_down("staff1", DESKTOP).page
+    page.goto(f"{page.url}gifts/count")
+    page.keyboard.type("11")
+    page.keyboard.press("Enter")
+    page.keyboard.type("1,100.5")
+    page.keyboard.press("Enter")
+    for amount in [*["100"] * 10, "100.50"]:
+        page.keyboard.type("jyj")
+        page.locator("[role=listbox]:not([hidden]) [role=option]").first.wait_for()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        page.keyboard.type(amount)
+        page.keyboard.press("Enter")
+    assert page.locator("[data-difference]").inner_text() == "0"
+    page.reload()
+    page.get_by_text("已恢复上次填写").wait_for()
+    assert page.locator("[data-entered]").inner_text() == "1,100.50"
+    page.locator("[data-amount]").last.press("Control+Enter")
+    page.get_by_text("已登记 11 笔，共 1,100.50 元").wait_for()
+    page.goto(page.url.split("/gifts/")[0] + "/gifts/count")
+    assert page.locator("[data-draft-note]").is_hidden(), "what was recorded is no draft"
 
 
 def test_the_interface_speaks_english_too(sit_down):

@@ -67,17 +67,17 @@ def test_the_ledger_comes_as_numbers_days_and_safe_text(finance: Solicitation, s
     sheet = book["到账明细"]
     assert finance.campaign.name in sheet["A1"].value
     assert (sheet.freeze_panes, sheet.auto_filter.ref) == ("B4", "A3:P6")
-    assert sheet.column_dimensions["C"].width > 30
+    assert sheet.column_dimensions["A"].width > 30
     reversal, other, first, totals = table_of(sheet)
     assert first["金额（元）"] == 30_000.5
     assert first["到账日期"].date() == date(2026, 10, 20)
     assert (first["流水号或凭证号"], first["备注"], first["人数"]) == (RISKY, "＝1+1", 38)
     assert (first["冲正"], reversal["冲正"]) == ("已冲正", f"冲正 {gift.id} 号")
     assert (reversal["金额（元）"], other["金额（元）"]) == (-30_000.5, 20)
-    amount, reference = sheet["E6"], sheet["J6"]
+    amount, reference = sheet["D6"], sheet["I6"]
     assert amount.number_format == "#,##0.00"
     assert (reference.data_type, reference.quotePrefix) == ("s", True)
-    assert totals["金额（元）"] == "=SUBTOTAL(109,E4:E6)"
+    assert totals["金额（元）"] == "=SUBTOTAL(109,D4:D6)"
     parts = {row["部分"]: row for row in table_of(book["合计"])}
     assert (parts["全部"]["金额（元）"], parts["全部"]["金额（万元）"]) == (20, 0.002)
     assert parts["个人捐款"]["金额（元）"] + parts["单位捐款"]["金额（元）"] == 20

@@ -32,9 +32,8 @@ def list_ledger(campaign: Campaign, wanted: GiftFilter, viewer: User) -> list[Li
     )
     gifts = db.session.scalars(select_gifts(campaign, wanted))
     fields = (
-        Field(_("编号"), Style.COUNT, 8),
-        Field(_("到账日期"), Style.DAY, 12),
         Field(_("捐赠方"), width=34),
+        Field(_("到账日期"), Style.DAY, 12),
         Field(_("板块"), width=20),
         Field(_("金额（元）"), Style.YUAN, 16, is_summed=True),
         Field(_("类型"), width=10),
@@ -48,6 +47,7 @@ def list_ledger(campaign: Campaign, wanted: GiftFilter, viewer: User) -> list[Li
         Field(_("一起登记的"), width=18),
         Field(_("登记人"), width=10),
         Field(_("登记日期"), Style.DAY, 12),
+        Field(_("编号"), Style.COUNT, 8),
     )
     rows = [_gift_row(gift, gift.id in reversed_ids, viewer) for gift in gifts]
     return [Listing(_("到账明细"), fields, rows), _list_totals(sum_gifts(campaign, wanted))]
@@ -56,9 +56,8 @@ def list_ledger(campaign: Campaign, wanted: GiftFilter, viewer: User) -> list[Li
 def _gift_row(gift: Gift, is_reversed: bool, viewer: User) -> Sequence[Cell]:
     reversal = _("冲正 %(number)s 号", number=gift.reversal_of_id) if gift.reversal_of_id else ""
     return (
-        gift.id,
-        gift.received_on,
         name_in_file(gift.unit, viewer) if gift.unit else gift.credited_to,
+        gift.received_on,
         gift.sector.name if gift.sector else UNALLOCATED,
         gift.amount_fen,
         gift.kind.label,
@@ -72,6 +71,7 @@ def _gift_row(gift: Gift, is_reversed: bool, viewer: User) -> Sequence[Cell]:
         _group_name(gift.group) if gift.group else "",
         gift.recorded_by.name if gift.recorded_by else "",
         clock.day_of(gift.recorded_at),
+        gift.id,
     )
 
 
