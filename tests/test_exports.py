@@ -165,6 +165,14 @@ def test_the_reconciliation_comes_with_all_its_tables(finance: Solicitation, sig
     assert (units["公布（万元或个数）"], units["对照的数（万元或个数）"]) == (7, 1)
 
 
+def test_every_file_opens_in_english_too(finance: Solicitation, sign_in: SignIn):
+    factories.make_gift(finance, 100)
+    client = sign_in()
+    client.post("/language", data={"language": "en"})
+    for page in ("/worklist", "/gifts", "/gifts/comparison", "/gifts/reconciliation"):
+        assert open_xlsx(client.get(path(finance, f"{page}/export"))).worksheets
+
+
 def test_a_liaison_takes_only_the_own_sector(finance: Solicitation, sign_in: SignIn):
     other = factories.make_solicitation(finance.campaign)
     liaison = factories.make_user(Role.LIAISON, sectors=(other.sector,))

@@ -17,7 +17,7 @@ from xlsxwriter.utility import xl_col_to_name
 from xlsxwriter.worksheet import Worksheet
 
 from outreach import money
-from outreach.spreadsheets.writing import FORMULA
+from outreach.spreadsheets.writing import FORMULA, sheet_name
 
 Cell: TypeAlias = "str | LazyString | int | Decimal | date | None"
 """An int in a column of money is fen; a Decimal is written as it is, in any column."""
@@ -93,7 +93,7 @@ def write_xlsx(title: str, note: str, listings: Iterable[Listing]) -> bytes:
     book = xlsxwriter.Workbook(buffer, options)
     formats = _Formats(book)
     for listing in listings:
-        sheet = book.add_worksheet(str(listing.name))
+        sheet = book.add_worksheet(sheet_name(str(listing.name)))
         _write_head(sheet, f"{title} · {listing.name}", note, listing, formats)
         for number, row in enumerate(listing.rows, HEADER_ROW + 1):
             for column, (field, value) in enumerate(zip(listing.fields, row, strict=True)):

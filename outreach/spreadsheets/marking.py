@@ -3,7 +3,6 @@ back."""
 
 import io
 import itertools
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time
@@ -16,9 +15,8 @@ from xlsxwriter.worksheet import Worksheet
 from outreach.spreadsheets.layouts import Problem
 from outreach.spreadsheets.reading import MOST_COLUMNS, BadCell, Book, Range, Sheet, Value
 from outreach.spreadsheets.tables import MARKS, MARKS_SHEET, Table
-from outreach.spreadsheets.writing import FORMULA
+from outreach.spreadsheets.writing import FORMULA, sheet_name
 
-LONGEST_SHEET_NAME = 31
 LIST_TITLES = ("工作表", "行", "列", *MARKS)
 ROW_COLOUR, CELL_COLOUR, TITLE_COLOUR = "#FFF2CC", "#F8B4B4", "#DCE6F1"
 
@@ -46,7 +44,7 @@ class _Marked:
         self._formats = _Formats(workbook)
         self._sheet = sheet
         self._table = table
-        self._out: Worksheet = workbook.add_worksheet(_sheet_name(sheet.name))
+        self._out: Worksheet = workbook.add_worksheet(sheet_name(sheet.name))
         self._told: dict[int, list[Problem]] = defaultdict(list)
         for problem in problems:
             if problem.row is not None:
@@ -148,10 +146,6 @@ class _Formats:
 
     def of_day(self, colour: str) -> Any:
         return self.get(colour, num_format="yyyy-mm-dd")
-
-
-def _sheet_name(name: str) -> str:
-    return re.sub(r"[\[\]:*?/\\]", " ", name).strip("' ")[:LONGEST_SHEET_NAME] or "Sheet1"
 
 
 def _write_list(workbook: Any, problems: Iterable[Problem]) -> None:
