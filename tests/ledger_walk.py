@@ -30,10 +30,11 @@ from outreach.campaigns.opening import bring_units, open_campaign
 from outreach.campaigns.undoing import undo_register
 from outreach.db import db
 from outreach.errors import OutreachError
-from outreach.gifts import sector_moves, services
+from outreach.gifts import groups, sector_moves, services
+from outreach.gifts.groups import Part, Payment, Tally
 from outreach.gifts.importing import apply_gifts
 from outreach.gifts.ledger import check_ledger
-from outreach.gifts.models import Gift, GiftBasis, GiftKind
+from outreach.gifts.models import Gift, GiftBasis, GiftChannel, GiftGroup, GiftKind
 from outreach.gifts.sector_moves import Merge, Move
 from outreach.gifts.undoing import undo_gifts
 from outreach.merging.models import UnitMerge
@@ -94,6 +95,65 @@ class Ledger:
         gift = db.session.get_one(Gift, self.random.choice(ids or [0]))
         services.reverse_gift(gift, reason="重复登记", by=None)
         del self.standing[gift.id]
+
+    def remittance(self) -> None:
+        """One payment for units of a sector; some are a fen off, and refused."""
+        unit = self.random.choice(self.units())
+        near = [row for row in self.units() if row.sector_id == unit.sector_id]
+        parts = self.parts(near, 2)
+        total = Tally.of(parts).fen + self.random.choice([0, 0, 0, 1])
+        self.take_group(
+            groups.record_remittance(
+                self.campaign, parts, self.payment(), key=self.key(), total_fen=total, by=None
+            )
+        )
+
+    def count(self) -> None:
+        """Counted money of any units, of which some was not found again; or one sent twice."""
+        parts = self.parts(self.units(), 1)
+        difference = Tally(self.random.randrange(2), self.random.randrange(100))
+        stated = Tally(len(parts) + difference.count, Tally.of(parts).fen + difference.fen)
+        key = self.key()
+        for _ in range(2):
+            group = groups.record_count(
+                self.campaign,
+                parts,
+                self.payment(),
+                key=key,
+                stated=stated,
+                accepted=difference,
+                by=None,
+            )
+            self.take_group(group)
+        assert group is None
+
+    def reverse_group(self) -> None:
+        """Any group, also one of which parts were reversed before."""
+        found = sa.select(GiftGroup).filter_by(campaign_id=self.campaign.id)
+        group = self.random.choice(db.session.scalars(found).all())
+        for reversal in groups.reverse_group(group, reason="退回", by=None):
+            del self.standing[reversal.reversal_of_id]
+
+    def parts(self, units: list[Solicitation], least: int) -> list[Part]:
+        return [
+            Part(
+                self.amount(),
+                self.random.choice(list(GiftKind)),
+                unit=self.random.choice(units).unit,
+                donor_count=self.random.randrange(30),
+            )
+            for _ in range(self.random.randint(least, 4))
+        ]
+
+    def take_group(self, group: GiftGroup | None) -> None:
+        for gift in group.parts if group else ():
+            self.standing[gift.id] = Standing(gift.amount_fen, gift.unit_id)
+
+    def payment(self) -> Payment:
+        return Payment(clock.today(), GiftChannel.CASH, self.random.choice(list(GiftBasis)))
+
+    def key(self) -> str:
+        return f"walk{next(_numbers)}"
 
     def move(self) -> None:
         unit = self.random.choice(self.units())
@@ -241,6 +301,9 @@ class Ledger:
 ACTIONS: dict[str, int] = {
     "gift": 10,
     "reverse": 5,
+    "remittance": 2,
+    "count": 1,
+    "reverse_group": 1,
     "move": 3,
     "merge": 1,
     "rename": 1,
