@@ -1,6 +1,8 @@
 """One payment in several parts, and counted money: what belongs together adds up, or is refused."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from threading import Barrier
 
 import pytest
 import sqlalchemy as sa
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from outreach.access import Role
 from outreach.audit import AuditEvent
-from outreach.campaigns.models import Solicitation
+from outreach.campaigns.models import Campaign, Solicitation
 from outreach.db import db
 from outreach.errors import Refused
 from outreach.gifts import groups
@@ -19,6 +21,7 @@ from outreach.gifts.groups import Part, Payment
 from outreach.gifts.ledger import check_ledger
 from outreach.gifts.models import Gift, GiftChannel, GiftGroup, GiftKind
 from outreach.gifts.services import reverse_gift
+from outreach.units.models import Unit
 from tests import factories
 from tests.conftest import SignIn
 
@@ -300,3 +303,29 @@ def test_a_count_that_differs_is_refused_until_just_that_difference_is_accepted(
     group = record(groups.Tally(1, -100))
     assert (group.missing_count, group.missing_fen) == (1, -100)
     assert record(groups.Tally(1, -100)) is None
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_people_with_the_same_units_wait_for_each_other(app: Flask):
+    """SQLite lets one write at a time anyway. Of the same form sent at once, one counts."""
+    campaign = factories.make_campaign()
+    sector = factories.make_sector(campaign)
+    unit_ids = [factories.make_solicitation(campaign, sector).unit_id for _number in range(6)]
+    campaign_id = campaign.id
+    start = Barrier(6)
+
+    def record(number: int) -> bool:
+        with app.app_context():
+            ids = unit_ids if number % 2 else unit_ids[::-1]
+            parts = [Part(100, GiftKind.UNIT, unit=db.session.get_one(Unit, id_)) for id_ in ids]
+            campaign = db.session.get_one(Campaign, campaign_id)
+            start.wait(10)
+            group = groups.record_remittance(
+                campaign, parts, PAYMENT, key=f"key{number // 2}", total_fen=600, by=None
+            )
+            db.session.commit()
+            return group is not None
+
+    with ThreadPoolExecutor(6) as people:
+        assert sum(people.map(record, range(6))) == 3
+    assert len(list_gifts()) == 18
