@@ -132,33 +132,99 @@ class LineStatus(Term):
     SET_ASIDE = "set_aside", _("与本活动无关")
 
 
+class Source(Term):
+    """Where a statement comes from."""
+
+    BANK = "bank", _("银行")
+    WECHAT = "wechat", _("微信支付")
+    ALIPAY = "alipay", _("支付宝")
+
+    @property
+    def channel(self) -> GiftChannel:
+        return GiftChannel.TRANSFER if self is Source.BANK else GiftChannel.PLATFORM
+
+
+class Statement(Base):
+    """A statement that was taken in. Each payment it shows has a line: one of its own, or one
+    that an earlier statement brought."""
+
+    __tablename__ = "statement"
+    __table_args__ = (
+        sa.UniqueConstraint("campaign_id", "sha256"),
+        sa.CheckConstraint("first_on <= last_on", "period_in_order"),
+    )
+
+    id: Mapped[PrimaryKey]
+    campaign_id: Mapped[int] = mapped_column(sa.ForeignKey("campaign.id"))
+    file_name: Mapped[str] = mapped_column(sa.String(200))
+    sha256: Mapped[str] = mapped_column(sa.String(64))
+    source: Mapped[Source]
+    account_tail: Mapped[str] = mapped_column(sa.String(4), default="")
+    """Of our own account, as far as the file says."""
+    first_on: Mapped[date | None]
+    last_on: Mapped[date | None]
+    """Days of the first and the last row; None when the file only brings refunds."""
+    credit_count: Mapped[int]
+    credit_fen: Mapped[Fen]
+    """All that came in, known or new."""
+    known_count: Mapped[int]
+    known_fen: Mapped[Fen]
+    """Of that, what earlier statements had shown."""
+    debit_count: Mapped[int]
+    debit_fen: Mapped[Fen]
+    """What went out, refunds too: never a gift."""
+    imported_at: Mapped[datetime]
+    imported_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
+
+    imported_by: Mapped[User | None] = relationship()
+
+
 class StatementLine(Base):
-    """A line of a statement of which nobody knows yet whose gift it is. While it is open, the
-    units whose gift it may be are not reminded."""
+    """A payment that came in. While it is open, nobody knows whose gift it is, and the units whose
+    it may be are not reminded."""
 
     __tablename__ = "statement_line"
     __table_args__ = (
         sa.UniqueConstraint("campaign_id", "line_key"),
         sa.CheckConstraint("amount_fen > 0", "amount_positive"),
         sa.CheckConstraint("(status = 'open') = (settled_at IS NULL)", "settled_has_moment"),
+        sa.CheckConstraint("refunded_fen BETWEEN 0 AND amount_fen", "refund_within_amount"),
+        sa.Index("ix_statement_line_campaign_id_status", "campaign_id", "status"),
     )
 
     id: Mapped[PrimaryKey]
     campaign_id: Mapped[int] = mapped_column(sa.ForeignKey("campaign.id"))
     line_key: Mapped[str] = mapped_column(sa.String(80))
     """As that of `Gift`: a re-import adds nothing."""
+    statement_id: Mapped[int | None] = mapped_column(sa.ForeignKey("statement.id"), index=True)
+    """The first one that shows it; None when it was noted by hand or comes from a list of gifts."""
     payer: Mapped[str] = mapped_column(sa.String(120))
     """As the bank printed it."""
+    account_tail: Mapped[str] = mapped_column(sa.String(4), default="")
+    """The last characters of the payer's account; the rest is not kept."""
     amount_fen: Mapped[Fen]
+    refunded_fen: Mapped[Fen] = mapped_column(default=0)
+    """What a later row of a statement says went back to the payer."""
     received_on: Mapped[date]
+    serial: Mapped[str] = mapped_column(sa.String(80), default="")
+    """The bank's own number of the payment."""
     reference: Mapped[str] = mapped_column(sa.String(80), default="")
+    """Another number: of the voucher, or our own of the order."""
+    summary: Mapped[str] = mapped_column(sa.String(200), default="")
+    """What the statement says of its purpose."""
     note: Mapped[str] = mapped_column(sa.String(200), default="")
     status: Mapped[LineStatus] = mapped_column(default=LineStatus.OPEN)
     gift_id: Mapped[int | None] = mapped_column(sa.ForeignKey("gift.id"), unique=True)
     settled_at: Mapped[datetime | None]
     settled_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
 
+    statement: Mapped[Statement | None] = relationship()
     candidates: Mapped[list["LineCandidate"]] = relationship(cascade="all, delete-orphan")
+
+    @property
+    def net_fen(self) -> int:
+        """What stayed with us: what its gift amounts to."""
+        return self.amount_fen - self.refunded_fen
 
 
 class LineCandidate(Base):

@@ -71,17 +71,17 @@ def _recognise(titles: dict[int, str], layout: Layout) -> dict[int, tuple[Column
     for index, title in titles.items():
         top, _line, bottom = title.rpartition("\n") if "\n" in title else ("", "", title)
         for text in (top + bottom, bottom, top):
-            clean, unit = _clean_title(text)
+            clean, unit = clean_title(text)
             column = layout.find(clean) if clean else None
             if column and (column.is_amount or not unit):  # «单位:万元» is a note
                 shown = re.sub(r"\s+", "", title)
-                unit = unit or _clean_title(top)[1]
+                unit = unit or clean_title(top)[1]
                 found[index] = (column, shown, unit)
                 break
     return found
 
 
-def _clean_title(title: str) -> tuple[str, str]:
+def clean_title(title: str) -> tuple[str, str]:
     """«捐款金额 (万元)*» is «捐款金额» and «万元»."""
     text = folded(title).casefold().strip("*:★")
     match = UNIT.search(text)
@@ -126,7 +126,7 @@ def _make_place(index: int, title: str, column: Column, unit: str, note: str) ->
 
 
 def _rank_title(column: Column, title: str) -> str:
-    clean = _clean_title(title)[0]
+    clean = clean_title(title)[0]
     without_brackets = re.sub(r"\([^()]*\)", "", clean)
     return max(
         (known for known in column.titles if clean.endswith(known) or without_brackets == known),

@@ -64,6 +64,10 @@ class Plan:
     tables: list[Table] = field(default_factory=list)
 
     @property
+    def was_taken_in(self) -> bool:
+        return self.previous is not None
+
+    @property
     def is_refused(self) -> bool:
         return bool(self.problems)
 
