@@ -13,8 +13,11 @@ from flask_babel import lazy_gettext as _
 from outreach import audit, clock, money
 from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign
+from outreach.campaigns.queries import hold_campaign
 from outreach.db import db
 from outreach.errors import Conflict, NotFound
+from outreach.gifts.lines import KeptLines
+from outreach.gifts.matching import match_lines
 from outreach.gifts.models import LineStatus, Source, Statement, StatementLine
 from outreach.gifts.payments import LAYOUTS, Content, Payment, Refund, RowReader, Told
 from outreach.gifts.stated_totals import take_notes
@@ -83,7 +86,7 @@ def apply_statement(
 
     Conflict when the plan is not the one that was previewed under this `fingerprint`.
     """
-    db.session.execute(sa.select(Campaign.id).filter_by(id=campaign.id).with_for_update())
+    hold_campaign(campaign.id)
     plan = plan_statement(campaign, file)
     plan.check_previewed(fingerprint)
     if plan.is_refused or plan.is_empty:
@@ -91,6 +94,7 @@ def apply_statement(
     statement = _record_statement(campaign, plan, by)
     _write(campaign, plan, statement)
     _check_sum(plan, statement)
+    match_lines(campaign)
     return plan
 
 
@@ -138,15 +142,17 @@ def _compare(campaign: Campaign, plan: StatementPlan) -> None:
     """Sorts the payments into known and new ones, and finds what the refunds belong to."""
     keyed = list(_keys(plan.content))
     known = _known_lines(campaign, [key for key, _payment in keyed])
-    noted = _Noted(campaign)
+    noted = KeptLines(campaign, StatementLine.statement_id.is_(None))
     by_serial = {line.serial: line for line in known.values() if line.serial}
     for key, payment in keyed:
         if key in known:
             plan.unchanged += 1
             plan.known_fen += payment.amount_fen
             continue
-        if line := noted.take(payment):
-            plan.noted[line.id] = key, payment
+        numbers = (payment.serial, payment.reference)
+        day, amount = payment.received_on, payment.amount_fen
+        if line_id := noted.take(numbers, day, payment.payer, amount):
+            plan.noted[line_id] = key, payment
         plan.lines.append((payment, key))
     _place_refunds(campaign, plan, by_serial)
     plan.new = [_row_change(payment) for payment, _key in plan.lines]
@@ -187,34 +193,6 @@ def _known_lines(campaign: Campaign, keys: list[str]) -> dict[str, Any]:
         )
         found |= {row.line_key: row for row in rows}
     return found
-
-
-class _Noted:
-    """Lines that a person noted, or that a list of gifts left open, before the statement came."""
-
-    def __init__(self, campaign: Campaign) -> None:
-        self.by_number: dict[Any, list[StatementLine]] = defaultdict(list)
-        self.by_content: dict[Any, list[StatementLine]] = defaultdict(list)
-        query = sa.select(StatementLine).filter_by(campaign_id=campaign.id, statement_id=None)
-        for line in db.session.scalars(query.order_by(StatementLine.id)):
-            if line.reference:
-                self.by_number[line.reference, line.amount_fen].append(line)
-            key = naming.name_key(line.payer)
-            self.by_content[line.received_on, line.amount_fen, key].append(line)
-        self.taken: set[int] = set()
-
-    def take(self, payment: Payment) -> StatementLine | None:
-        """The line of this very payment; each one answers once."""
-        key = naming.name_key(payment.payer)
-        for line in (
-            *self.by_number.get((payment.serial, payment.amount_fen), ()),
-            *self.by_number.get((payment.reference, payment.amount_fen), ()),
-            *self.by_content.get((payment.received_on, payment.amount_fen, key), ()),
-        ):
-            if line.id not in self.taken:
-                self.taken.add(line.id)
-                return line
-        return None
 
 
 def _place_refunds(campaign: Campaign, plan: StatementPlan, known: dict[str, Any]) -> None:
