@@ -239,14 +239,15 @@ class TestRecorded:
 
 class TestConfirm:
     def test_what_is_clear_becomes_gifts_when_a_person_says_so(self, campaign, education, health):
-        take_in(
+        kept = take_in(
             campaign,
             Paid(serial="1"),
             Paid("5.00", "衡阳市卫健委", serial="2"),
             Paid("6.00", "张三", serial="3"),
         )
         assert gifts() == []
-        choices = lines.list_clear(campaign, sa.true())
+        assert [line.is_clear for line in kept] == [True, True, False]
+        choices = [choice_of(line) for line in kept[:2]]
         done = lines.confirm_lines(campaign, choices, by=factories.make_user())
         db.session.commit()
         assert (done.count, done.amount_fen, done.left) == (2, 30_500, [])

@@ -23,7 +23,7 @@ from outreach.gifts.models import LineStatus, Source, Statement, StatementLine
 from outreach.gifts.statements import apply_statement, plan_statement
 from outreach.spreadsheets.reading import SourceFile
 from tests import factories
-from tests.office import make_csv, plain
+from tests.office import make_csv, make_xlsx, plain
 from tests.statement_files import (
     Paid,
     alipay_csv,
@@ -230,7 +230,7 @@ class TestOnce:
     def test_the_same_file_again_changes_nothing(self, campaign):
         take_in(campaign, bank_csv(OCTOBER))
         again = take_in(campaign, bank_csv(OCTOBER))
-        assert (again.was_taken_in, len(kept())) == (True, 2)
+        assert (again.taken_in_at is not None, len(kept())) == (True, 2)
         as_xlsx = take_in(campaign, bank_xlsx(OCTOBER))
         assert (as_xlsx.is_empty, as_xlsx.unchanged, len(kept())) == (True, 2, 2)
 
@@ -304,7 +304,7 @@ def test_pieces_that_overlap_and_repeat_give_the_lines_of_the_whole(
         piece = [row for row in rows if first <= (row.day - DAY).days <= last]
         plan = take_in(campaign, bank_csv(piece))
         assert not plan.is_refused
-        if not plan.was_taken_in:
+        if not plan.taken_in_at:
             assert plan.known_fen + plan.new_fen == money.from_yuan(total(piece))
     came = [row for row in rows if row.amount > 0]
     assert Counter(
@@ -358,3 +358,14 @@ def test_a_statement_of_another_campaign_is_not_there(campaign):
     assert statements.get_statement(campaign, id_).credit_fen == 3_500_000
     with pytest.raises(Exception, match="没有这份流水"):
         statements.get_statement(other, id_)
+
+
+def test_a_sheet_that_is_no_list_and_sums_of_several_sheets_do_no_harm(campaign):
+    """Each sheet is held against the sums that it states itself; a cover is told, not refused."""
+    november = bank_rows([Paid("5.00", serial="2", day=date(2026, 10, 13))])
+    sheets = [[["请核对"]], bank_rows([Paid(serial="1")]), november]
+    plan = plan_statement(campaign, make_xlsx(*sheets, names=["说明", "十月", "其余"]))
+    assert plan.problems == []
+    assert [row.found for row in plan.stated if not row.stated.is_count] == [300_00, 0, 5_00, 0]
+    assert [str(warning.sheet) for warning in plan.warnings] == ["说明"]
+    assert (len(plan.lines), plan.content.credit_fen) == (2, 305_00)

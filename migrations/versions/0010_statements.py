@@ -74,6 +74,16 @@ def upgrade():
     )
     op.create_index('ix_payer_alias_unit_id', 'payer_alias', ['unit_id'])
     op.create_index('ix_payer_alias_line_id', 'payer_alias', ['line_id'])
+    op.create_table(
+        'column_choice',
+        sa.Column('id', sa.Integer(), primary_key=True),
+        sa.Column('fingerprint', sa.String(64), nullable=False),
+        sa.Column('fields', sa.JSON(), nullable=False),
+        sa.Column('file_name', sa.String(200), nullable=False),
+        sa.Column('chosen_at', sa.DateTime(timezone=True), nullable=False),
+        sa.Column('chosen_by_id', sa.Integer(), sa.ForeignKey('user_account.id', name='fk_column_choice_chosen_by_id_user_account')),
+        sa.UniqueConstraint('fingerprint', name=op.f('uq_column_choice_fingerprint')),
+    )
 
 
 def _keep_candidates_of_open_lines():
@@ -94,6 +104,7 @@ def _write_reasons():
 
 
 def downgrade():
+    op.drop_table('column_choice')
     op.drop_table('payer_alias')
     with op.batch_alter_table('line_candidate') as candidate:
         candidate.add_column(sa.Column('because', sa.String(120), server_default='', nullable=False))

@@ -10,13 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import chain
-from typing import Any
+from typing import Any, Self
 
 import sqlalchemy as sa
 from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
-from sqlalchemy.orm import joinedload, selectinload
-from sqlalchemy.orm.interfaces import ORMOption
+from sqlalchemy.orm import joinedload
 
 from outreach import audit, clock, money
 from outreach.accounts.models import User
@@ -24,6 +23,7 @@ from outreach.campaigns.models import Campaign, Solicitation
 from outreach.campaigns.queries import hold_campaign
 from outreach.db import db, insert_new
 from outreach.errors import Conflict, NotFound, Refused
+from outreach.gifts.line_queries import shown
 from outreach.gifts.matching import Match, Matcher, match_lines, match_open, propose_kind
 from outreach.gifts.models import (
     Gift,
@@ -248,6 +248,16 @@ class Choice:
     gift_id: int | None = None
     solicitation_id: int | None = None
 
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From «line:gift:solicitation»; ValueError for anything else."""
+        line_id, gift_id, solicitation_id = (int(part or 0) for part in text.split(":"))
+        return cls(line_id, gift_id or None, solicitation_id or None)
+
+    @property
+    def value(self) -> str:
+        return f"{self.line_id}:{self.gift_id or ''}:{self.solicitation_id or ''}"
+
 
 @dataclass
 class Confirmed:
@@ -259,6 +269,8 @@ class Confirmed:
 
 def confirm_lines(campaign: Campaign, choices: Sequence[Choice], *, by: User) -> Confirmed:
     """Does for each line what was proposed, if it still is: the ledger may have changed since."""
+    if len(choices) > MOST_AT_ONCE:
+        raise Refused(_("一次最多确认 %(count)s 笔，请分几次确认。", count=MOST_AT_ONCE))
     done = Confirmed()
     hold_campaign(campaign.id)
     matches = match_open(campaign)
@@ -278,22 +290,6 @@ def confirm_lines(campaign: Campaign, choices: Sequence[Choice], *, by: User) ->
     if done.left:
         match_lines(campaign)
     return done
-
-
-def list_clear(campaign: Campaign, condition: sa.ColumnElement[bool]) -> list[Choice]:
-    """What is proposed for the clear lines, at most as many as are confirmed at once."""
-    query = sa.select(StatementLine).where(
-        StatementLine.campaign_id == campaign.id,
-        StatementLine.status == LineStatus.OPEN,
-        StatementLine.is_clear,
-        condition,
-    )
-    lines = db.session.scalars(
-        query.options(selectinload(StatementLine.candidates))
-        .order_by(StatementLine.received_on, StatementLine.id)
-        .limit(MOST_AT_ONCE)
-    )
-    return [choice for line in lines if (choice := propose(line))]
 
 
 def propose(line: StatementLine) -> Choice | None:
@@ -391,21 +387,6 @@ def list_open_lines(campaign: Campaign) -> Sequence[StatementLine]:
         .options(*shown())
         .order_by(StatementLine.received_on, StatementLine.id)
     ).all()
-
-
-def shown() -> tuple[ORMOption, ...]:
-    """What a row of a list of lines shows besides its own columns."""
-    return (
-        joinedload(StatementLine.gift).joinedload(Gift.unit),
-        joinedload(StatementLine.gift).joinedload(Gift.sector),
-        joinedload(StatementLine.likely_gift).joinedload(Gift.unit),
-        joinedload(StatementLine.likely_gift).joinedload(Gift.sector),
-        joinedload(StatementLine.statement),
-        joinedload(StatementLine.settled_by),
-        selectinload(StatementLine.candidates)
-        .joinedload(LineCandidate.solicitation)
-        .joinedload(Solicitation.unit),
-    )
 
 
 def _settle(line: StatementLine, status: LineStatus, by: User) -> None:

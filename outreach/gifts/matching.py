@@ -208,11 +208,12 @@ class Matcher:
             yield id_, Evidence.LEARNED if len(learned) == 1 else Evidence.SHARED_PAYER, payer, 0
         if same:
             return
-        for id_, name in self.contained.find(key):
+        inside = dict(self.contained.find(key))
+        for id_, name in inside.items():
             yield id_, Evidence.IN_PAYER, name, 0
         for name, likeness in self.names.alike(payer, least=ALIKE).items():
             for id_, other in self.by_name[naming.name_key(name)].items():
-                if other == name:
+                if other == name and id_ not in inside:
                     yield id_, Evidence.ALIKE, name, round(30 + (likeness - ALIKE) * 60)
 
     def _of_text(self, line: StatementLine) -> Iterator[tuple[int, Evidence, str]]:
@@ -359,6 +360,11 @@ def propose_kind(payer: str, source: Source | None) -> GiftKind:
         return GiftKind.INDIVIDUAL
     is_person = PERSON.fullmatch(payer) and naming.propose_kind(payer) is UnitKind.OTHER
     return GiftKind.INDIVIDUAL if is_person else GiftKind.UNIT
+
+
+def is_worth_learning(payer: str) -> bool:
+    """Behind a clearing house anybody may be, and many people share a short name."""
+    return bool(payer) and not CLEARING.search(payer) and not PERSON.fullmatch(payer)
 
 
 def match_lines(campaign: Campaign) -> None:

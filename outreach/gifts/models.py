@@ -243,6 +243,25 @@ class StatementLine(Base):
         return f"{self.line_key}~{self.reopened_count}" if self.reopened_count else self.line_key
 
 
+class ColumnChoice(Base):
+    """What a person has said of the columns of a statement. It holds for every file, of any
+    campaign, that has the same titles."""
+
+    __tablename__ = "column_choice"
+
+    id: Mapped[PrimaryKey]
+    fingerprint: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    """Of the titles: see `column_choices.Heading`."""
+    fields: Mapped[dict[str, Any]]
+    """By the title as it is compared; what has none is left out."""
+    file_name: Mapped[str] = mapped_column(sa.String(200))
+    """The file with which it was said."""
+    chosen_at: Mapped[datetime]
+    chosen_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
+
+    chosen_by: Mapped[User | None] = relationship()
+
+
 class Evidence(Term):
     """What speaks for a unit; the sentence names what was found."""
 

@@ -2,7 +2,7 @@
 which is only counted."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -107,6 +107,14 @@ ALIPAY_FIELDS = (
     Column("summary", "商品名称"),
     Column("note", "备注"),
 )
+SAMPLE_HEADER = (
+    "交易日期 对方户名 对方账号 收入金额（元） 支出金额（元） 摘要 附言 交易流水号".split()
+)
+SAMPLE_ROWS = [
+    ["2026-10-12", "衡阳市示例局", "6222000000001234", 30000, "", "转账", "慈善一日捐", "S0001"],
+    ["2026-10-13", "示例公司", "6222000000005678", 5000, "", "转账", "捐款", "S0002"],
+    ["2026-10-14", "示例银行", "", "", 10, "手续费", "", "S0003"],
+]
 AMOUNTS = ("credit", "debit", "amount", "refund")
 SAID = ("summary", "purpose", "remark", "note")
 """Columns that together say what a payment is for."""
@@ -115,6 +123,18 @@ SAID = ("summary", "purpose", "remark", "note")
 def make_layout(columns: Sequence[Column]) -> Layout:
     amounts = frozenset({"credit", "amount"})
     return Layout(tuple(columns), anchors=amounts, subject="payer", group="")
+
+
+@dataclass(frozen=True)
+class ChosenLayout(Layout):
+    """One of which a person has said what its columns are."""
+
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """By the title as it is compared."""
+
+    def find(self, title: str) -> Column | None:
+        name = self.fields.get(title)
+        return next((column for column in self.columns if column.field == name), None)
 
 
 LAYOUT = make_layout(FIELDS)
@@ -163,6 +183,15 @@ class Content:
     row_count: int = 0
     debit_count: int = 0
     debit_fen: int = 0
+
+    def add(self, other: "Content") -> None:
+        """Takes over what another sheet holds."""
+        self.payments += other.payments
+        self.refunds += other.refunds
+        self.days += other.days
+        self.row_count += other.row_count
+        self.debit_count += other.debit_count
+        self.debit_fen += other.debit_fen
 
     @property
     def credit_fen(self) -> int:

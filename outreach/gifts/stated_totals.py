@@ -55,11 +55,34 @@ class Stated:
     value: int
 
 
+@dataclass(frozen=True)
+class Compared:
+    """What the file states beside what its rows come to."""
+
+    stated: Stated
+    found: int
+
+    @property
+    def agrees(self) -> bool:
+        return self.stated.value == self.found
+
+
 @dataclass
 class Notes:
     source: Source
     account_tail: str = ""
     stated: list[Stated] = field(default_factory=list)
+
+    def compare(self, content: Content) -> list[Compared]:
+        """Each statement against the rows of the sheet."""
+        counted = {
+            ("credit", False): content.credit_fen,
+            ("credit", True): len(content.payments),
+            ("debit", False): content.debit_fen,
+            ("debit", True): content.debit_count,
+            ("rows", True): content.row_count,
+        }
+        return [Compared(stated, counted[stated.of, stated.is_count]) for stated in self.stated]
 
     def check(self, sheet: str, content: Content) -> Iterator[Problem]:
         """Where the rows do not add up to what is stated, or the end of a bill is missing."""
@@ -71,32 +94,27 @@ class Notes:
                 _("账单末尾没有汇总，文件不完整"),
                 _("请从%(source)s商户平台重新下载，不要删改内容。", source=self.source.label),
             )
-        counted = {
-            ("credit", False): content.credit_fen,
-            ("credit", True): len(content.payments),
-            ("debit", False): content.debit_fen,
-            ("debit", True): content.debit_count,
-            ("rows", True): content.row_count,
-        }
-        for stated in self.stated:
-            found = counted[stated.of, stated.is_count]
-            if found == stated.value:
-                continue
-            if not stated.is_count:
-                yield wrong_sum(sheet, stated.row, stated.label, stated.value, found)
-                continue
-            yield Problem(
-                sheet,
-                stated.row,
-                "",
-                _(
-                    "“%(label)s”写的是 %(written)s 笔，实际有 %(counted)s 笔",
-                    label=stated.label,
-                    written=stated.value,
-                    counted=found,
-                ),
-                _("文件可能不完整。请重新下载后再导入。"),
-            )
+        for compared in self.compare(content):
+            if not compared.agrees:
+                yield _wrong(sheet, compared)
+
+
+def _wrong(sheet: str, compared: Compared) -> Problem:
+    stated = compared.stated
+    if not stated.is_count:
+        return wrong_sum(sheet, stated.row, stated.label, stated.value, compared.found)
+    return Problem(
+        sheet,
+        stated.row,
+        "",
+        _(
+            "“%(label)s”写的是 %(written)s 笔，实际有 %(counted)s 笔",
+            label=stated.label,
+            written=stated.value,
+            counted=compared.found,
+        ),
+        _("文件可能不完整。请重新下载后再导入。"),
+    )
 
 
 def take_notes(sheet: Sheet) -> Notes:

@@ -3,12 +3,15 @@ a payment that an earlier one brought is known. What went out is counted and nev
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
+from sqlalchemy.orm import joinedload
 
 from outreach import audit, clock, money
 from outreach.accounts.models import User
@@ -16,15 +19,16 @@ from outreach.campaigns.models import Campaign
 from outreach.campaigns.queries import hold_campaign
 from outreach.db import db
 from outreach.errors import Conflict, NotFound
+from outreach.gifts.column_choices import find_choice, layout_of
 from outreach.gifts.lines import KeptLines
 from outreach.gifts.matching import match_lines
-from outreach.gifts.models import LineStatus, Source, Statement, StatementLine
+from outreach.gifts.models import ColumnChoice, LineStatus, Source, Statement, StatementLine
 from outreach.gifts.payments import LAYOUTS, Content, Payment, Refund, RowReader, Told
-from outreach.gifts.stated_totals import take_notes
+from outreach.gifts.stated_totals import Compared, take_notes
 from outreach.spreadsheets import reading, tables
 from outreach.spreadsheets.layouts import Problem
-from outreach.spreadsheets.reading import Book, SourceFile
-from outreach.spreadsheets.tables import Cells
+from outreach.spreadsheets.reading import Book, Sheet, SourceFile
+from outreach.spreadsheets.tables import Cells, LeftOut, Table
 from outreach.units import naming
 from outreach.units.importing import FieldChange, Plan, RowChange
 from outreach.units.models import ImportKind
@@ -43,10 +47,22 @@ class StatementPlan(Plan):
     refunded: dict[int, int] = field(default_factory=dict)
     """What has gone back in all, by the id of the line that was known."""
     known_fen: int = 0
+    stated: list[Compared] = field(default_factory=list)
+    """What the file says of itself, as far as its rows could be read."""
+    choices: dict[str, ColumnChoice] = field(default_factory=dict)
+    """Sheets of which a person has said what the columns are."""
+
+    def why(self, table: Table) -> LazyString:
+        choice = self.choices.get(table.sheet)
+        if choice is None:
+            return super().why(table)
+        by = choice.chosen_by.name if choice.chosen_by else _("命令行")
+        day = clock.day_of(choice.chosen_at).isoformat()
+        return _("%(name)s 在 %(day)s 指定", name=by, day=day)
 
     @property
-    def was_taken_in(self) -> bool:
-        return self.earlier is not None
+    def taken_in_at(self) -> datetime | None:
+        return self.earlier.imported_at if self.earlier else None
 
     @property
     def new_fen(self) -> int:
@@ -102,6 +118,17 @@ def find_statement(campaign: Campaign, sha256: str) -> Statement | None:
     return db.session.scalar(sa.select(Statement).filter_by(campaign_id=campaign.id, sha256=sha256))
 
 
+def list_statements(campaign: Campaign, most: int) -> Sequence[Statement]:
+    """The latest first."""
+    return db.session.scalars(
+        sa.select(Statement)
+        .filter_by(campaign_id=campaign.id)
+        .options(joinedload(Statement.imported_by))
+        .order_by(Statement.id.desc())
+        .limit(most)
+    ).all()
+
+
 def get_statement(campaign: Campaign, statement_id: int) -> Statement:
     statement = db.session.scalar(
         sa.select(Statement).filter_by(id=statement_id, campaign_id=campaign.id)
@@ -113,26 +140,64 @@ def get_statement(campaign: Campaign, statement_id: int) -> Statement:
 
 def read_content(book: Book, plan: StatementPlan) -> None:
     """The payments of all sheets, which are of one source; what is wrong goes to the plan."""
-    told = Told(plan.problems, plan.warnings)
-    sheets = [sheet for sheet in book.sheets if any(map(any, sheet.rows))]
-    for number, sheet in enumerate(sheets):
-        notes = take_notes(sheet)
-        if number == 0:
-            plan.content = Content(notes.source, notes.account_tail)
-        layout = LAYOUTS[notes.source]
-        found = tables.find_tables(Book([sheet], is_text=book.is_text), layout)
-        before = len(plan.tables)
-        plan.take_reading(
-            tables.Reading(plan.tables + found.tables, found.problems, found.warnings)
-        )
-        plan.require_columns(layout, ("credit", "amount"), ("received_on",))
-        for table in plan.tables[before:]:
-            RowReader(table, layout, plan.content, told).read()
-        if not plan.problems:
-            plan.problems += notes.check(sheet.name, plan.content)
+    hidden = book.hidden
+    for sheet in book.sheets:
+        if any(value is not None for row in sheet.rows for value in row):
+            _read_sheet(Book([sheet], hidden, is_text=book.is_text), plan)
+            hidden = []
+    if not plan.tables and not plan.problems:
+        plan.warnings.clear()  # they say the same of each sheet
+        message = _("没有找到表头")
+        remedy = _("请在数据上方保留一行列名，或点“对应各列”，指明哪一列是日期、付款人和金额。")
+        plan.problems.append(Problem("", None, "", message, remedy))
     if not plan.problems and not plan.content.payments:
         message = _("文件里没有收入，没有可以导入的款项")
         plan.warnings.append(Problem("", None, "", message, _("请核对下载的账户和日期。")))
+
+
+def _read_sheet(book: Book, plan: StatementPlan) -> None:
+    [sheet] = book.sheets
+    filled = _filled(sheet)
+    notes = take_notes(sheet)
+    summing = filled - _filled(sheet)
+    content = Content(notes.source, notes.account_tail)
+    choice = find_choice(sheet) if notes.source is Source.BANK else None
+    layout = layout_of(choice) if choice else LAYOUTS[notes.source]
+    found = tables.find_tables(book, layout)
+    plan.warnings += found.warnings
+    if not found.tables and found.warnings:
+        return  # a sheet that is no list
+    if not plan.tables:
+        plan.content = Content(notes.source, notes.account_tail)
+    plan.problems += found.problems
+    before = len(plan.tables)
+    plan.tables += found.tables
+    plan.require_columns(layout, ("credit", "amount"), ("received_on",))
+    for table in plan.tables[before:]:
+        _tell_sums(table, summing)
+        if choice:
+            plan.choices[table.sheet] = choice
+        RowReader(table, layout, content, Told(plan.problems, plan.warnings)).read()
+    if not plan.problems:
+        plan.stated += notes.compare(content)
+        plan.problems += notes.check(sheet.name, content)
+    plan.content.add(content)
+
+
+def _filled(sheet: Sheet) -> set[int]:
+    """Numbers of the rows that hold something."""
+    return {
+        number
+        for number, row in enumerate(sheet.rows, 1)
+        if any(value is not None for value in row)
+    }
+
+
+def _tell_sums(table: Table, summing: set[int]) -> None:
+    """Rows that were taken off the sheet are not blank: they state sums."""
+    blank = table.left_out.pop(LeftOut.BLANK, [])
+    for number in blank:
+        table.left_out[LeftOut.TOTAL if number in summing else LeftOut.BLANK].append(number)
 
 
 # Which payments are new

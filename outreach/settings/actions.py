@@ -25,6 +25,8 @@ ACTIONS: dict[str, LazyString] = {
     "import.units": _("导入单位名册"),
     "import.gifts": _("导入到账明细"),
     "import.statement": _("导入到账流水"),
+    "choose.columns": _("指定流水各列的含义"),
+    "forget.columns": _("流水各列恢复自动识别"),
     "undo.import": _("撤销导入"),
     "create.campaign": _("新建活动"),
     "bring.units": _("从上年度带入单位"),

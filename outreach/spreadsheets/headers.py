@@ -38,13 +38,13 @@ def find_header(sheet: Sheet, layout: Layout) -> Header | None:
     headers = []
     for height in (1, 2):
         for row in range(min(SEARCHED_ROWS, len(sheet.rows))):
-            titles = _titles(sheet, row, height)
+            titles = titles_of(sheet, row, height)
             headers.append(Header(row, height, _recognise(titles, layout), titles))
     anchored = [header for header in headers if header.fields & layout.anchors]
     return max(anchored, key=lambda header: len(header.fields), default=None)
 
 
-def _titles(sheet: Sheet, row: int, height: int) -> dict[int, str]:
+def titles_of(sheet: Sheet, row: int, height: int) -> dict[int, str]:
     """Titles by column; of a two-row header both lines, the upper one spread to the right."""
     upper = sheet.rows[row]
     if height == 1:
