@@ -110,9 +110,9 @@ def wechat_csv(
             f"{paid.day} 09:{number % 60:02}:11", "wx2421b1c4370ec43b", "10000100", "0", "",
             paid.serial, f"D{paid.serial}", "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o", "JSAPI",
             "REFUND" if is_back else "SUCCESS", "CMC", "CNY", came, "0.00",
-            f"R{paid.serial}" if is_back else "0", "0", back, "0.00", "ORIGINAL" if is_back else "",
-            "SUCCESS" if is_back else "", paid.summary, paid.remark, "0.00000", "0.60%", came, back,
-            "",
+            f"R{paid.serial}{paid.day:%m%d}{paid.amount}" if is_back else "0", "0", back, "0.00",
+            "ORIGINAL" if is_back else "", "SUCCESS" if is_back else "",
+            paid.summary, paid.remark, "0.00000", "0.60%", came, back, "",
         )  # fmt: skip
         lines.append(",".join(f"`{value}" for value in values))
     if not is_cut:

@@ -225,6 +225,15 @@ class TestPlatforms:
         plan = plan_statement(campaign, wechat_csv([Paid("-7.00", serial="8")]))
         assert "找不到这笔退款原来的收款" in warned(plan)
 
+    @pytest.mark.parametrize("make", [wechat_csv, alipay_csv])
+    def test_parts_that_go_back_in_several_exports_add_up_once(self, campaign, make):
+        paid = Paid("50.00", serial="1", day=date(2026, 9, 30))
+        one = Paid("-20.00", serial="1")
+        other = Paid("-10.00", serial="1", day=date(2026, 10, 13))
+        for rows in ([paid], [one], [other], [paid, one], [other, one], [paid, one, other]):
+            take_in(campaign, make(rows))
+        assert [line.refunded_fen for line in kept()] == [3_000]
+
 
 class TestOnce:
     def test_the_same_file_again_changes_nothing(self, campaign):

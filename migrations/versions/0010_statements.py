@@ -46,6 +46,7 @@ def upgrade():
         for name, length in TEXTS:
             line.add_column(sa.Column(name, sa.String(length), server_default='', nullable=False))
         line.add_column(sa.Column('refunded_fen', sa.BigInteger(), server_default='0', nullable=False))
+        line.add_column(sa.Column('refunds', sa.JSON(), server_default='{}', nullable=False))
         line.add_column(sa.Column('reopened_count', sa.Integer(), server_default='0', nullable=False))
         line.add_column(sa.Column('is_clear', sa.Boolean(), server_default=sa.false(), nullable=False))
         line.add_column(sa.Column('likely_gift_id', sa.Integer()))
@@ -116,6 +117,6 @@ def downgrade():
         line.drop_constraint(op.f('ck_statement_line_refund_within_amount'), type_='check')
         line.drop_constraint('fk_statement_line_statement_id_statement', type_='foreignkey')
         line.drop_constraint('fk_statement_line_likely_gift_id_gift', type_='foreignkey')
-        for name in ('likely_gift_id', 'is_clear', 'reopened_count', 'refunded_fen', 'summary', 'serial', 'account_tail', 'statement_id'):
+        for name in ('likely_gift_id', 'is_clear', 'reopened_count', 'refunds', 'refunded_fen', 'summary', 'serial', 'account_tail', 'statement_id'):
             line.drop_column(name)
     op.drop_table('statement')

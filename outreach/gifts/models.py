@@ -205,7 +205,9 @@ class StatementLine(Base):
     """The last characters of the payer's account; the rest is not kept."""
     amount_fen: Mapped[Fen]
     refunded_fen: Mapped[Fen] = mapped_column(default=0)
-    """What a later row of a statement says went back to the payer."""
+    """What other rows of statements say went back to the payer."""
+    refunds: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """The same, each refund by its key: a re-import adds nothing."""
     received_on: Mapped[date]
     serial: Mapped[str] = mapped_column(sa.String(80), default="")
     """The bank's own number of the payment."""

@@ -85,6 +85,7 @@ WECHAT_FIELDS = (
     Column("credit", "应结订单金额 总金额", is_amount=True),
     Column("refund", "退款金额", is_amount=True),
     Column("refund_state", "退款状态"),
+    Column("refund_number", "微信退款单号 商户退款单号"),
     Column("amount", "收支金额", is_amount=True),
     Column("direction", "收支类型"),
     Column("balance", "账户结余", is_amount=True),
@@ -104,6 +105,7 @@ ALIPAY_FIELDS = (
     Column("kind", "业务类型"),
     Column("serial", "支付宝交易号 业务流水号 支付宝流水号 账务流水号"),
     Column("reference", "商户订单号"),
+    Column("refund_number", "退款批次号/请求号"),
     Column("summary", "商品名称"),
     Column("note", "备注"),
 )
@@ -159,15 +161,24 @@ class Payment:
     serial: str
     reference: str
     summary: str
-    refunded_fen: int = 0
+    refunds: dict[str, int] = field(default_factory=dict)
+    """What went back, as far as the file says: fen by the key of the refund."""
+
+    @property
+    def refunded_fen(self) -> int:
+        return min(sum(self.refunds.values()), self.amount_fen)
 
 
 @dataclass(frozen=True)
 class Refund:
-    """Money that went back to the payer of the payment with this number."""
+    """Money that went back to the payer of a payment."""
 
     cells: Cells
     serial: str
+    """Of the payment."""
+    number: str
+    """Its own, as far as the file has one."""
+    day: date
     amount_fen: int
 
 
@@ -279,7 +290,8 @@ class RowReader:
             self.content.debit_count += 1
             self.content.debit_fen += out_fen
             if serial and self._is_refund(row_cells):
-                self.content.refunds.append(Refund(row_cells, serial, out_fen))
+                number = _short(row_cells, "refund_number", 80)
+                self.content.refunds.append(Refund(row_cells, serial, number, received_on, out_fen))
             return 0, out_fen
         self.content.payments.append(
             Payment(

@@ -44,8 +44,8 @@ class StatementPlan(Plan):
     """Payments that are new, each with the key of its line."""
     noted: dict[int, tuple[str, Payment]] = field(default_factory=dict)
     """Lines that were noted before the statement came, by id, each with its key from now on."""
-    refunded: dict[int, int] = field(default_factory=dict)
-    """What has gone back in all, by the id of the line that was known."""
+    refunded: dict[int, dict[str, int]] = field(default_factory=dict)
+    """What has gone back in all, by the id of the line that was known: fen by key."""
     known_fen: int = 0
     stated: list[Compared] = field(default_factory=list)
     """What the file says of itself, as far as its rows could be read."""
@@ -242,7 +242,7 @@ def _keys(content: Content) -> Iterator[tuple[str, Payment]]:
 
 
 def _known_lines(campaign: Campaign, keys: list[str]) -> dict[str, Any]:
-    """Rows of key, id, serial, amount, refund and status, by key."""
+    """Rows of key, id, serial, amount, refunds and status, by key."""
     found: dict[str, Any] = {}
     for some in slices(keys):
         rows = db.session.execute(
@@ -252,6 +252,7 @@ def _known_lines(campaign: Campaign, keys: list[str]) -> dict[str, Any]:
                 StatementLine.serial,
                 StatementLine.amount_fen,
                 StatementLine.refunded_fen,
+                StatementLine.refunds,
                 StatementLine.status,
                 StatementLine.payer,
             ).where(StatementLine.campaign_id == campaign.id, StatementLine.line_key.in_(some))
@@ -261,27 +262,33 @@ def _known_lines(campaign: Campaign, keys: list[str]) -> dict[str, Any]:
 
 
 def _place_refunds(campaign: Campaign, plan: StatementPlan, known: dict[str, Any]) -> None:
-    """A refund belongs to the payment of its number: one of the file, or one that is known. It
-    may be in several exports, so that what has gone back is set and never added up."""
+    """A refund belongs to the payment of its number: one of the file, or one that is known. It may
+    be in several exports, so that each is known by a key and counts once."""
     here = {payment.serial: payment for payment in plan.content.payments if payment.serial}
     missing = [row.serial for row in plan.content.refunds if row.serial not in here]
     known = known | _lines_by_serial(campaign, missing)
-    sums: Counter[str] = Counter()
+    came_back: defaultdict[str, dict[str, int]] = defaultdict(dict)
     last: dict[str, Refund] = {}
-    for refund in plan.content.refunds:
-        sums[refund.serial] += refund.amount_fen
+    for key, refund in _refund_keys(plan.content):
+        came_back[refund.serial][key] = refund.amount_fen
         last[refund.serial] = refund
-    for serial, fen in sums.items():
+    for serial, refunds in came_back.items():
         line, payment, refund = known.get(serial), here.get(serial), last[serial]
+        if payment:
+            payment.refunds = refunds
         if line is None and payment is None:
             _warn(plan, refund.cells, _("找不到这笔退款原来的收款"), _("原收款可能不在本活动内。"))
-            continue
-        amount = line.amount_fen if line else payment.amount_fen if payment else 0
-        back = min(fen, amount)
-        if payment:
-            payment.refunded_fen = back
-        if line and line.refunded_fen < back:
-            _note_refund(plan, line, refund, back)
+        elif line and not refunds.keys() <= line.refunds.keys():
+            _note_refund(plan, line, refund, line.refunds | refunds)
+
+
+def _refund_keys(content: Content) -> Iterator[tuple[str, Refund]]:
+    """Its own number, or else day, amount and the n-th occurrence."""
+    numbers: Counter[tuple[str, str]] = Counter()
+    for refund in content.refunds:
+        text = refund.number or f"{refund.day.isoformat()}:{refund.amount_fen}"
+        numbers[refund.serial, text] += 1
+        yield f"{text}:{numbers[refund.serial, text]}", refund
 
 
 def _lines_by_serial(campaign: Campaign, serials: list[str]) -> dict[str, Any]:
@@ -293,8 +300,9 @@ def _lines_by_serial(campaign: Campaign, serials: list[str]) -> dict[str, Any]:
     return found
 
 
-def _note_refund(plan: StatementPlan, line: Any, refund: Refund, back: int) -> None:
-    plan.refunded[line.id] = back
+def _note_refund(plan: StatementPlan, line: Any, refund: Refund, refunds: dict[str, int]) -> None:
+    plan.refunded[line.id] = refunds
+    back = min(sum(refunds.values()), line.amount_fen)
     old, new = money.format_yuan(line.refunded_fen), money.format_yuan(back)
     change = FieldChange(_("已退款"), old, new)
     place = refund.cells.problem("serial", "")
@@ -405,8 +413,10 @@ def _write(campaign: Campaign, plan: StatementPlan, statement: Statement) -> Non
         facts = _facts(payment, statement)
         said = {name: value for name, value in facts.items() if value != ""}
         _update(line_id, {"line_key": key} | said)
-    for line_id, fen in plan.refunded.items():
-        _update(line_id, {"refunded_fen": fen})
+    for line_id, refunds in plan.refunded.items():
+        back = sa.func.min if db.engine.dialect.name == "sqlite" else sa.func.least
+        fen = back(sum(refunds.values()), StatementLine.amount_fen)
+        _update(line_id, {"refunds": refunds, "refunded_fen": fen})
     db.session.expire_all()
 
 
@@ -417,6 +427,7 @@ def _facts(payment: Payment, statement: Statement) -> dict[str, Any]:
         "account_tail": payment.account_tail,
         "amount_fen": payment.amount_fen,
         "refunded_fen": payment.refunded_fen,
+        "refunds": payment.refunds,
         "received_on": payment.received_on,
         "serial": payment.serial,
         "reference": payment.reference,
