@@ -23,6 +23,7 @@ from outreach.gifts.importing import apply_gifts, plan_gifts
 from outreach.gifts.ledger import check_ledger
 from outreach.gifts.reconciliation import compare_stated
 from outreach.gifts.rendering import ledger_json, print_ledger, print_sectors, sectors_json
+from outreach.gifts.statements import apply_statement, plan_statement
 from outreach.messages.queries import sending_state
 from outreach.messages.services import switch_sending
 from outreach.spreadsheets.reading import SourceFile
@@ -33,6 +34,7 @@ from outreach.web import external_url
 demo = AppGroup("demo", help="Demonstration data.")
 units = AppGroup("units", help="The register of units.")
 gifts = AppGroup("gifts", help="Money received.")
+statements = AppGroup("statements", help="Statements of banks and payment platforms.")
 sectors = AppGroup("sectors", help="Sectors and their figures.")
 ledger = AppGroup("ledger", help="Whether the money adds up.")
 sending = AppGroup("sending", help="The switch of all sending.")
@@ -40,7 +42,7 @@ users = AppGroup("users", help="People who sign in.")
 
 
 def install(app: Flask) -> None:
-    for group in (demo, units, gifts, sectors, ledger, sending, users):
+    for group in (demo, units, gifts, statements, sectors, ledger, sending, users):
         app.cli.add_command(group)
 
 
@@ -167,6 +169,13 @@ def import_register(path: Path, code: str, *, is_dry_run: bool, is_json: bool) -
 def import_gifts(path: Path, code: str, *, is_dry_run: bool, is_json: bool) -> None:
     """Takes in a list of gifts (.xlsx or .csv), wholly or not at all."""
     take_in(plan_gifts if is_dry_run else apply_gifts, path, code, is_dry_run, is_json)
+
+
+@statements.command("import")
+@import_options
+def import_statement(path: Path, code: str, *, is_dry_run: bool, is_json: bool) -> None:
+    """Keeps each payment of a statement (.xlsx or .csv) as a line that somebody confirms."""
+    take_in(plan_statement if is_dry_run else apply_statement, path, code, is_dry_run, is_json)
 
 
 def take_in(

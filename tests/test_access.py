@@ -33,7 +33,7 @@ TRUTH = {
         overview.search overview.unit overview.export_worklist todos.list_todos todos.todo
     """,
     READERS: """
-        overview.dashboard gifts.list_gifts gifts.list_lines visits.list_visits
+        overview.dashboard gifts.list_gifts gifts.list_lines gifts.list_payers visits.list_visits
         gifts.compare gifts.reconcile gifts.list_without_line gifts.show_group gifts.list_counts
         gifts.export_gifts gifts.export_comparison gifts.export_reconciliation
         documents.basic_facts receipts.list_receipts receipts.of_gift receipts.receipt
@@ -56,6 +56,9 @@ TRUTH = {
         gifts.record_gift gifts.suggest_units gifts.reverse_gift gifts.record_pledge
         gifts.record_remittance gifts.record_count gifts.reverse_group
         gifts.open_line gifts.settle_line gifts.open_unmatched
+        gifts.confirm_lines gifts.link_line gifts.reopen_line gifts.forget_payer
+        gifts.import_statement gifts.preview_statement gifts.apply_previewed_statement
+        gifts.marked_statement gifts.statement_sample gifts.choose_columns gifts.forget_columns
         gifts.note_reason gifts.note_residual gifts.state_figure gifts.remove_stated
         campaigns.undo_import
         receipts.request_receipt receipts.request_for_people receipts.issue

@@ -1,4 +1,4 @@
-"""Payments that nobody has claimed: whose they may be, and that nobody is reminded meanwhile."""
+"""Payments that nobody has claimed: nobody is reminded until a person says whose they are."""
 
 from datetime import date, timedelta
 from io import BytesIO
@@ -7,7 +7,6 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from outreach import clock
 from outreach.access import Role
 from outreach.db import db
 from outreach.errors import Conflict, Refused
@@ -15,58 +14,22 @@ from outreach.gifts import lines
 from outreach.gifts.models import Gift, GiftKind, LineStatus
 from outreach.messages import delivery
 from outreach.messages.models import Message, MessageStatus, WithheldReason
-from outreach.units.models import UnitAlias
-from outreach.units.naming import name_key
 from tests import fake_channel
 from tests.factories import (
-    make_campaign,
     make_contact,
     make_gift,
     make_line,
-    make_pledge,
     make_running_wave,
     make_solicitation,
     make_unit,
     make_user,
     open_sending,
-    save,
 )
 
 
 @pytest.fixture
 def education(app: Flask):
     return make_solicitation(unit=make_unit(name="衡阳市教育局", short_name="市教育局"))
-
-
-@pytest.mark.parametrize(
-    ("payer", "because"),
-    [
-        ("衡阳市教育局", "付款人就是“衡阳市教育局”"),
-        ("市教育局", "付款人就是“市教育局”"),
-        ("衡阳市教委", "付款人就是“衡阳市教委”"),
-        ("衡阳市教育局工会", "付款人与“衡阳市教育局”相近"),
-    ],
-)
-def test_a_unit_is_found_by_its_names(education, payer: str, because: str):
-    alias = "衡阳市教委"
-    save(UnitAlias(unit_id=education.unit_id, name=alias, name_key=name_key(alias)))
-    make_solicitation(education.campaign, education.sector, unit=make_unit(name="南华大学"))
-    found = lines.find_candidates(education.campaign, payer, 1)
-    assert found == {education.id: because}
-
-
-def test_a_unit_is_found_by_what_it_promised(education):
-    make_pledge(education, 5_000_00)
-    assert lines.find_candidates(education.campaign, "张三", 5_000_00) == {
-        education.id: "认捐金额与这一笔相同"
-    }
-    assert lines.find_candidates(education.campaign, "张三", 5_000_01) == {}
-
-
-def test_a_withdrawn_promise_and_another_campaign_say_nothing(education):
-    make_pledge(education, 5_000_00, withdrawn_at=clock.now())
-    assert lines.find_candidates(education.campaign, "张三", 5_000_00) == {}
-    assert lines.find_candidates(make_campaign(), "衡阳市教育局", 5_000_00) == {}
 
 
 def test_the_reminder_waits_until_somebody_says_whose_it_is(app: Flask, education):

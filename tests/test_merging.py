@@ -16,6 +16,7 @@ from outreach.campaigns.undoing import undo_register
 from outreach.db import db, run
 from outreach.errors import Conflict, Refused
 from outreach.gifts.ledger import check_ledger
+from outreach.gifts.lines import learn_payer
 from outreach.gifts.models import Gift, Pledge
 from outreach.gifts.services import reverse_gift
 from outreach.merging import plans
@@ -97,6 +98,8 @@ def fill(place: Solicitation) -> None:
     factories.make_pledge(place, 500_00)
     factories.save(UnitAlias(unit_id=place.unit_id, name="老局", name_key="老局"))
     factories.make_line(place.campaign, payer=place.unit.name)
+    line = factories.make_line(place.campaign, payer="财务中心")
+    learn_payer(line, place, by=factories.make_user())
     wave = factories.make_wave_to(place.campaign_id, [(contact, [place])])
     wave.status = WaveStatus.FINISHED
     db.session.commit()

@@ -8,9 +8,11 @@ from flask_migrate import check, downgrade, upgrade
 
 from app import create_app
 from outreach.db import db
+from outreach.gifts.lines import set_line_aside
+from outreach.gifts.models import LineCandidate
 from outreach.messages.models import Message, MessageSolicitation, MessageStatus, Wave
 from tests.conftest import make_settings
-from tests.factories import make_running_wave
+from tests.factories import make_line, make_running_wave, make_solicitation, make_unit, make_user
 from tests.services import Postgres
 
 
@@ -55,6 +57,37 @@ def test_rows_outlive_migrations(empty_database: str, tmp_path: Path):
         assert [moment is not None for moment in moments] == [True, False, False]
         with pytest.raises(sa.exc.IntegrityError):
             db.session.execute(sa.delete(Message))
+        db.session.remove()
+        db.engine.dispose()
+
+
+def test_candidates_of_open_lines_keep_why_and_hold_their_units(
+    empty_database: str, tmp_path: Path
+):
+    """Those of settled lines go: nobody asks for them."""
+    app = create_app(make_settings(empty_database, tmp_path))
+    with app.app_context():
+        upgrade()
+        solicitation = make_solicitation(unit=make_unit(name="衡阳市教育局"))
+        line = make_line(solicitation.campaign, payer="衡阳市教育局")
+        other = make_line(solicitation.campaign, payer="会费", amount_fen=1)
+        set_line_aside(other, reason="会费", by=make_user())
+        db.session.commit()
+        ids = (line.id, other.id, solicitation.id)
+        db.session.remove()
+        downgrade(revision="0009")
+        because = sa.text("UPDATE line_candidate SET because = '付款人就是它' WHERE line_id = :id")
+        db.session.execute(because, {"id": ids[0]})
+        stale = sa.text(
+            "INSERT INTO line_candidate (line_id, solicitation_id, because)"
+            " VALUES (:line, :unit, '相近')"
+        )
+        db.session.execute(stale, {"line": ids[1], "unit": ids[2]})
+        db.session.commit()
+        db.session.remove()
+        upgrade()
+        candidates = db.session.scalars(sa.select(LineCandidate)).all()
+        assert [(row.line_id, row.because) for row in candidates] == [(ids[0], "付款人就是它")]
         db.session.remove()
         db.engine.dispose()
 

@@ -9,6 +9,8 @@ from outreach.access import Role
 from outreach.campaigns.models import Campaign, Sector, Stage, StageCause, StageChange
 from outreach.db import db
 from outreach.digests.services import build_digest
+from outreach.gifts.lines import learn_payer
+from outreach.gifts.models import PayerAlias
 from outreach.meetings.models import ActionItem, Attendee, Meeting, MeetingStatus
 from outreach.messages.models import Message, SendingWindow
 from outreach.reminders.models import ReminderRule, RuleKind
@@ -63,6 +65,8 @@ def make_story(
     group = factories.make_group(solicitation, amount_fen, 1_00, designation=f"{mark}用途")
     factories.make_pledge(solicitation, amount_fen * 2, note=f"{mark}承诺")
     line = factories.make_line(campaign, payer=f"{mark}付款人", note=f"{mark}附言")
+    learn_payer(line, solicitation, by=staff)
+    alias = db.session.scalars(sa.select(PayerAlias).filter_by(line_id=line.id)).one()
     visits = [
         save(
             Visit(
@@ -126,6 +130,7 @@ def make_story(
         "receipt_id": factories.make_receipt(gift, payer=f"{mark}交款人").id,
         "group_id": group.id,
         "line_id": line.id,
+        "alias_id": alias.id,
         "name": "open_lines",
         "batch_id": factories.make_import_batch(campaign).id,
         "visit_id": visits[-1].id,

@@ -1,7 +1,7 @@
 """The pages on which a file is taken in: upload, preview, confirmation. What the file holds is
 the capability's own matter."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from io import BytesIO
@@ -38,17 +38,15 @@ class UploadForm(Form):
 
 
 @dataclass(frozen=True)
-class ImportPages:
+class FilePages:
+    """Upload, preview, confirmation."""
+
     kind: ImportKind
     layout: Layout
     plan: Callable[..., Plan]
     apply: Callable[..., Plan]
-    plan_undo: Callable[[ImportBatch], Undoing]
-    undo_batch: Callable[..., Undoing]
-    describe: Callable[[ImportBatch], Any]
-    """What the page of a batch shows of what it did."""
     templates: str
-    """The folder of import.html, import_preview.html and import_batch.html."""
+    """The folder of import.html and import_preview.html."""
     upload_endpoint: str
     preview_endpoint: str
     sample_endpoint: str
@@ -100,7 +98,42 @@ class ImportPages:
         db.session.commit()
         uploads.remove(sha256)
         flash(summarise(plan, is_dry_run=False), "info" if plan.is_empty else "success")
-        return redirect(url_for(self.upload_endpoint))
+        return redirect(self.done_url)
+
+    @property
+    def done_url(self) -> str:
+        """The page after the confirmation."""
+        return url_for(self.upload_endpoint)
+
+    def list_latest(self) -> Sequence[Any]:
+        """What was taken in last, as the page of the upload shows it."""
+        latest = select_batches(g.campaign.id, self.kind).limit(MOST_LATEST)
+        return db.session.scalars(latest).all()
+
+    def sample(self, name: str, content: bytes) -> ResponseReturnValue:
+        return send_file(
+            BytesIO(content), mimetype=XLSX, as_attachment=True, download_name=f"{name}.xlsx"
+        )
+
+    def _show_upload(self, form: Any, status: HTTPStatus) -> ResponseReturnValue:
+        page = render_template(
+            f"{self.templates}/import.html",
+            pages=self,
+            form=form,
+            batches=self.list_latest(),
+            most_megabytes=current_app.config["MAX_CONTENT_LENGTH"] // 1024**2,
+        )
+        return page, status
+
+
+@dataclass(frozen=True)
+class ImportPages(FilePages):
+    """Those of a file whose import can be taken back; `templates` has import_batch.html, too."""
+
+    plan_undo: Callable[[ImportBatch], Undoing]
+    undo_batch: Callable[..., Undoing]
+    describe: Callable[[ImportBatch], Any]
+    """What the page of a batch shows of what it did."""
 
     def show(self, batch: ImportBatch) -> ResponseReturnValue:
         return render_template(
@@ -123,23 +156,6 @@ class ImportPages:
         db.session.commit()
         flash(_("已撤销导入“%(file)s”。文件可以再次导入。", file=batch.file_name), "success")
         return redirect(page)
-
-    def sample(self, name: str, content: bytes) -> ResponseReturnValue:
-        return send_file(
-            BytesIO(content), mimetype=XLSX, as_attachment=True, download_name=f"{name}.xlsx"
-        )
-
-    def _show_upload(self, form: Any, status: HTTPStatus) -> ResponseReturnValue:
-        page = render_template(
-            f"{self.templates}/import.html",
-            pages=self,
-            form=form,
-            batches=db.session.scalars(
-                select_batches(g.campaign.id, self.kind).limit(MOST_LATEST)
-            ).all(),
-            most_megabytes=current_app.config["MAX_CONTENT_LENGTH"] // 1024**2,
-        )
-        return page, status
 
 
 def pages_of(batch: ImportBatch) -> ImportPages:

@@ -144,12 +144,13 @@ class SettleForm(Form):
 
     unit = StringField(_("属于哪个单位"), [Length(max=120)], default="")
     kind = TermField(_("类型"), GiftKind)
+    learns = BooleanField(_("记住这个付款人，以后他的付款都先想到这个单位"))
     reason = StringField(
         _("与本活动无关的原因"), [Length(max=200, message=_("不能超过 200 字。"))], default=""
     )
 
-    def __init__(self, campaign: Campaign) -> None:
-        super().__init__()
+    def __init__(self, campaign: Campaign, **defaults: Any) -> None:
+        super().__init__(data=defaults)
         self.campaign = campaign
         self.solicitation: Solicitation | None = None
 
@@ -158,6 +159,17 @@ class SettleForm(Form):
             self.solicitation = find_unit(self.campaign, field.data)
         elif not self.reason.data:
             raise ValidationError(_("请选择单位；与本活动无关的，请写明原因。"))
+
+    def validate_reason(self, field: StringField) -> None:
+        if field.data and self.unit.data:
+            raise ValidationError(_("选了单位又写了原因，请只留一项。"))
+
+
+class ReopenForm(Form):
+    reason = StringField(
+        _("撤销原因"),
+        [InputRequired(_("请填写撤销原因。")), Length(max=200, message=_("不能超过 200 字。"))],
+    )
 
 
 class ReversalForm(Form):

@@ -12,7 +12,14 @@ from sqlalchemy.orm import aliased
 from outreach.campaigns.models import Campaign, Solicitation
 from outreach.db import db
 from outreach.gifts.comparison import Comparison, compare_years
-from outreach.gifts.models import Gift, GiftGroup, GroupKind, LineStatus, StatementLine
+from outreach.gifts.models import (
+    Gift,
+    GiftGroup,
+    GroupKind,
+    LineStatus,
+    Statement,
+    StatementLine,
+)
 from outreach.gifts.queries import GiftFilter, or_zero, sum_by_day, sum_fen, sum_gifts
 from outreach.gifts.standings import Figures, read_figures
 from outreach.units.models import ImportBatch, ImportKind
@@ -44,7 +51,9 @@ def check_ledger(campaign: Campaign) -> list[Identity]:
         *_check_sectors(campaign, figures),
         *_check_years(campaign, figures, comparison),
         *_check_reversals(campaign),
-        *_check_sources(campaign),
+        *_check_imports(campaign),
+        *_check_statements(campaign),
+        *_check_remittances(campaign),
     ]
 
 
@@ -133,7 +142,7 @@ def _check_reversals(campaign: Campaign) -> Iterator[Identity]:
     yield Identity(_("冲正与原记录的归属一致"), count, same, is_money=False)
 
 
-def _check_sources(campaign: Campaign) -> Iterator[Identity]:
+def _check_imports(campaign: Campaign) -> Iterator[Identity]:
     """Files that were taken in, and lines of statements that became gifts."""
     by_batch: defaultdict[int | None, int] = defaultdict(int)
     by_batch.update(
@@ -147,12 +156,31 @@ def _check_sources(campaign: Campaign) -> Iterator[Identity]:
     for batch in db.session.scalars(batches.order_by(ImportBatch.id)):
         name = _("导入文件“%(file)s”= 由它记入的到账", file=batch.file_name)
         yield Identity(name, batch.counts.get("amount_fen", 0), by_batch[batch.id])
+
+
+def _check_statements(campaign: Campaign) -> Iterator[Identity]:
+    by_statement = dict(
+        db.session.execute(
+            sa.select(StatementLine.statement_id, or_zero(sa.func.sum(StatementLine.amount_fen)))
+            .where(StatementLine.campaign_id == campaign.id)
+            .group_by(StatementLine.statement_id)
+        ).all()
+    )
+    statements = sa.select(Statement).filter_by(campaign_id=campaign.id)
+    for statement in db.session.scalars(statements.order_by(Statement.id)):
+        name = _("流水文件“%(file)s”的收入 = 先前已有 + 由它记下", file=statement.file_name)
+        kept = statement.known_fen + by_statement.get(statement.id, 0)
+        yield Identity(name, statement.credit_fen, kept)
+    net_fen = StatementLine.amount_fen - StatementLine.refunded_fen
     claimed, given = db.session.execute(
-        sa.select(or_zero(sa.func.sum(StatementLine.amount_fen)), sum_fen())
+        sa.select(or_zero(sa.func.sum(net_fen)), sum_fen())
         .outerjoin(Gift, Gift.id == StatementLine.gift_id)
         .where(StatementLine.campaign_id == campaign.id, StatementLine.status == LineStatus.CLAIMED)
     ).one()
-    yield Identity(_("已认领的流水 = 由它记入的到账"), claimed, given)
+    yield Identity(_("已认领的流水（减去退款）= 对应的到账"), claimed, given)
+
+
+def _check_remittances(campaign: Campaign) -> Iterator[Identity]:
     remittances = sa.select(GiftGroup.id).filter_by(
         campaign_id=campaign.id, kind=GroupKind.REMITTANCE
     )

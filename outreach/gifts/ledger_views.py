@@ -17,8 +17,8 @@ from outreach.db import db
 from outreach.errors import NotFound, Refused
 from outreach.gifts import forms, ledger, reconciliation
 from outreach.gifts.comparison import Movement, UnitChange, compare_years
-from outreach.gifts.line_views import bp
 from outreach.gifts.models import Residual
+from outreach.gifts.statement_views import bp
 from outreach.web import page_number
 
 UNITS_ON_A_PAGE = 50

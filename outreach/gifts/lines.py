@@ -1,36 +1,45 @@
-"""Lines of a statement of which nobody knows yet whose gift they are: kept open, with the units
-that may have given, until a person says. While a line is open those units are not reminded."""
+"""Payments that came in: kept open, with the units whose they may be, until a person says. While
+a line is open those units are not reminded; what is undone opens it again.
+
+Who says something of a line holds the campaign first, then gifts, then lines, so that nobody waits
+for somebody who waits for him."""
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import date
+from itertools import chain
+from typing import Any, Self
 
 import sqlalchemy as sa
+from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import joinedload
 
-from outreach import audit, clock
+from outreach import audit, clock, money
 from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, Solicitation
+from outreach.campaigns.queries import hold_campaign
 from outreach.db import db, insert_new
 from outreach.errors import Conflict, NotFound, Refused
+from outreach.gifts.line_queries import shown
+from outreach.gifts.matching import Match, Matcher, match_lines, match_open, propose_kind
 from outreach.gifts.models import (
     Gift,
+    GiftChannel,
     GiftKind,
     LineCandidate,
     LineStatus,
-    Pledge,
+    PayerAlias,
     StatementLine,
 )
-from outreach.gifts.services import record_gift
+from outreach.gifts.services import record_gift, reverse_gift
 from outreach.gifts.statement_file import Line
 from outreach.units import naming
-from outreach.units.models import Unit, UnitAlias
 
-MOST_CANDIDATES = 5
-ALIKE = 0.5
-"""From this likeness on (Dice's coefficient of pairs of characters) a name may be a unit's."""
+MOST_AT_ONCE = 500
+"""Lines that are confirmed in one request."""
 
 
 def open_line(  # noqa: PLR0913
@@ -50,7 +59,6 @@ def open_line(  # noqa: PLR0913
     if received_on > clock.today():
         raise Refused(_("到账日期不能晚于今天。"))
     line = {
-        "campaign_id": campaign.id,
         "line_key": line_key,
         "payer": payer,
         "amount_fen": amount_fen,
@@ -58,77 +66,109 @@ def open_line(  # noqa: PLR0913
         "reference": reference,
         "note": note,
     }
-    is_new = insert_new(
-        StatementLine, [line | {"status": LineStatus.OPEN}], ["campaign_id", "line_key"]
-    )
-    if not is_new:
+    if not _insert(campaign, [line]):
         return False
     line_id = db.session.scalars(
         sa.select(StatementLine.id).filter_by(campaign_id=campaign.id, line_key=line_key)
     ).one()
-    db.session.add_all(
-        LineCandidate(line_id=line_id, solicitation_id=id_, because=because)
-        for id_, because in find_candidates(campaign, payer, amount_fen).items()
-    )
-    db.session.flush()
+    match_lines(campaign)
     audit.record("open.line", f"line:{line_id}", amount_fen=amount_fen)
     return True
 
 
 def open_unmatched(campaign: Campaign, unmatched: Iterable[Line]) -> int:
-    """Keeps open the lines of a file of which nobody knows whose they are; returns how many are
-    new. The n-th of several that look alike has its own key, so that true repeats survive."""
+    """Keeps open the lines of a list of gifts of which nobody knows whose they are; returns how
+    many are new. The n-th of several that look alike has its own key, so that true repeats
+    survive; what a statement shows is known."""
+    shown = KeptLines(campaign, StatementLine.statement_id.is_not(None))
     numbers: Counter[str] = Counter()
-    count = 0
+    rows = []
     for line in unmatched:
+        payer = (line.name or line.credit_code or "")[:120]
         text = line.reference or repr((line.received_on, line.name, line.amount_fen))
         base = hashlib.sha256(text.encode()).hexdigest()[:48]
         numbers[base] += 1
-        count += open_line(
-            campaign,
-            payer=(line.name or line.credit_code or "")[:120],
-            amount_fen=line.amount_fen,
-            received_on=line.received_on,
-            line_key=f"open:{base}:{numbers[base]}",
-            reference=line.reference,
-            note=line.note,
+        if shown.take((line.reference,), line.received_on, payer, line.amount_fen):
+            continue
+        rows.append(
+            {
+                "payer": payer,
+                "amount_fen": line.amount_fen,
+                "received_on": line.received_on,
+                "line_key": f"open:{base}:{numbers[base]}",
+                "reference": line.reference,
+                "note": line.note,
+            }
         )
+    count = _insert(campaign, rows)
+    match_lines(campaign)
+    audit.record("open.lines", f"campaign:{campaign.id}", count=count)
     return count
 
 
-def find_candidates(campaign: Campaign, payer: str, amount_fen: int) -> dict[int, str]:
-    """Solicitations that the payment may belong to, the likeliest first, each with what speaks
-    for it: its name or a former one, one much like it, or a promise of just this amount."""
-    key = naming.name_key(payer)
-    names = list(_names(campaign))
-    alike = set(naming.Names({name for _id, name in names}).nearest(payer, least=ALIKE))
-    found: dict[int, str] = {}
-    for id_, name in names:
-        if naming.name_key(name) == key:
-            found[id_] = str(_("付款人就是“%(name)s”", name=name))
-    for id_, name in names:
-        if name in alike:
-            found.setdefault(id_, str(_("付款人与“%(name)s”相近", name=name)))
-    for id_ in _promised(campaign, amount_fen):
-        found.setdefault(id_, str(_("认捐金额与这一笔相同")))
-    return {id_: found[id_][:120] for id_ in list(found)[:MOST_CANDIDATES]}
+def _insert(campaign: Campaign, lines: Sequence[dict[str, Any]]) -> int:
+    opened = {"campaign_id": campaign.id, "status": LineStatus.OPEN}
+    return insert_new(StatementLine, [line | opened for line in lines], ["campaign_id", "line_key"])
+
+
+class KeptLines:
+    """Lines that are kept already, by what another source says of the same payment: a number and
+    the amount, or day, payer and amount. Each answers once."""
+
+    def __init__(self, campaign: Campaign, condition: sa.ColumnElement[bool]) -> None:
+        self._by_number: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+        self._by_content: defaultdict[tuple[date, str, int], list[int]] = defaultdict(list)
+        self._taken: set[int] = set()
+        rows = db.session.execute(
+            sa.select(
+                StatementLine.id,
+                StatementLine.serial,
+                StatementLine.reference,
+                StatementLine.received_on,
+                StatementLine.payer,
+                StatementLine.amount_fen,
+            )
+            .where(StatementLine.campaign_id == campaign.id, condition)
+            .order_by(StatementLine.id)
+        )
+        for id_, serial, reference, day, payer, amount in rows:
+            for number in {serial, reference} - {""}:
+                self._by_number[number, amount].append(id_)
+            self._by_content[day, naming.name_key(payer), amount].append(id_)
+
+    def take(
+        self, numbers: Iterable[str], received_on: date, payer: str, amount_fen: int
+    ) -> int | None:
+        """The id of the line of this very payment."""
+        numbered = [self._by_number.get((number, amount_fen), []) for number in numbers]
+        alike = self._by_content.get((received_on, naming.name_key(payer), amount_fen), [])
+        for id_ in chain(*numbered, alike):
+            if id_ not in self._taken:
+                self._taken.add(id_)
+                return id_
+        return None
 
 
 def claim_line(
     line: StatementLine, solicitation: Solicitation, *, kind: GiftKind, by: User
 ) -> Gift:
-    """Records the line as the unit's gift; Conflict when somebody settled it first."""
+    """Records the line as the unit's gift; Conflict when somebody settled it first. Refused when
+    all of it went back to the payer."""
+    if line.net_fen == 0:
+        raise Refused(_("这笔款项已全额退款，不能认领。请填写原因，记为与本活动无关。"))
+    hold_campaign(line.campaign_id)
     _settle(line, LineStatus.CLAIMED, by)
     campaign = db.session.get_one(Campaign, line.campaign_id)
     gift = record_gift(
         campaign=campaign,
         unit=solicitation.unit,
-        amount_fen=line.amount_fen,
+        amount_fen=line.net_fen,
         received_on=line.received_on,
         kind=kind,
-        reference=line.reference,
-        note=line.note,
-        line_key=line.line_key,
+        channel=line.statement.source.channel if line.statement else GiftChannel.TRANSFER,
+        reference=line.serial or line.reference,
+        note=(line.note or line.summary)[:200],
+        line_key=line.gift_key,
         by=by,
     )
     line.gift_id = gift.id
@@ -136,10 +176,199 @@ def claim_line(
     return gift
 
 
+def link_line(line: StatementLine, gift: Gift, *, by: User) -> None:
+    """Says that the line is a gift that the ledger has already; none is made. Conflict when
+    somebody settled the line or took the gift first."""
+    hold_campaign(line.campaign_id)
+    if _is_reversed(gift) or gift.reversal_of_id:
+        raise Conflict(_("账上的这一笔已经冲正，不能对上。请核对后重新认领。"))
+    if gift.campaign_id != line.campaign_id or gift.amount_fen != line.net_fen:
+        raise Refused(
+            _(
+                "账上这一笔是 %(gift)s 元，流水是 %(line)s 元，金额不同，不能对上。",
+                gift=money.format_yuan(gift.amount_fen),
+                line=money.format_yuan(line.net_fen),
+            )
+        )
+    if db.session.scalar(sa.select(StatementLine.id).filter_by(gift_id=gift.id)):
+        raise Conflict(_("账上的这一笔刚刚对上了另一笔流水，请核对。"))
+    _settle(line, LineStatus.CLAIMED, by)
+    line.gift_id = gift.id
+    audit.record("link.line", f"line:{line.id}", gift_id=gift.id, unit_id=gift.unit_id)
+    db.session.flush()
+
+
 def set_line_aside(line: StatementLine, *, reason: str, by: User) -> None:
     """Notes that the payment has nothing to do with the campaign."""
+    hold_campaign(line.campaign_id)
     _settle(line, LineStatus.SET_ASIDE, by)
     audit.record("set_aside.line", f"line:{line.id}", reason=reason)
+
+
+def reopen_line(line: StatementLine, *, reason: str, by: User) -> None:
+    """Undoes what was said of a line. The gift that was made of it is reversed; one that it was
+    only held against stays; what was learned of its payer is forgotten."""
+    if not reason:
+        raise Refused(_("请填写撤销原因。"))
+    hold_campaign(line.campaign_id)
+    gift = db.session.get(Gift, line.gift_id) if line.gift_id else None
+    is_made_here = gift is not None and gift.line_key == line.gift_key
+    if gift and is_made_here and not _is_reversed(gift):
+        reverse_gift(gift, reason=reason, by=by)
+    _open_again(line)
+    match_lines(db.session.get_one(Campaign, line.campaign_id))
+    audit.record("reopen.line", f"line:{line.id}", gift_id=gift.id if gift else None, reason=reason)
+
+
+def release_gifts(campaign: Campaign, condition: sa.ColumnElement[bool]) -> int:
+    """Opens the lines of gifts that were reversed, so that their money is looked at again;
+    returns how many they are."""
+    lines = db.session.scalars(
+        sa.select(StatementLine)
+        .join(Gift, Gift.id == StatementLine.gift_id)
+        .where(StatementLine.campaign_id == campaign.id, condition)
+        .order_by(StatementLine.id)
+    ).all()
+    for line in lines:
+        audit.record("reopen.line", f"line:{line.id}", gift_id=line.gift_id)
+        _open_again(line)
+    if lines:
+        match_lines(campaign)
+    return len(lines)
+
+
+# Several at once
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a person saw proposed for a line, and ticked."""
+
+    line_id: int
+    gift_id: int | None = None
+    solicitation_id: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From «line:gift:solicitation»; ValueError for anything else."""
+        line_id, gift_id, solicitation_id = (int(part or 0) for part in text.split(":"))
+        return cls(line_id, gift_id or None, solicitation_id or None)
+
+    @property
+    def value(self) -> str:
+        return f"{self.line_id}:{self.gift_id or ''}:{self.solicitation_id or ''}"
+
+
+@dataclass
+class Confirmed:
+    count: int = 0
+    amount_fen: int = 0
+    left: list[tuple[StatementLine, LazyString | str]] = field(default_factory=list)
+    """Lines that stay open, and why."""
+
+
+def confirm_lines(campaign: Campaign, choices: Sequence[Choice], *, by: User) -> Confirmed:
+    """Does for each line what was proposed, if it still is: the ledger may have changed since."""
+    if len(choices) > MOST_AT_ONCE:
+        raise Refused(_("一次最多确认 %(count)s 笔，请分几次确认。", count=MOST_AT_ONCE))
+    done = Confirmed()
+    hold_campaign(campaign.id)
+    matches = match_open(campaign)
+    lines = _load(campaign, [choice.line_id for choice in choices])
+    for choice in choices:
+        line = lines.get(choice.line_id)
+        if line is None:
+            continue
+        try:
+            with db.session.begin_nested():
+                _confirm(line, choice, matches.get(line.id, Match()), by)
+        except (Conflict, Refused) as refusal:
+            done.left.append((line, refusal.message))
+        else:
+            done.count += 1
+            done.amount_fen += line.net_fen
+    if done.left:
+        match_lines(campaign)
+    return done
+
+
+def propose(line: StatementLine) -> Choice | None:
+    """What is proposed for an open line before all else."""
+    first = line.candidates[0].solicitation_id if line.candidates else None
+    return _choice(line.id, line.likely_gift_id, first)
+
+
+def _choice(line_id: int, gift_id: int | None, solicitation_id: int | None) -> Choice | None:
+    if gift_id:
+        return Choice(line_id, gift_id=gift_id)
+    return Choice(line_id, solicitation_id=solicitation_id) if solicitation_id else None
+
+
+def _confirm(line: StatementLine, choice: Choice, match: Match, by: User) -> None:
+    if choice != _choice(line.id, match.gift_id, match.solicitation_id):
+        raise Conflict(_("情况有变化，已重新匹配，请再核对"))
+    if choice.gift_id:
+        link_line(line, db.session.get_one(Gift, choice.gift_id), by=by)
+        return
+    solicitation = db.session.get_one(Solicitation, choice.solicitation_id)
+    source = line.statement.source if line.statement else None
+    claim_line(line, solicitation, kind=propose_kind(line.payer, source), by=by)
+
+
+def _load(campaign: Campaign, line_ids: Sequence[int]) -> dict[int, StatementLine]:
+    lines = db.session.scalars(
+        sa.select(StatementLine)
+        .where(StatementLine.campaign_id == campaign.id, StatementLine.id.in_(line_ids))
+        .options(joinedload(StatementLine.statement))
+    )
+    return {line.id: line for line in lines}
+
+
+# Who pays for whom
+
+
+def learn_payer(line: StatementLine, solicitation: Solicitation, *, by: User) -> bool:
+    """Remembers that the line's payer pays for the unit, unless its names say so already."""
+    key = naming.name_key(line.payer)
+    campaign = db.session.get_one(Campaign, line.campaign_id)
+    if not key or Matcher(campaign).names_payer(line.payer, solicitation.id):
+        return False
+    alias = {
+        "payer_key": key,
+        "payer": line.payer,
+        "unit_id": solicitation.unit_id,
+        "line_id": line.id,
+        "learned_at": clock.now(),
+        "learned_by_id": by.id,
+    }
+    is_new = insert_new(PayerAlias, [alias], ["payer_key", "unit_id"])
+    if is_new:
+        match_lines(campaign)
+        audit.record("learn.payer", f"unit:{solicitation.unit_id}", line_id=line.id)
+    return bool(is_new)
+
+
+def forget_payer(campaign: Campaign, alias_id: int) -> PayerAlias:
+    """Payments of that name are no longer proposed for the unit; gifts stay."""
+    alias = db.session.get(PayerAlias, alias_id)
+    if alias is None:
+        raise NotFound(_("没有这条付款人记录，可能已被删除。"))
+    db.session.delete(alias)
+    db.session.flush()
+    match_lines(campaign)
+    audit.record("forget.payer", f"unit:{alias.unit_id}", payer_alias_id=alias_id)
+    return alias
+
+
+def select_payers() -> sa.Select[PayerAlias]:
+    return (
+        sa.select(PayerAlias)
+        .options(joinedload(PayerAlias.unit), joinedload(PayerAlias.learned_by))
+        .order_by(PayerAlias.payer, PayerAlias.id)
+    )
+
+
+# Single lines
 
 
 def get_line(campaign: Campaign, line_id: int) -> StatementLine:
@@ -155,11 +384,7 @@ def list_open_lines(campaign: Campaign) -> Sequence[StatementLine]:
     return db.session.scalars(
         sa.select(StatementLine)
         .filter_by(campaign_id=campaign.id, status=LineStatus.OPEN)
-        .options(
-            selectinload(StatementLine.candidates)
-            .joinedload(LineCandidate.solicitation)
-            .joinedload(Solicitation.unit)
-        )
+        .options(*shown())
         .order_by(StatementLine.received_on, StatementLine.id)
     ).all()
 
@@ -168,40 +393,48 @@ def _settle(line: StatementLine, status: LineStatus, by: User) -> None:
     settled = db.session.scalar(
         sa.update(StatementLine)
         .where(StatementLine.id == line.id, StatementLine.status == LineStatus.OPEN)
-        .values(status=status, settled_at=clock.now(), settled_by_id=by.id)
+        .values(
+            status=status,
+            settled_at=clock.now(),
+            settled_by_id=by.id,
+            is_clear=False,
+            likely_gift_id=None,
+        )
         .returning(StatementLine.id)
         .execution_options(synchronize_session=False)
     )
     if settled is None:
         raise Conflict(_("这一笔刚被他人处理过了，请核对到账列表。"))
+    db.session.execute(sa.delete(LineCandidate).where(LineCandidate.line_id == line.id))
     db.session.refresh(line)
 
 
-def _names(campaign: Campaign) -> Sequence[sa.Row[int, str]]:
-    """Every name that a unit of the campaign goes by, with its solicitation."""
-    of_campaign = Solicitation.campaign_id == campaign.id
-    own, other, short = (
-        sa.select(Solicitation.id, name).join(Unit, Unit.id == Solicitation.unit_id)
-        for name in (Unit.name, UnitAlias.name, Unit.short_name)
-    )
-    return db.session.execute(
-        sa.union_all(
-            own.where(of_campaign),
-            other.join(UnitAlias, UnitAlias.unit_id == Unit.id).where(of_campaign),
-            short.where(of_campaign, Unit.short_name != ""),
-        )
-    ).all()
-
-
-def _promised(campaign: Campaign, amount_fen: int) -> Sequence[int]:
-    return db.session.scalars(
-        sa.select(Pledge.solicitation_id)
-        .join(Solicitation, Solicitation.id == Pledge.solicitation_id)
+def _open_again(line: StatementLine) -> None:
+    opened = db.session.scalar(
+        sa.update(StatementLine)
         .where(
-            Solicitation.campaign_id == campaign.id,
-            Pledge.withdrawn_at.is_(None),
-            Pledge.amount_fen == amount_fen,
+            StatementLine.id == line.id,
+            StatementLine.status != LineStatus.OPEN,
+            StatementLine.gift_id.is_not_distinct_from(line.gift_id),
         )
-        .order_by(Pledge.id)
-        .limit(MOST_CANDIDATES)
-    ).all()
+        .values(
+            status=LineStatus.OPEN,
+            settled_at=None,
+            settled_by_id=None,
+            gift_id=None,
+            reopened_count=StatementLine.reopened_count + 1,
+        )
+        .returning(StatementLine.id)
+        .execution_options(synchronize_session=False)
+    )
+    if opened is None:
+        raise Conflict(_("这一笔刚被他人处理过了，请刷新页面。"))
+    db.session.execute(sa.delete(PayerAlias).where(PayerAlias.line_id == line.id))
+    db.session.refresh(line)
+
+
+def _is_reversed(gift: Gift) -> bool:
+    """Nobody reverses it any more until the transaction ends."""
+    db.session.execute(sa.select(Gift.id).where(Gift.id == gift.id).with_for_update())
+    reversal = sa.select(Gift.id).where(Gift.reversal_of_id == gift.id)
+    return db.session.scalar(reversal) is not None

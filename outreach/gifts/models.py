@@ -1,6 +1,7 @@
 """Promises and money. A gift is never edited or deleted: a reversal refers to it. Only the unit
 that it is credited to may turn out to be another: see `services.credit_gift`."""
 
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -194,37 +195,159 @@ class LineStatus(Term):
     SET_ASIDE = "set_aside", _("与本活动无关")
 
 
+class Source(Term):
+    """Where a statement comes from."""
+
+    BANK = "bank", _("银行")
+    WECHAT = "wechat", _("微信支付")
+    ALIPAY = "alipay", _("支付宝")
+
+    @property
+    def channel(self) -> GiftChannel:
+        return GiftChannel.TRANSFER if self is Source.BANK else GiftChannel.PLATFORM
+
+
+class Statement(Base):
+    """A statement that was taken in. Each payment it shows has a line: one of its own, or one
+    that an earlier statement brought."""
+
+    __tablename__ = "statement"
+    __table_args__ = (
+        sa.UniqueConstraint("campaign_id", "sha256"),
+        sa.CheckConstraint("first_on <= last_on", "period_in_order"),
+    )
+
+    id: Mapped[PrimaryKey]
+    campaign_id: Mapped[int] = mapped_column(sa.ForeignKey("campaign.id"))
+    file_name: Mapped[str] = mapped_column(sa.String(200))
+    sha256: Mapped[str] = mapped_column(sa.String(64))
+    source: Mapped[Source]
+    account_tail: Mapped[str] = mapped_column(sa.String(4), default="")
+    """Of our own account, as far as the file says."""
+    first_on: Mapped[date | None]
+    last_on: Mapped[date | None]
+    """Days of the first and the last row; None when the file only brings refunds."""
+    credit_count: Mapped[int]
+    credit_fen: Mapped[Fen]
+    """All that came in, known or new."""
+    known_count: Mapped[int]
+    known_fen: Mapped[Fen]
+    """Of that, what earlier statements had shown."""
+    debit_count: Mapped[int]
+    debit_fen: Mapped[Fen]
+    """What went out, refunds too: never a gift."""
+    imported_at: Mapped[datetime]
+    imported_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
+
+    imported_by: Mapped[User | None] = relationship()
+
+
 class StatementLine(Base):
-    """A line of a statement of which nobody knows yet whose gift it is. While it is open, the
-    units whose gift it may be are not reminded."""
+    """A payment that came in. While it is open, nobody knows whose gift it is, and the units whose
+    it may be are not reminded."""
 
     __tablename__ = "statement_line"
     __table_args__ = (
         sa.UniqueConstraint("campaign_id", "line_key"),
         sa.CheckConstraint("amount_fen > 0", "amount_positive"),
         sa.CheckConstraint("(status = 'open') = (settled_at IS NULL)", "settled_has_moment"),
+        sa.CheckConstraint("refunded_fen BETWEEN 0 AND amount_fen", "refund_within_amount"),
+        sa.Index("ix_statement_line_campaign_id_status", "campaign_id", "status"),
     )
 
     id: Mapped[PrimaryKey]
     campaign_id: Mapped[int] = mapped_column(sa.ForeignKey("campaign.id"))
     line_key: Mapped[str] = mapped_column(sa.String(80))
     """As that of `Gift`: a re-import adds nothing."""
+    statement_id: Mapped[int | None] = mapped_column(sa.ForeignKey("statement.id"), index=True)
+    """The first one that shows it; None when it was noted by hand or comes from a list of gifts."""
     payer: Mapped[str] = mapped_column(sa.String(120))
     """As the bank printed it."""
+    account_tail: Mapped[str] = mapped_column(sa.String(4), default="")
+    """The last characters of the payer's account; the rest is not kept."""
     amount_fen: Mapped[Fen]
+    refunded_fen: Mapped[Fen] = mapped_column(default=0)
+    """What other rows of statements say went back to the payer."""
+    refunds: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """The same, each refund by its key: a re-import adds nothing."""
     received_on: Mapped[date]
+    serial: Mapped[str] = mapped_column(sa.String(80), default="")
+    """The bank's own number of the payment."""
     reference: Mapped[str] = mapped_column(sa.String(80), default="")
+    """Another number: of the voucher, or our own of the order."""
+    summary: Mapped[str] = mapped_column(sa.String(200), default="")
+    """What the statement says of its purpose."""
     note: Mapped[str] = mapped_column(sa.String(200), default="")
     status: Mapped[LineStatus] = mapped_column(default=LineStatus.OPEN)
     gift_id: Mapped[int | None] = mapped_column(sa.ForeignKey("gift.id"), unique=True)
     settled_at: Mapped[datetime | None]
     settled_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
+    reopened_count: Mapped[int] = mapped_column(default=0)
+    is_clear: Mapped[bool] = mapped_column(default=False)
+    """One proposal is far ahead of the others: the likely gift, or else the first candidate."""
+    likely_gift_id: Mapped[int | None] = mapped_column(sa.ForeignKey("gift.id"))
+    """A gift in the ledger that the open line may be, so that no second one is made of it."""
 
-    candidates: Mapped[list["LineCandidate"]] = relationship(cascade="all, delete-orphan")
+    statement: Mapped[Statement | None] = relationship()
+    gift: Mapped[Gift | None] = relationship(foreign_keys=gift_id)
+    likely_gift: Mapped[Gift | None] = relationship(foreign_keys=likely_gift_id)
+    settled_by: Mapped[User | None] = relationship()
+    candidates: Mapped[list["LineCandidate"]] = relationship(
+        cascade="all, delete-orphan", order_by="LineCandidate.score.desc()"
+    )
+
+    @property
+    def net_fen(self) -> int:
+        """What stayed with us: what its gift amounts to."""
+        return self.amount_fen - self.refunded_fen
+
+    @property
+    def gift_key(self) -> str:
+        """The key of the gift that is made of it, another one each time that it is claimed."""
+        return f"{self.line_key}~{self.reopened_count}" if self.reopened_count else self.line_key
+
+
+class ColumnChoice(Base):
+    """What a person has said of the columns of a statement. It holds for every file, of any
+    campaign, that has the same titles."""
+
+    __tablename__ = "column_choice"
+
+    id: Mapped[PrimaryKey]
+    fingerprint: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    """Of the titles: see `column_choices.Heading`."""
+    fields: Mapped[dict[str, Any]]
+    """By the title as it is compared; what has none is left out."""
+    file_name: Mapped[str] = mapped_column(sa.String(200))
+    """The file with which it was said."""
+    chosen_at: Mapped[datetime]
+    chosen_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
+
+    chosen_by: Mapped[User | None] = relationship()
+
+
+class Evidence(Term):
+    """What speaks for a unit; the sentence names what was found."""
+
+    NUMBER = "number", _("流水号与账上的一笔相同")
+    RECORDED = "recorded", _("账上已有同日前后、同额的一笔")
+    OTHER_AMOUNT = "other_amount", _("流水号与账上的一笔相同，但金额不同")
+    CODE = "code", _("附言里有它的信用代码")
+    NAME = "name", _("付款人就是“%(name)s”")
+    SHARED_NAME = "shared_name", _("付款人“%(name)s”可能是几个单位")
+    LEARNED = "learned", _("“%(name)s”曾替它付款")
+    SHARED_PAYER = "shared_payer", _("“%(name)s”替几个单位付过款")
+    IN_TEXT = "in_text", _("附言里写着“%(name)s”")
+    IN_PAYER = "in_payer", _("付款人名称里有“%(name)s”")
+    ALIKE = "alike", _("付款人与“%(name)s”相近")
+    PLEDGE = "pledge", _("认捐金额与这一笔相同")
+    LAST_YEAR = "last_year", _("上年捐款金额与这一笔相同")
+    NOTED = "noted", "%(name)s"
 
 
 class LineCandidate(Base):
-    """A unit whose gift an open line may be, and what speaks for it."""
+    """A unit whose gift an open line may be, and what speaks for it. It goes when the line is
+    settled: the send gate asks for it with each reminder."""
 
     __tablename__ = "line_candidate"
 
@@ -232,9 +355,47 @@ class LineCandidate(Base):
     solicitation_id: Mapped[int] = mapped_column(
         sa.ForeignKey("solicitation.id"), primary_key=True, index=True
     )
-    because: Mapped[str] = mapped_column(sa.String(120))
+    score: Mapped[int] = mapped_column(default=0)
+    """From 0 to 100."""
+    reasons: Mapped[list[Any]]
+    """Pairs of an `Evidence` and what was found, the strongest first."""
 
     solicitation: Mapped[Solicitation] = relationship()
+
+    @property
+    def because(self) -> str:
+        """The reasons in the reader's language."""
+        return describe_reasons(self.reasons)
+
+
+def describe_reasons(reasons: Iterable[Sequence[str]]) -> str:
+    told = (str(_evidence(code).label) % {"name": name} for code, name in reasons)
+    return str(_("；")).join(told)
+
+
+def _evidence(code: str) -> Evidence:
+    return next(member for member in Evidence if member.value == code)
+
+
+class PayerAlias(Base):
+    """Somebody who pays for a unit, as a person has once confirmed. Who pays for several units is
+    ambiguous, and only proposed."""
+
+    __tablename__ = "payer_alias"
+    __table_args__ = (sa.UniqueConstraint("payer_key", "unit_id"),)
+
+    id: Mapped[PrimaryKey]
+    payer_key: Mapped[str] = mapped_column(sa.String(120))
+    """The name as it is compared: see `naming.name_key`."""
+    payer: Mapped[str] = mapped_column(sa.String(120))
+    unit_id: Mapped[int] = mapped_column(sa.ForeignKey("unit.id"), index=True)
+    line_id: Mapped[int | None] = mapped_column(sa.ForeignKey("statement_line.id"), index=True)
+    """The line from which it was learned; when that claim is undone it is forgotten."""
+    learned_at: Mapped[datetime]
+    learned_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
+
+    unit: Mapped[Unit] = relationship()
+    learned_by: Mapped[User | None] = relationship()
 
 
 class Subject(Term):

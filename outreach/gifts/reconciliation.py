@@ -129,7 +129,8 @@ def _residuals(campaign: Campaign) -> dict[Residual, sa.Select[int, int]]:
             Gift.campaign_id == campaign.id, Gift.sector_id.is_(None)
         ),
         Residual.OPEN_LINES: sa.select(
-            or_zero(sa.func.sum(StatementLine.amount_fen)), sa.func.count()
+            or_zero(sa.func.sum(StatementLine.amount_fen - StatementLine.refunded_fen)),
+            sa.func.count(),
         ).where(StatementLine.campaign_id == campaign.id, StatementLine.status == LineStatus.OPEN),
         Residual.WITHOUT_LINE: sa.select(
             or_zero(sa.func.sum(without_line.c.amount_fen)), sa.func.count()

@@ -11,6 +11,7 @@ from flask_babel import lazy_gettext as _
 from outreach import clock, money
 from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, Sector, Solicitation, Stage, StageCause
+from outreach.campaigns.queries import hold_campaign
 from outreach.campaigns.services import advance_stage, change_stage, record_contact
 from outreach.db import db, run, table_of
 from outreach.errors import Conflict, Refused
@@ -100,6 +101,7 @@ def reverse_gift(gift: Gift, *, reason: str, by: User | None) -> Gift:
         raise Refused(_("请填写冲正原因。"))
     if gift.reversal_of_id is not None:
         raise Refused(_("这一笔本身就是冲正记录，不能再冲正。如冲正有误，请重新登记到账。"))
+    hold_campaign(gift.campaign_id)  # before gifts and lines, as `lines` does
     _hold_stamp(gift)
     if db.session.scalar(sa.select(Gift.id).where(Gift.reversal_of_id == gift.id)) is not None:
         raise Refused(_("这一笔已经冲正过了。"))

@@ -9,9 +9,11 @@ from sqlalchemy.orm import joinedload
 
 from outreach import clock
 from outreach.accounts.models import User
+from outreach.campaigns.models import Campaign
 from outreach.campaigns.queries import hold_campaign
 from outreach.db import db, run, table_of
 from outreach.errors import Conflict
+from outreach.gifts.lines import release_gifts
 from outreach.gifts.models import Gift
 from outreach.units import journal
 from outreach.units.journal import Undoing
@@ -82,6 +84,8 @@ def undo_gifts(batch: ImportBatch, by: User | None = None) -> GiftUndoing:
         run(sa.insert(gifts).from_select(list(columns), source))
     except IntegrityError as error:
         raise Conflict(_("数据刚被他人修改，没有撤销。请刷新后再试。")) from error
+    campaign = db.session.get_one(Campaign, batch.campaign_id)
+    release_gifts(campaign, Gift.import_batch_id == batch.id)
     journal.restore(undoing.restored)
     journal.finish_undo(batch, by, reversed=undoing.reversed_count, amount_fen=undoing.reversed_fen)
     return undoing

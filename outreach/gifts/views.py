@@ -15,8 +15,8 @@ from outreach.campaigns.queries import get_solicitation, list_sectors
 from outreach.campaigns.scope import campaign_blueprint
 from outreach.db import db
 from outreach.forms import Form, check_version
-from outreach.gifts import forms, queries, services
-from outreach.gifts.models import GiftKind
+from outreach.gifts import forms, lines, queries, services
+from outreach.gifts.models import Gift, GiftKind
 from outreach.gifts.standings import find_standing, list_standings
 from outreach.web import page_number
 
@@ -91,8 +91,11 @@ def reverse_gift(gift_id: int) -> ResponseReturnValue:
         amount_fen=reversal.amount_fen,
         reason=form.reason.data,
     )
+    is_open_again = lines.release_gifts(g.campaign, Gift.id == gift.id)
     db.session.commit()
     flash(_("已冲正。原记录保留，金额已从合计中减去。"), "success")
+    if is_open_again:
+        flash(_("它对应的流水已回到待认领。"), "info")
     return redirect(url_for(".list_gifts"))
 
 

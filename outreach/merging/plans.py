@@ -37,6 +37,7 @@ ON_UNIT: Final[dict[str, LazyString]] = {
     "unit_alias.unit_id": _("别名"),
     "unit_head_count.unit_id": _("年度人数"),
     "action_item.unit_id": _("会议待办"),
+    "payer_alias.unit_id": _("记住的付款人"),
 }
 """What goes over to the surviving unit, and how a preview calls it."""
 ON_SOLICITATION: Final[dict[str, LazyString]] = {

@@ -38,13 +38,13 @@ def find_header(sheet: Sheet, layout: Layout) -> Header | None:
     headers = []
     for height in (1, 2):
         for row in range(min(SEARCHED_ROWS, len(sheet.rows))):
-            titles = _titles(sheet, row, height)
+            titles = titles_of(sheet, row, height)
             headers.append(Header(row, height, _recognise(titles, layout), titles))
     anchored = [header for header in headers if header.fields & layout.anchors]
     return max(anchored, key=lambda header: len(header.fields), default=None)
 
 
-def _titles(sheet: Sheet, row: int, height: int) -> dict[int, str]:
+def titles_of(sheet: Sheet, row: int, height: int) -> dict[int, str]:
     """Titles by column; of a two-row header both lines, the upper one spread to the right."""
     upper = sheet.rows[row]
     if height == 1:
@@ -71,17 +71,17 @@ def _recognise(titles: dict[int, str], layout: Layout) -> dict[int, tuple[Column
     for index, title in titles.items():
         top, _line, bottom = title.rpartition("\n") if "\n" in title else ("", "", title)
         for text in (top + bottom, bottom, top):
-            clean, unit = _clean_title(text)
+            clean, unit = clean_title(text)
             column = layout.find(clean) if clean else None
             if column and (column.is_amount or not unit):  # «单位:万元» is a note
                 shown = re.sub(r"\s+", "", title)
-                unit = unit or _clean_title(top)[1]
+                unit = unit or clean_title(top)[1]
                 found[index] = (column, shown, unit)
                 break
     return found
 
 
-def _clean_title(title: str) -> tuple[str, str]:
+def clean_title(title: str) -> tuple[str, str]:
     """«捐款金额 (万元)*» is «捐款金额» and «万元»."""
     text = folded(title).casefold().strip("*:★")
     match = UNIT.search(text)
@@ -126,7 +126,7 @@ def _make_place(index: int, title: str, column: Column, unit: str, note: str) ->
 
 
 def _rank_title(column: Column, title: str) -> str:
-    clean = _clean_title(title)[0]
+    clean = clean_title(title)[0]
     without_brackets = re.sub(r"\([^()]*\)", "", clean)
     return max(
         (known for known in column.titles if clean.endswith(known) or without_brackets == known),

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from flask_babel import LazyString
@@ -62,6 +63,15 @@ class Plan:
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
+
+    @property
+    def taken_in_at(self) -> datetime | None:
+        """When the very same file was taken in."""
+        return self.previous.created_at if self.previous else None
+
+    def why(self, table: Table) -> LazyString:
+        """What the meaning of the table's columns follows from."""
+        return _("列名是已知的写法")
 
     @property
     def is_refused(self) -> bool:

@@ -57,6 +57,7 @@ LABELS: dict[str, LazyString] = {
 }
 REFERENCES: dict[str, LazyString] = {
     "gift": _("到账记录"),
+    "payer_alias": _("付款人记录"),
     "pledge": _("认捐"),
     "visit": _("走访"),
     "todo": _("待办"),

@@ -144,6 +144,7 @@ class Contact(Base):
 class ImportKind(Term):
     UNITS = "units", _("单位名册")
     GIFTS = "gifts", _("到账明细")
+    STATEMENT = "statement", _("到账流水")
 
 
 class ImportBatch(Base):

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from heapq import nlargest
 
@@ -61,30 +62,40 @@ def propose_kind(name: str, credit_code: str | None = None) -> UnitKind:
 
 def likeness(one: str, other: str) -> float:
     """Dice's coefficient of pairs of characters: 1 for the same name, 0 for none in common."""
-    return _likeness(_pairs(one), _pairs(other))
+    left, right = _pairs(one), _pairs(other)
+    return 2 * len(left & right) / (len(left) + len(right))
 
 
 class Names:
     """Names among which the nearest to one that is not there are looked for."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._pairs = [(name, _pairs(name)) for name in names]
+        self._names = list(dict.fromkeys(names))
+        self._sizes = []
+        self._places: defaultdict[str, list[int]] = defaultdict(list)
+        """Places of the names that have a pair of characters."""
+        for place, name in enumerate(self._names):
+            pairs = _pairs(name)
+            self._sizes.append(len(pairs))
+            for pair in pairs:
+                self._places[pair].append(place)
 
     def nearest(self, name: str, *, count: int = 3, least: float = 0.1) -> list[str]:
-        """Those that share the most pairs of characters with `name`, the most alike first.
+        """Those that share the most pairs of characters with `name`, the most alike first."""
+        alike = self.alike(name, least=least)
+        return nlargest(count, alike, key=lambda other: alike[other])
 
-        `least` is between 0 (nothing in common) and 1 (the same pairs).
-        """
+    def alike(self, name: str, *, least: float) -> dict[str, float]:
+        """Likeness of the names that are at least so much alike, as `likeness` has it."""
         own = _pairs(name)
-        scored = ((_likeness(own, pairs), other) for other, pairs in self._pairs)
-        alike = [pair for pair in scored if pair[0] >= least]
-        return [other for _score, other in nlargest(count, alike, key=lambda pair: pair[0])]
+        common = Counter(place for pair in own for place in self._places.get(pair, ()))
+        scores = (
+            (place, 2 * count / (len(own) + self._sizes[place]))
+            for place, count in sorted(common.items())
+        )
+        return {self._names[place]: score for place, score in scores if score >= least}
 
 
 def _pairs(name: str) -> frozenset[str]:
     key = name_key(name)
     return frozenset(key[place : place + 2] for place in range(max(len(key) - 1, 1)))
-
-
-def _likeness(one: frozenset[str], other: frozenset[str]) -> float:
-    return 2 * len(one & other) / (len(one) + len(other))

@@ -37,7 +37,7 @@ def print_plan(plan: Plan, *, is_dry_run: bool) -> None:
 
 
 def summarise(plan: Plan, *, is_dry_run: bool) -> LazyString:
-    if plan.previous is not None:
+    if plan.taken_in_at:
         return _("这个文件已经导入过，没有变化。")
     if plan.is_refused:
         return _("%(refused)s 行有问题，什么都没有导入。请改正后重新导入。", **plan.counts)
