@@ -258,12 +258,13 @@ class TestLines:
         assert client.post(f"{BASE}/lines/{line.id}", data=both).status_code == 422
         client.post(f"{BASE}/lines/{line.id}", data={"reason": "会费"})
         assert kept()[0].status is LineStatus.SET_ASIDE
-        assert "与本活动无关" in client.get(f"{BASE}/lines?show=settled").text
+        assert "与本活动无关 · 会费" in client.get(f"{BASE}/lines?show=settled").text
         assert "撤销" in client.get(f"{BASE}/lines/{line.id}").text
         reopen = f"{BASE}/lines/{line.id}/reopen"
         assert client.post(reopen, data={"reason": ""}).status_code == 422
         assert client.post(reopen, data={"reason": "看错了"}).status_code == 302
-        assert kept()[0].status is LineStatus.OPEN
+        [line] = kept()
+        assert (line.status, line.set_aside_because) == (LineStatus.OPEN, "")
         assert client.post(reopen, data={"reason": "再来"}).status_code == 409
 
     @pytest.mark.parametrize("text", ["教育局", "300", "1"])

@@ -16,7 +16,7 @@ CANDIDATES = sa.table(
     sa.column('because'),
     sa.column('reasons', sa.JSON()),
 )
-TEXTS = (('account_tail', 4), ('serial', 80), ('summary', 200))
+TEXTS = (('account_tail', 4), ('serial', 80), ('summary', 200), ('set_aside_because', 200))
 
 
 def upgrade():
@@ -117,6 +117,6 @@ def downgrade():
         line.drop_constraint(op.f('ck_statement_line_refund_within_amount'), type_='check')
         line.drop_constraint('fk_statement_line_statement_id_statement', type_='foreignkey')
         line.drop_constraint('fk_statement_line_likely_gift_id_gift', type_='foreignkey')
-        for name in ('likely_gift_id', 'is_clear', 'reopened_count', 'refunds', 'refunded_fen', 'summary', 'serial', 'account_tail', 'statement_id'):
+        for name in ('likely_gift_id', 'is_clear', 'reopened_count', 'refunds', 'refunded_fen', 'set_aside_because', 'summary', 'serial', 'account_tail', 'statement_id'):
             line.drop_column(name)
     op.drop_table('statement')

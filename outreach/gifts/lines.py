@@ -202,6 +202,7 @@ def set_line_aside(line: StatementLine, *, reason: str, by: User) -> None:
     """Notes that the payment has nothing to do with the campaign."""
     hold_campaign(line.campaign_id)
     _settle(line, LineStatus.SET_ASIDE, by)
+    line.set_aside_because = reason
     audit.record("set_aside.line", f"line:{line.id}", reason=reason)
 
 
@@ -422,6 +423,7 @@ def _open_again(line: StatementLine) -> None:
             settled_at=None,
             settled_by_id=None,
             gift_id=None,
+            set_aside_because="",
             reopened_count=StatementLine.reopened_count + 1,
         )
         .returning(StatementLine.id)

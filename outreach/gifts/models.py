@@ -279,6 +279,7 @@ class StatementLine(Base):
     """What the statement says of its purpose."""
     note: Mapped[str] = mapped_column(sa.String(200), default="")
     status: Mapped[LineStatus] = mapped_column(default=LineStatus.OPEN)
+    set_aside_because: Mapped[str] = mapped_column(sa.String(200), default="")
     gift_id: Mapped[int | None] = mapped_column(sa.ForeignKey("gift.id"), unique=True)
     settled_at: Mapped[datetime | None]
     settled_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
