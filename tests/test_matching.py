@@ -13,6 +13,7 @@ from outreach.campaigns.models import Campaign, Solicitation
 from outreach.db import db
 from outreach.errors import Conflict, NotFound, Refused
 from outreach.gifts import lines
+from outreach.gifts.groups import reverse_group
 from outreach.gifts.importing import apply_gifts, plan_gifts
 from outreach.gifts.ledger import check_ledger
 from outreach.gifts.matching import Match, Matcher, propose_kind
@@ -375,6 +376,16 @@ class TestUndo:
         db.session.commit()
         client.post(f"/c/2026/gifts/{gift.id}/reverse", data={"reason": "重复"})
         assert [row.solicitation_id for row in line.candidates] == [education.id]
+        assert broken(campaign) == []
+
+    def test_so_is_one_whose_gift_goes_with_its_group(self, campaign, education):
+        group = factories.make_group(education, 30_000, 5)
+        [line] = take_in(campaign, Paid(serial="1"))
+        by = factories.make_user()
+        lines.link_line(line, group.parts[0], by=by)
+        reverse_group(group, reason="退回", by=by)
+        db.session.commit()
+        assert (line.status, line.gift_id, line.is_clear) == (LineStatus.OPEN, None, True)
         assert broken(campaign) == []
 
     def test_so_is_one_whose_gift_goes_with_its_import(self, campaign, education):

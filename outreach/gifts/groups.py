@@ -12,8 +12,10 @@ from sqlalchemy.orm import joinedload, selectinload
 from outreach import audit, clock, money
 from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, Sector, Solicitation
+from outreach.campaigns.queries import hold_campaign
 from outreach.db import db, insert_new
 from outreach.errors import NotFound, Refused
+from outreach.gifts.lines import release_gifts
 from outreach.gifts.models import Gift, GiftBasis, GiftChannel, GiftGroup, GiftKind, GroupKind
 from outreach.gifts.services import record_gift, reverse_gift
 from outreach.units.models import Unit
@@ -125,13 +127,16 @@ def check_total(total_fen: int, parts: Sequence[Part]) -> None:
 
 
 def reverse_group(group: GiftGroup, *, reason: str, by: User | None) -> list[Gift]:
-    """Reverses every part that stands; Refused when none is left."""
+    """Reverses every part that stands, and opens their lines again; Refused when none is left."""
+    hold_campaign(group.campaign_id)
     _hold_units(group.campaign_id, {gift.unit_id for gift in group.gifts if gift.unit_id})
     db.session.refresh(group)
     standing = group.standing
     if not standing:
         raise Refused(_("这些到账都已经冲正过了。"))
     reversals = [reverse_gift(gift, reason=reason, by=by) for gift in standing]
+    campaign = db.session.get_one(Campaign, group.campaign_id)
+    release_gifts(campaign, Gift.group_id == group.id)
     audit.record(
         "reverse.gift_group",
         f"gift_group:{group.id}",
