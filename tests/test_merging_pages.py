@@ -28,6 +28,8 @@ def test_duplicates_are_proposed_with_their_reasons(app):
     for unit in (first, phone):
         factories.make_contact(unit, mobile="+8613800001234")
     make_named("衡阳市财产交易所", initials="hysccjys")
+    for name in ("衡阳市第三中学", "衡阳市第四中学"):
+        make_named(name, initials="hysdszx")
     proposals = {proposal.other.name: proposal for proposal in propose_duplicates()}
     reasons = {name: [str(why) for why in row.reasons] for name, row in proposals.items()}
     assert reasons == {

@@ -20,6 +20,7 @@ from outreach.web import mask
 
 ALIKE: Final = 0.5
 """From this likeness on two names with the same initials may be one, mistyped."""
+NUMERALS: Final = "0123456789一二三四五六七八九十"
 MOST_SHARED: Final = 5
 """A number, or a name, that more units have speaks for nothing."""
 CERTAIN, LIKELY, POSSIBLE = 100, 10, 1
@@ -99,7 +100,8 @@ def _share_initials(units: list[Unit]) -> Iterator[tuple[Pair, int, LazyString]]
         holders[unit.initials].add(unit.id)
     for initials, ids in holders.items():
         for one, other in _pairs(ids) if initials else ():
-            if naming.likeness(by_id[one].name, by_id[other].name) >= ALIKE:
+            names = by_id[one].name, by_id[other].name
+            if naming.likeness(*names) >= ALIKE and len({_numerals(name) for name in names}) == 1:
                 yield (one, other), LIKELY, _("拼音首字母相同，名称相近")
 
 
@@ -129,6 +131,11 @@ def _names(unit: Unit) -> Iterator[str]:
     for alias in unit.aliases:
         if alias.kind in {AliasKind.FORMER, AliasKind.STATEMENT}:
             yield alias.name
+
+
+def _numerals(name: str) -> str:
+    """The third and the fourth school are two."""
+    return "".join(character for character in name if character in NUMERALS)
 
 
 def _pairs(ids: set[int]) -> Iterator[Pair]:
