@@ -127,6 +127,7 @@ RULES: dict[str, frozenset[Role | None]] = {
     "gifts.remove_stated": OFFICE,
     "gifts.list_without_line": READERS,
     "receipts.list_receipts": READERS,
+    "receipts.export": READERS,
     "receipts.of_gift": READERS,
     "receipts.request_receipt": OFFICE,
     "receipts.request_for_people": OFFICE,

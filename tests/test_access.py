@@ -37,6 +37,7 @@ TRUTH = {
         gifts.compare gifts.reconcile gifts.list_without_line gifts.show_group gifts.list_counts
         gifts.export_gifts gifts.export_comparison gifts.export_reconciliation
         documents.basic_facts receipts.list_receipts receipts.of_gift receipts.receipt
+        receipts.export
         meetings.list_meetings meetings.meeting meetings.sign_in_list meetings.calendar_file
         reminders.list_waves reminders.wave reminders.progress reminders.list_rules
         messages.list_messages messages.message messages.list_templates

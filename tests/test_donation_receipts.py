@@ -303,6 +303,17 @@ class TestPages:
         assert answer.status_code == 422
         assert "刚被他人开具或撤回" in answer.text
 
+    def test_what_is_asked_for_can_be_taken_to_the_finance_bureaus_system(self, gift, client):
+        ask(gift, 1_409_50 - 1_000_00, payer="=张三")
+        db.session.commit()
+        url = f"/c/{gift.campaign.code}/receipts/export?status=requested"
+        rows = client.get(f"{url}&as=csv").data.decode("utf-8-sig").splitlines()
+        assert rows[0].startswith("交款人,统一社会信用代码,金额（元）,大写")
+        assert rows[1].startswith("'=张三,,409.50,肆佰零玖元伍角整,,待开具")
+        assert client.get(url).data.startswith(b"PK")
+        issued = url.replace("requested", "issued")
+        assert len(client.get(f"{issued}&as=csv").data.splitlines()) == 1
+
     def test_reversing_keeps_the_reason_and_the_red_number(self, gift, client):
         [receipt] = ask(gift, 1_00)
         issue([receipt])

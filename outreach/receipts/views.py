@@ -10,13 +10,14 @@ from flask_babel import ngettext
 from flask_login import current_user
 
 from outreach import money
+from outreach.campaigns.export_pages import send_listings
 from outreach.campaigns.scope import campaign_blueprint
 from outreach.db import db
 from outreach.errors import Refused
 from outreach.forms import Form
 from outreach.gifts.models import Gift
 from outreach.gifts.queries import get_gift
-from outreach.receipts import queries, services
+from outreach.receipts import exports, queries, services
 from outreach.receipts.forms import CheckCodeForm, EndForm, IssueForm, PeopleForm, RequestForm
 from outreach.receipts.models import ReceiptStatus
 from outreach.web import page_number
@@ -27,9 +28,9 @@ RECEIPTS_ON_A_PAGE = 50
 
 @bp.get("/receipts")
 def list_receipts() -> ResponseReturnValue:
-    status = next((row for row in ReceiptStatus if row == request.args.get("status")), None)
+    status, search = _wanted()
     page = db.paginate(
-        queries.select_receipts(g.campaign, status, request.args.get("q", "").strip()),
+        queries.select_receipts(g.campaign, status, search),
         page=page_number(),
         per_page=RECEIPTS_ON_A_PAGE,
         error_out=False,
@@ -45,6 +46,12 @@ def list_receipts() -> ResponseReturnValue:
         gaps=queries.list_number_gaps(g.campaign),
         page_url=_page_url,
     )
+
+
+@bp.get("/receipts/export")
+def export() -> ResponseReturnValue:
+    found = db.session.scalars(queries.select_receipts(g.campaign, *_wanted()))
+    return send_listings(_("捐赠票据"), [exports.list_receipts(found)])
 
 
 @bp.get("/gifts/<int:gift_id>/receipts")
@@ -134,6 +141,12 @@ def withdraw(receipt_id: int) -> ResponseReturnValue:
     db.session.commit()
     flash(_("已撤回申请。"), "success")
     return redirect(url_for(".receipt", receipt_id=receipt_id))
+
+
+def _wanted() -> tuple[ReceiptStatus | None, str]:
+    """Status and text that the address asks for."""
+    status = next((row for row in ReceiptStatus if row == request.args.get("status")), None)
+    return status, request.args.get("q", "").strip()
 
 
 def _request(
