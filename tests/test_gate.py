@@ -263,6 +263,7 @@ def test_each_reason_withholds(ask, reason: R):
     assert ask(make_case(reason).candidate()) == {1: reason}
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_of_two_reasons_the_earlier_is_shown(ask):
     for first, second in combinations(REASONS, 2):
         if {first, second} <= MONEY or {first, second} == NEVER_TOGETHER:

@@ -172,7 +172,7 @@ def test_a_group_of_another_campaign_is_not_found(finance, client):
 
 
 @settings(
-    max_examples=30,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -56,6 +56,7 @@ def contents() -> dict[str, list]:
     return rows
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_no_page_changes_anything(app: Flask, sign_in: SignIn):
     before = factories.make_campaign(code="before", name="上年度")
     campaign = factories.make_campaign(previous_id=before.id)
@@ -89,6 +90,7 @@ def liaison_of_another_sector(app: Flask, sign_in: SignIn):
     return sign_in(factories.make_user(Role.LIAISON, sectors=(own,))), own_ids, foreign_ids
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_liaison_sees_nothing_of_another_sector_on_any_page(
     app: Flask, liaison_of_another_sector
 ):

@@ -464,7 +464,7 @@ ACTIONS = ("call", "settle", "no_answer", "drop", "not_in", "come_again", "drop_
 
 
 @settings(
-    max_examples=25,
+    max_examples=12,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
