@@ -13,6 +13,11 @@ def render_item(kind, item, _autogen_context):
     return False
 
 
+def include_object(_item, name, kind, _is_reflected, _other):
+    """Indexes of PostgreSQL alone, which the models do not know: see `outreach.units.search`."""
+    return not (kind == "index" and name.startswith("ix_search_"))
+
+
 with db.engine.connect() as connection:
     is_sqlite = connection.dialect.name == "sqlite"
     if is_sqlite:
@@ -23,6 +28,7 @@ with db.engine.connect() as connection:
         connection=connection,
         target_metadata=db.metadata,
         render_item=render_item,
+        include_object=include_object,
         **current_app.extensions["migrate"].configure_args,
     )
     with context.begin_transaction():

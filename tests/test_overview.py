@@ -249,6 +249,24 @@ class TestSearch:
         for text in (unit.name[3:], unit.initials[:5], "老名字", unit.contacts[0].mobile[-4:]):
             assert unit.name in page(client, f"search?q={text}"), text
 
+    def test_a_credit_code_and_a_name_typed_otherwise_find_a_unit(self, solicitation, sign_in):
+        unit = solicitation.unit
+        unit.credit_code = "11430400006123456A"
+        db.session.commit()
+        client = sign_in()
+        for text in ("11430400006123456a", "1143040000612", f" {unit.name[:3]} {unit.name[3:]}。"):
+            assert unit.name in page(client, f"search?q={text}"), text
+        assert unit.name not in page(client, "search?q=11430499")
+
+    @pytest.mark.parametrize("role", [Role.LIAISON, Role.AUDITOR])
+    def test_who_may_not_see_phones_finds_nobody_by_one(self, solicitation, sign_in, role):
+        unit = solicitation.unit
+        digits = unit.contacts[0].mobile[-4:]
+        sectors = (solicitation.sector,) if role is Role.LIAISON else ()
+        client = sign_in(factories.make_user(role, sectors))
+        assert unit.name in page(client, f"search?q={unit.name}")
+        assert unit.name not in page(client, f"search?q={digits}")
+
     def test_nothing_found_says_what_to_try(self, campaign, sign_in):
         assert "没有找到" in page(sign_in(), "search?q=不存在")
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.orm import contains_eager
+from sqlalchemy.orm import joinedload
 
+from outreach.access import OFFICE
 from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, Solicitation
 from outreach.campaigns.queries import in_scope
@@ -13,9 +14,12 @@ from outreach.db import db
 from outreach.gifts.comparison import Movement
 from outreach.gifts.queries import or_zero, sum_by_unit
 from outreach.gifts.standings import Standing
-from outreach.units.models import Contact, Unit, UnitAlias
+from outreach.units.models import Unit
+from outreach.units.search import Found, tiers
 
 MOST_FOUND = 20
+MOST_LOOKED_AT = 200
+"""Matches of one kind that are put in order."""
 
 
 def compare(standings: Sequence[Standing]) -> dict[Movement, list[Standing]]:
@@ -62,32 +66,38 @@ def is_shown(unit_id: int | None, campaign: Campaign, viewer: User) -> bool:
 
 
 def search_units(campaign: Campaign, viewer: User, text: str) -> list[Solicitation]:
-    """Units of the campaign whose name, former name or pinyin initials hold the text, or whose
-    contact's phone ends in it (four digits or more)."""
-    text = text.strip()
-    if not text:
-        return []
-    matches = [
-        Unit.name.contains(text, autoescape=True),
-        Unit.short_name.contains(text, autoescape=True),
-        Unit.initials.contains(text.lower(), autoescape=True),
-        sa.exists().where(
-            UnitAlias.unit_id == Unit.id, UnitAlias.name.contains(text, autoescape=True)
-        ),
-    ]
-    if text.isdigit() and len(text) >= 4:
-        matches.append(sa.exists().where(Contact.unit_id == Unit.id, Contact.mobile.endswith(text)))
-    statement = (
+    """Units of the campaign that the viewer may see, the best matches first: see `units.search`.
+    Only the office finds units by a telephone number."""
+    ids: list[int] = []
+    for selects in tiers(text.strip(), with_phones=viewer.role in OFFICE):
+        ids += [id_ for id_ in _find_places(campaign, viewer, selects) if id_ not in ids]
+        if len(ids) >= MOST_FOUND:
+            break
+    rows = db.session.scalars(
         sa.select(Solicitation)
-        .join(Solicitation.unit)
-        .join(Solicitation.sector)
-        .options(contains_eager(Solicitation.unit), contains_eager(Solicitation.sector))
-        .where(
-            Solicitation.campaign_id == campaign.id,
-            in_scope(viewer, Solicitation.sector_id),
-            sa.or_(*matches),
-        )
-        .order_by(sa.func.length(Unit.name), Unit.name)
-        .limit(MOST_FOUND)
+        .where(Solicitation.id.in_(ids[:MOST_FOUND]))
+        .options(joinedload(Solicitation.unit), joinedload(Solicitation.sector))
     )
-    return list(db.session.scalars(statement))
+    return sorted(rows, key=lambda row: ids.index(row.id))
+
+
+def _find_places(campaign: Campaign, viewer: User, selects: Sequence[Found]) -> list[int]:
+    """Ids of solicitations. Of many that hold a text some are taken, so that it is fast."""
+    parts = []
+    for select in selects:
+        [unit_id, shown_by] = select.selected_columns
+        found = (
+            select.with_only_columns(Solicitation.id, shown_by)
+            .join(Solicitation, Solicitation.unit_id == unit_id)
+            .where(
+                Solicitation.campaign_id == campaign.id,
+                in_scope(viewer, Solicitation.sector_id),
+            )
+            .limit(MOST_LOOKED_AT)
+            .subquery()
+        )
+        parts.append(sa.select(found.c.id, found.c.shown_by))
+    union = sa.union_all(*parts).subquery()
+    length = sa.func.length(union.c.shown_by)
+    ranked = sa.select(union.c.id).order_by(length, union.c.shown_by, union.c.id)
+    return list(dict.fromkeys(db.session.scalars(ranked)))
