@@ -56,7 +56,7 @@ def server(app: Flask) -> Iterator[RobotServer]:
 
 
 def connect(app: Flask, server: RobotServer) -> None:
-    channel = wecom.GroupRobots(server.url, robots.read_keys, timeout=0.4)
+    channel = wecom.GroupRobots(server.url, robots.read_keys, timeout=10)
     app.extensions["outreach.channels"] = {Channel.WECOM: channel.open}
 
 

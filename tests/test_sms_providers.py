@@ -38,7 +38,7 @@ def make_channel(provider: str, endpoint: str, *, key_secret: str = sms_server.K
     else:
         account = Account(sms_server.KEY_ID, key_secret, sms_server.APP_ID, "ap-guangzhou")
         service = Tencent(account, signature="慈善总会", endpoint=endpoint)
-    return SmsChannel(service, signature="慈善总会", read_timeout=0.3)
+    return SmsChannel(service, signature="慈善总会", read_timeout=1)
 
 
 def make_text(**values):
