@@ -207,7 +207,7 @@ class Ledger:
         """Units that are new, that move, and that stay."""
         rows: list[list[object]] = [
             [self.random.choice(self.sectors()).name, row.unit.name, self.random.randint(1, 99)]
-            for row in self.random.sample(self.units(), 2)
+            for row in self.random.sample(self.units(), min(2, len(self.units())))
         ]
         if self.random.random() < 0.5:
             name = f"衡阳市新{next(_numbers)}局"
@@ -229,7 +229,9 @@ class Ledger:
 
     def merge_units(self) -> None:
         """Two units that are one: the gifts of the loser are the survivor's."""
-        survivor, loser = (row.unit for row in self.random.sample(self.units(), 2))
+        rows = self.units()
+        self.random.shuffle(rows)
+        survivor, loser = rows[0].unit, rows[1].unit
         plan = plan_merge(survivor, loser)
         done = merge_units(survivor, loser, fingerprint=plan.fingerprint, by=None)
         moved = [id_ for id_, row in self.standing.items() if row.unit_id == done.loser_id]
@@ -372,12 +374,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.ledger_walk")
     parser.add_argument("--steps", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument("--only", choices=("sqlite", "postgresql"))
     options = parser.parse_args()
     root = Path(tempfile.mkdtemp(prefix="outreach-walk-"))
     root.chmod(0o755)
     try:
         urls = {"sqlite": f"sqlite:///{root / 'walk.db'}"}
-        urls["postgresql"] = Postgres(root).create("walk")
+        if options.only != "sqlite":
+            urls["postgresql"] = Postgres(root).create("walk")
+        if options.only == "postgresql":
+            del urls["sqlite"]
         for engine, url in urls.items():
             prepare(url, root)
             began = time.monotonic()
