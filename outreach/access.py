@@ -106,6 +106,7 @@ RULES: dict[str, frozenset[Role | None]] = {
     "gifts.list_lines": READERS,
     "gifts.open_line": OFFICE,
     "gifts.settle_line": OFFICE,
+    "gifts.claim_in_parts": OFFICE,
     "gifts.open_unmatched": OFFICE,
     "gifts.import_statement": OFFICE,
     "gifts.preview_statement": OFFICE,

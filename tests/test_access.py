@@ -56,7 +56,7 @@ TRUTH = {
         units.opt_out_contact units.verify_contact
         gifts.record_gift gifts.suggest_units gifts.reverse_gift gifts.record_pledge
         gifts.record_remittance gifts.record_count gifts.reverse_group
-        gifts.open_line gifts.settle_line gifts.open_unmatched
+        gifts.open_line gifts.settle_line gifts.claim_in_parts gifts.open_unmatched
         gifts.confirm_lines gifts.link_line gifts.reopen_line gifts.forget_payer
         gifts.import_statement gifts.preview_statement gifts.apply_previewed_statement
         gifts.marked_statement gifts.statement_sample gifts.choose_columns gifts.forget_columns

@@ -14,7 +14,8 @@ from outreach.documents.basic_facts import describe_many, write_basic_facts
 from outreach.errors import Refused
 from outreach.gifts import reconciliation
 from outreach.gifts.ledger import check_ledger
-from outreach.gifts.models import Gift, GiftBasis, GiftKind, Residual, StatementLine, Subject
+from outreach.gifts.lines import link_line
+from outreach.gifts.models import Gift, GiftBasis, GiftKind, Residual, Subject
 from outreach.gifts.services import record_gift, reverse_gift
 from tests import factories
 from tests.conftest import SignIn
@@ -132,8 +133,7 @@ def test_a_gift_with_its_line_or_taken_back_is_not_without_line(campaign: Campai
         reconciliation.select_without_line(campaign).order_by(Gift.id)
     )
     line = factories.make_line(campaign, amount_fen=first.amount_fen)
-    lines = table_of(StatementLine)
-    run(sa.update(lines).where(lines.c.id == line.id).values(gift_id=first.id))
+    link_line(line, [first], by=factories.make_user())
     reverse_gift(second, reason="退回", by=None)
     assert db.session.scalars(reconciliation.select_without_line(campaign)).all() == []
     residuals = {row.residual for row in reconciliation.list_residuals(campaign)}

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from outreach.campaigns.models import Campaign, Solicitation
 from outreach.db import db
 from outreach.errors import OutreachError
-from outreach.gifts import lines
+from outreach.gifts import groups, lines, payers
 from outreach.gifts.ledger import check_ledger
-from outreach.gifts.models import Gift, GiftKind, LineCandidate, LineStatus, StatementLine
+from outreach.gifts.matching import match_lines
+from outreach.gifts.models import Gift, GiftKind, LineGift, LineStatus, StatementLine
 from outreach.gifts.services import record_gift, reverse_gift
 from outreach.gifts.statements import apply_statement
 from tests import factories
@@ -29,7 +30,18 @@ PAID = [
     Paid("7.00", "张三", DAY, "3"),
     Paid("-9.00", "工商银行", DAY, "4"),
 ]
-VERBS = ("take_in", "confirm", "claim", "aside", "reopen", "reverse", "record", "link")
+VERBS = (
+    "take_in",
+    "confirm",
+    "claim",
+    "split",
+    "aside",
+    "reopen",
+    "reverse",
+    "ungroup",
+    "record",
+    "link",
+)
 steps = st.lists(
     st.tuples(st.sampled_from(VERBS), st.integers(0, 5), st.integers(0, 1)), max_size=12
 )
@@ -42,6 +54,8 @@ steps = st.lists(
 )
 @given(steps=steps)
 @example(steps=[("claim", 0, 0), ("reopen", 0, 0), ("claim", 0, 1), ("reverse", 0, 0)])
+@example(steps=[("split", 0, 0), ("reverse", 0, 0), ("reopen", 0, 0), ("split", 0, 1)])
+@example(steps=[("split", 1, 0), ("ungroup", 0, 0), ("claim", 1, 0), ("reverse", 0, 0)])
 @example(steps=[("record", 0, 0), ("confirm", 0, 0), ("reverse", 0, 0), ("confirm", 0, 0)])
 def test_each_payment_is_counted_once_whatever_is_said_and_taken_back(app: Flask, steps):
     campaign, units, by = make_world()
@@ -82,7 +96,11 @@ def do(verb: str, number: int, other: int, campaign: Campaign, units: list[Solic
         lines.confirm_lines(campaign, choices, by=by)
     elif verb == "claim" and line:
         lines.claim_line(line, units[other], kind=GiftKind.UNIT, by=by)
-        lines.learn_payer(line, units[other], by=by)
+        payers.learn_payer(line, units[other], by=by)
+    elif verb == "split" and line:
+        own = groups.Part(line.net_fen - 100, GiftKind.UNIT, unit=units[other].unit)
+        people = groups.Part(100, GiftKind.INDIVIDUAL, unit=units[1 - other].unit)
+        groups.claim_line(line, [own, people], key=f"{line.id}:{line.reopened_count}", by=by)
     elif verb == "aside" and line:
         lines.set_line_aside(line, reason="会费", by=by)
     elif verb == "reopen" and line:
@@ -90,6 +108,9 @@ def do(verb: str, number: int, other: int, campaign: Campaign, units: list[Solic
     elif verb == "reverse" and gift:
         reverse_gift(gift, reason="重复", by=by)
         lines.release_gifts(campaign, Gift.id == gift.id)
+        match_lines(campaign)
+    elif verb == "ungroup" and gift and gift.group:
+        groups.reverse_group(gift.group, reason="退回", by=by)
     elif verb == "record":
         record_gift(
             campaign=campaign,
@@ -99,7 +120,8 @@ def do(verb: str, number: int, other: int, campaign: Campaign, units: list[Solic
             received_on=DAY,
         )
     elif verb == "link" and line and gift:
-        lines.link_line(line, gift, by=by)
+        near = [row for row in standing if row.id in {gift.id, standing[other].id}]
+        lines.link_line(line, near if other else [gift], by=by)
 
 
 def check(campaign: Campaign) -> None:
@@ -108,16 +130,16 @@ def check(campaign: Campaign) -> None:
     rows = db.session.scalars(sa.select(StatementLine).filter_by(campaign_id=campaign.id))
     claimed = 0
     for line in rows:
-        assert (line.gift_id is not None) is (line.status is LineStatus.CLAIMED)
-        if line.gift:
+        assert bool(line.gifts) is (line.status is LineStatus.CLAIMED)
+        if line.gifts:
             claimed += line.net_fen
-            assert line.gift.amount_fen == line.net_fen
-            assert not is_reversed(line.gift)
+            assert sum(gift.amount_fen for gift in line.gifts) == line.net_fen
+            assert not any(is_reversed(gift) for gift in line.gifts)
         if line.status is not LineStatus.OPEN:
-            kept = sa.select(LineCandidate.line_id).filter_by(line_id=line.id)
-            assert db.session.scalar(kept) is None
+            assert (line.candidates, line.likely_gifts) == ([], [])
     loose = [gift for gift in list_gifts(campaign) if not is_reversed(gift) and not has_line(gift)]
-    assert [gift.line_key for gift in loose if gift.line_key] == [], "made of a line that is open"
+    made = [gift.id for gift in loose if gift.line_key or gift.group_id]
+    assert made == [], "made of a line that is open"
     typed = sum(gift.amount_fen for gift in loose)
     ledger = sa.select(sa.func.sum(Gift.amount_fen)).filter_by(campaign_id=campaign.id)
     assert (db.session.scalar(ledger) or 0) == claimed + typed
@@ -133,7 +155,7 @@ def is_reversed(gift: Gift) -> bool:
 
 
 def has_line(gift: Gift) -> bool:
-    return db.session.scalar(sa.select(StatementLine.id).filter_by(gift_id=gift.id)) is not None
+    return db.session.get(LineGift, gift.id) is not None
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

@@ -12,7 +12,7 @@ from outreach.access import Role
 from outreach.campaigns.models import Campaign, Solicitation
 from outreach.db import db
 from outreach.errors import Conflict, NotFound, Refused
-from outreach.gifts import lines
+from outreach.gifts import lines, payers
 from outreach.gifts.groups import reverse_group
 from outreach.gifts.importing import apply_gifts, plan_gifts
 from outreach.gifts.ledger import check_ledger
@@ -173,6 +173,10 @@ class TestEvidence:
         assert propose_kind(payer, source) is kind
 
 
+def likely(line: StatementLine) -> list[int]:
+    return [gift.id for gift in line.likely_gifts]
+
+
 def save_reasons(found: Match) -> str:
     return LineCandidate(reasons=found.proposals[0].told).because
 
@@ -183,7 +187,7 @@ class TestRecorded:
     def test_the_same_number_is_the_same_gift(self, campaign, education):
         gift = make_gift(education, 30_000, reference="S1", received_on=date(2026, 9, 2))
         [line] = take_in(campaign, Paid(payer="出纳", serial="S1"))
-        assert (line.likely_gift_id, line.is_clear) == (gift.id, True)
+        assert (likely(line), line.is_clear) == ([gift.id], True)
         done = lines.confirm_lines(campaign, [choice_of(line)], by=factories.make_user())
         db.session.commit()
         assert (done.count, gifts()) == (1, [30_000])
@@ -193,20 +197,20 @@ class TestRecorded:
     def test_one_without_number_is_taken_by_unit_day_and_amount(self, campaign, education):
         gift = make_gift(education, 30_000, received_on=DAY + timedelta(days=2))
         one, other = take_in(campaign, Paid(serial="S1"), Paid(serial="S2"))
-        assert (one.likely_gift_id, one.is_clear) == (gift.id, True)
-        assert (other.likely_gift_id, other.is_clear) == (None, True)
+        assert (likely(one), one.is_clear) == ([gift.id], True)
+        assert (likely(other), other.is_clear) == ([], True)
         assert "账上已有同日前后、同额的一笔" in one.candidates[0].because
 
     def test_one_with_another_number_is_for_a_person_to_see(self, campaign, education):
         make_gift(education, 30_000, received_on=DAY, reference="收据 7")
         [line] = take_in(campaign, Paid(serial="S1"))
-        assert line.likely_gift_id is not None
+        assert likely(line)
         assert not line.is_clear
 
     def test_the_number_goes_before_likeness_and_each_gift_answers_once(self, campaign, education):
         gift = make_gift(education, 30_000, received_on=DAY, reference="S2")
         one, two = take_in(campaign, Paid(serial="S1"), Paid(serial="S2"))
-        assert (one.likely_gift_id, two.likely_gift_id) == (None, gift.id)
+        assert (likely(one), likely(two)) == ([], [gift.id])
         for line in (two, one):
             choice = choice_of(line)
             assert lines.confirm_lines(campaign, [choice], by=factories.make_user()).count == 1
@@ -215,13 +219,13 @@ class TestRecorded:
     def test_the_same_number_with_another_amount_is_told(self, campaign, education):
         make_gift(education, 29_900, received_on=DAY, reference="S1")
         [line] = take_in(campaign, Paid(serial="S1"))
-        assert (line.likely_gift_id, line.is_clear) == (None, False)
+        assert (likely(line), line.is_clear) == ([], False)
         assert "流水号与账上的一笔相同，但金额不同" in line.candidates[0].because
 
     def test_a_gift_without_unit_can_be_the_one(self, campaign, education):
         gift = make_gift(education, 30_000, unit_id=None, reference="S1")
         [line] = take_in(campaign, Paid(payer="张三", serial="S1"))
-        assert (line.likely_gift_id, list(line.candidates)) == (gift.id, [])
+        assert (likely(line), list(line.candidates)) == ([gift.id], [])
 
     def test_what_does_not_fit_is_refused(self, campaign, education):
         gift = make_gift(education, 30_000)
@@ -229,13 +233,13 @@ class TestRecorded:
         one, other = take_in(campaign, Paid(serial="1"), Paid(serial="2"))
         by = factories.make_user()
         with pytest.raises(Refused):
-            lines.link_line(one, small, by=by)
-        lines.link_line(one, gift, by=by)
+            lines.link_line(one, [small], by=by)
+        lines.link_line(one, [gift], by=by)
         with pytest.raises(Conflict):
-            lines.link_line(other, gift, by=by)
+            lines.link_line(other, [gift], by=by)
         reverse_gift(small, reason="退回", by=None)
         with pytest.raises(Conflict):
-            lines.link_line(other, small, by=by)
+            lines.link_line(other, [small], by=by)
 
 
 class TestConfirm:
@@ -267,7 +271,7 @@ class TestConfirm:
         db.session.commit()
         assert (done.count, [line.id for line, _why in done.left]) == (0, [one.id, other.id])
         assert gifts() == [30_000]
-        assert one.likely_gift_id == gift.id
+        assert likely(one) == [gift.id]
 
     def test_somebody_was_first(self, campaign, education):
         [line] = take_in(campaign, Paid(serial="1"))
@@ -311,9 +315,9 @@ class TestPayers:
         one, two = take_in(campaign, Paid(payer="国库支付中心", serial="1"), Paid(serial="2"))
         by = factories.make_user()
         lines.claim_line(one, education, kind=GiftKind.UNIT, by=by)
-        assert lines.learn_payer(one, education, by=by)
-        assert not lines.learn_payer(one, education, by=by), "it is known now"
-        assert not lines.learn_payer(two, education, by=by), "the name says so already"
+        assert payers.learn_payer(one, education, by=by)
+        assert not payers.learn_payer(one, education, by=by), "it is known now"
+        assert not payers.learn_payer(two, education, by=by), "the name says so already"
         db.session.commit()
         found = match(campaign, Paid(payer="国库支付 中心", serial="3"))
         assert (found.solicitation_id, found.is_clear) == (education.id, True)
@@ -325,7 +329,7 @@ class TestPayers:
         by = factories.make_user()
         for line, solicitation in ((one, education), (two, health)):
             lines.claim_line(line, solicitation, kind=GiftKind.UNIT, by=by)
-            lines.learn_payer(line, solicitation, by=by)
+            payers.learn_payer(line, solicitation, by=by)
         db.session.commit()
         assert {row.solicitation_id for row in three.candidates} == {education.id, health.id}
         assert not three.is_clear, "the line that is open has learned it too"
@@ -334,13 +338,13 @@ class TestPayers:
         one, two = take_in(campaign, Paid(payer="代办", serial="1"), Paid(payer="代办", serial="2"))
         by = factories.make_user()
         lines.claim_line(one, education, kind=GiftKind.UNIT, by=by)
-        lines.learn_payer(one, education, by=by)
+        payers.learn_payer(one, education, by=by)
         assert two.is_clear
         alias = db.session.scalars(sa.select(PayerAlias)).one()
-        lines.forget_payer(campaign, alias.id)
+        payers.forget_payer(campaign, alias.id)
         assert not two.is_clear
         with pytest.raises(NotFound):
-            lines.forget_payer(campaign, alias.id)
+            payers.forget_payer(campaign, alias.id)
 
 
 class TestUndo:
@@ -349,10 +353,10 @@ class TestUndo:
         by = factories.make_user()
         for solicitation in (education, health, education):
             lines.claim_line(line, solicitation, kind=GiftKind.UNIT, by=by)
-            lines.learn_payer(line, solicitation, by=by)
+            payers.learn_payer(line, solicitation, by=by)
             lines.reopen_line(line, reason="认错了", by=by)
             db.session.commit()
-        assert (line.status, line.gift_id, line.is_clear) == (LineStatus.OPEN, None, False)
+        assert (line.status, line.gifts, line.is_clear) == (LineStatus.OPEN, [], False)
         assert gifts() == [30_000, -30_000] * 3
         assert db.session.scalars(sa.select(PayerAlias)).all() == [], "what it taught was wrong"
         with pytest.raises(Conflict):
@@ -363,11 +367,11 @@ class TestUndo:
         gift = make_gift(education, 30_000, received_on=DAY)
         [line] = take_in(campaign, Paid(serial="1"))
         by = factories.make_user()
-        lines.link_line(line, gift, by=by)
+        lines.link_line(line, [gift], by=by)
         lines.reopen_line(line, reason="不是这一笔", by=by)
         db.session.commit()
         assert gifts() == [30_000]
-        assert line.likely_gift_id == gift.id
+        assert likely(line) == [gift.id]
 
     def test_a_line_whose_gift_is_reversed_is_open_again(self, campaign, education, sign_in):
         client = sign_in(Role.STAFF)
@@ -382,10 +386,10 @@ class TestUndo:
         group = factories.make_group(education, 30_000, 5)
         [line] = take_in(campaign, Paid(serial="1"))
         by = factories.make_user()
-        lines.link_line(line, group.parts[0], by=by)
+        lines.link_line(line, [group.parts[0]], by=by)
         reverse_group(group, reason="退回", by=by)
         db.session.commit()
-        assert (line.status, line.gift_id, line.is_clear) == (LineStatus.OPEN, None, True)
+        assert (line.status, line.gifts, line.is_clear) == (LineStatus.OPEN, [], True)
         assert broken(campaign) == []
 
     def test_so_is_one_whose_gift_goes_with_its_import(self, campaign, education):
@@ -398,7 +402,7 @@ class TestUndo:
         assert line.status is LineStatus.CLAIMED
         undo_gifts(db.session.scalars(sa.select(ImportBatch)).one(), by)
         db.session.commit()
-        assert (line.status, line.likely_gift_id, line.is_clear) == (LineStatus.OPEN, None, True)
+        assert (line.status, likely(line), line.is_clear) == (LineStatus.OPEN, [], True)
         assert broken(campaign) == []
 
 

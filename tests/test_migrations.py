@@ -8,11 +8,19 @@ from flask_migrate import check, downgrade, upgrade
 
 from app import create_app
 from outreach.db import db
-from outreach.gifts.lines import set_line_aside
-from outreach.gifts.models import LineCandidate
+from outreach.gifts.lines import claim_line, link_line, reopen_line, set_line_aside
+from outreach.gifts.matching import match_lines
+from outreach.gifts.models import GiftKind, LikelyGift, LineCandidate, LineGift
 from outreach.messages.models import Message, MessageSolicitation, MessageStatus, Wave
 from tests.conftest import make_settings
-from tests.factories import make_line, make_running_wave, make_solicitation, make_unit, make_user
+from tests.factories import (
+    make_gift,
+    make_line,
+    make_running_wave,
+    make_solicitation,
+    make_unit,
+    make_user,
+)
 from tests.services import Postgres
 
 
@@ -90,6 +98,40 @@ def test_candidates_of_open_lines_keep_why_and_hold_their_units(
         assert [(row.line_id, row.because) for row in candidates] == [(ids[0], "付款人就是它")]
         db.session.remove()
         db.engine.dispose()
+
+
+def test_lines_keep_their_gifts_and_whether_they_made_them(empty_database: str, tmp_path: Path):
+    app = create_app(make_settings(empty_database, tmp_path))
+    with app.app_context():
+        upgrade()
+        solicitation = make_solicitation()
+        made, linked, _open = (
+            make_line(solicitation.campaign, amount_fen=fen, reference=f"S{fen}")
+            for fen in (100, 200, 300)
+        )
+        by = make_user()
+        for _time in range(2):
+            claim_line(made, solicitation, kind=GiftKind.UNIT, by=by)
+            reopen_line(made, reason="看错了", by=by)
+        claim_line(made, solicitation, kind=GiftKind.UNIT, by=by)
+        link_line(linked, [make_gift(solicitation, 200)], by=by)
+        make_gift(solicitation, 300, reference="S300")
+        match_lines(solicitation.campaign)
+        db.session.commit()
+        expected = _read_links()
+        assert [row[2] for row in expected] == [True, False, None]
+        db.session.remove()
+        downgrade(revision="0012")
+        upgrade()
+        assert _read_links() == expected
+        db.session.remove()
+        db.engine.dispose()
+
+
+def _read_links() -> list[tuple[int, int, bool | None]]:
+    made = sa.select(LineGift.line_id, LineGift.gift_id, LineGift.is_made_here)
+    likely = sa.select(LikelyGift.line_id, LikelyGift.gift_id, sa.null())
+    return sorted(tuple(row) for query in (made, likely) for row in db.session.execute(query))
 
 
 def _count_rows() -> list[int]:

@@ -248,7 +248,7 @@ class TestLines:
         [line] = take_in(client, Paid(serial="1"))
         assert "可能就是它" in client.get(f"{BASE}/lines/{line.id}").text
         client.post(f"{BASE}/lines/{line.id}/link", data={"gift_id": gift.id})
-        assert kept()[0].gift_id == gift.id
+        assert kept()[0].gifts == [gift]
         assert amounts() == [300_00]
         assert client.post(f"{BASE}/lines/{line.id}/link", data={"gift_id": 0}).status_code == 404
 

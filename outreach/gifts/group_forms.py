@@ -12,7 +12,7 @@ from outreach.campaigns.models import Campaign, Sector, Solicitation
 from outreach.forms import DayField, Form, TermField, YuanField, positive
 from outreach.gifts.forms import find_unit
 from outreach.gifts.groups import Part, Payment, Tally
-from outreach.gifts.models import GiftBasis, GiftChannel, GiftKind
+from outreach.gifts.models import GiftBasis, GiftChannel, GiftKind, StatementLine
 
 MOST_ROWS = 200
 MORE_ROWS = 10
@@ -58,18 +58,11 @@ class PartForm(Form):
         )
 
 
-class GroupForm(Form):
-    """What is common to the gifts, and their rows."""
+class PartsForm(Form):
+    """Rows of gifts that belong together."""
 
     key = HiddenField(validators=[Length(max=40)])
     """Made with the page: the same page sent twice is one group."""
-    received_on = DayField(_("到账日期"), [InputRequired(_("请填写到账日期。"))])
-    channel = TermField(_("方式"), GiftChannel)
-    basis = TermField(_("入账情况"), GiftBasis)
-    reference = StringField(
-        _("流水号或凭证号"), [Length(max=80, message=_("不能超过 80 字。"))], default=""
-    )
-    note = StringField(_("备注"), [Length(max=200, message=_("不能超过 200 字。"))], default="")
     may_publish = BooleanField(_("捐赠方同意公开姓名或单位名称"))
     rows = FieldList(FormField(PartForm))
 
@@ -78,7 +71,7 @@ class GroupForm(Form):
     """A row without unit belongs to the unit above."""
 
     def __init__(self, campaign: Campaign, **defaults: Any) -> None:
-        super().__init__(data={"key": uuid4().hex, "received_on": clock.today()} | defaults)
+        super().__init__(data={"key": uuid4().hex} | defaults)
         self.campaign = campaign
         self._found: dict[str, Solicitation | Sector] = {
             sector.name: sector for sector in campaign.sectors
@@ -112,14 +105,6 @@ class GroupForm(Form):
     def parts(self) -> list[Part]:
         return [row.part() for row in self.filled]
 
-    def payment(self) -> Payment:
-        names = ("received_on", "channel", "basis", "reference", "note", "may_publish")
-        return Payment(**{name: self[name].data for name in names})
-
-    def validate_received_on(self, field: DayField) -> None:
-        if field.data and field.data > clock.today():
-            raise ValidationError(_("到账日期不能晚于今天。"))
-
     def validate_rows(self, field: FieldList) -> None:
         if len(self.filled) > MOST_ROWS:
             raise ValidationError(_("一次最多 %(most)s 行，请分几批登记。", most=MOST_ROWS))
@@ -134,7 +119,7 @@ class GroupForm(Form):
             try:
                 if name:
                     row.target = self._find(name)
-                elif self.same_as_above and above:
+                elif self.same_as_above and row is not self.filled[0]:
                     row.target = above
                 else:
                     raise ValidationError(_("请填写单位。"))
@@ -146,6 +131,44 @@ class GroupForm(Form):
         if name not in self._found:
             self._found[name] = find_unit(self.campaign, name)
         return self._found[name]
+
+
+class GroupForm(PartsForm):
+    """What the gifts have in common, as a person types it."""
+
+    received_on = DayField(_("到账日期"), [InputRequired(_("请填写到账日期。"))])
+    channel = TermField(_("方式"), GiftChannel)
+    basis = TermField(_("入账情况"), GiftBasis)
+    reference = StringField(
+        _("流水号或凭证号"), [Length(max=80, message=_("不能超过 80 字。"))], default=""
+    )
+    note = StringField(_("备注"), [Length(max=200, message=_("不能超过 200 字。"))], default="")
+
+    def __init__(self, campaign: Campaign, **defaults: Any) -> None:
+        super().__init__(campaign, **{"received_on": clock.today()} | defaults)
+
+    def payment(self) -> Payment:
+        names = ("received_on", "channel", "basis", "reference", "note", "may_publish")
+        return Payment(**{name: self[name].data for name in names})
+
+    def validate_received_on(self, field: DayField) -> None:
+        if field.data and field.data > clock.today():
+            raise ValidationError(_("到账日期不能晚于今天。"))
+
+
+class LinePartsForm(PartsForm):
+    """The parts of a line, of which the bank has said the rest. What is proposed for it comes
+    first: the unit's own money, then that of its people."""
+
+    same_as_above = True
+
+    def __init__(self, campaign: Campaign, line: StatementLine) -> None:
+        super().__init__(campaign)
+        self.line = line
+        if not self.is_submitted():
+            if line.candidates:
+                self.rows[0].form.unit.data = line.candidates[0].solicitation.unit.name
+            self.rows[1].form.kind.data = GiftKind.INDIVIDUAL
 
 
 class RemittanceForm(GroupForm):

@@ -14,8 +14,9 @@ from outreach.db import db
 from outreach.errors import Refused
 from outreach.gifts import groups
 from outreach.gifts.forms import ReversalForm
-from outreach.gifts.group_forms import CountForm, GroupForm, RemittanceForm
+from outreach.gifts.group_forms import CountForm, LinePartsForm, PartsForm, RemittanceForm
 from outreach.gifts.ledger_views import bp
+from outreach.gifts.lines import get_line
 from outreach.gifts.models import GiftChannel, GiftGroup
 from outreach.web import page_number
 
@@ -67,6 +68,26 @@ def record_count() -> ResponseReturnValue:
     return _finish(form, group)
 
 
+@bp.route("/gifts/lines/<int:line_id>/parts", methods=["GET", "POST"])
+def claim_in_parts(line_id: int) -> ResponseReturnValue:
+    """A line that is not one gift: a unit's own money and its people's, or that of several."""
+    line = get_line(g.campaign, line_id)
+    form = LinePartsForm(g.campaign, line)
+    if "more" in request.form or not form.validate_on_submit():
+        return _show("gifts/line_parts.html", form)
+    try:
+        group = groups.claim_line(
+            line,
+            form.parts(),
+            key=form.key.data,
+            may_publish=form.may_publish.data,
+            by=current_user,
+        )
+    except Refused as refusal:
+        return _show_refused("gifts/line_parts.html", form, refusal)
+    return _finish(form, group)
+
+
 @bp.get("/gifts/counts")
 def list_counts() -> ResponseReturnValue:
     page = db.paginate(
@@ -84,7 +105,8 @@ def list_counts() -> ResponseReturnValue:
 
 @bp.get("/gifts/groups/<int:group_id>")
 def show_group(group_id: int) -> ResponseReturnValue:
-    return render_template("gifts/group.html", group=groups.get_group(g.campaign, group_id))
+    group = groups.get_group(g.campaign, group_id)
+    return render_template("gifts/group.html", group=group, line=groups.find_line(group))
 
 
 @bp.route("/gifts/groups/<int:group_id>/reverse", methods=["GET", "POST"])
@@ -107,21 +129,21 @@ def reverse_group(group_id: int) -> ResponseReturnValue:
     return redirect(url_for(".show_group", group_id=group_id))
 
 
-def _show(template: str, form: GroupForm) -> ResponseReturnValue:
+def _show(template: str, form: PartsForm) -> ResponseReturnValue:
     if "more" in request.form:
         form.add_rows()
     status = HTTPStatus.UNPROCESSABLE_ENTITY if form.errors else HTTPStatus.OK
     return render_template(template, form=form), status
 
 
-def _show_refused(template: str, form: GroupForm, refusal: Refused) -> ResponseReturnValue:
+def _show_refused(template: str, form: PartsForm, refusal: Refused) -> ResponseReturnValue:
     """Nothing was written; what was typed stays."""
     db.session.rollback()
     form.form_errors.append(refusal.message)
     return render_template(template, form=form), HTTPStatus.UNPROCESSABLE_ENTITY
 
 
-def _finish(form: GroupForm, group: GiftGroup | None) -> ResponseReturnValue:
+def _finish(form: PartsForm, group: GiftGroup | None) -> ResponseReturnValue:
     db.session.commit()
     if group is None:
         flash(_("这一页已经登记过了，没有重复登记。"), "warning")

@@ -15,8 +15,18 @@ from outreach.campaigns.models import Campaign, Sector, Solicitation
 from outreach.campaigns.queries import hold_campaign
 from outreach.db import db, insert_new
 from outreach.errors import NotFound, Refused
-from outreach.gifts.lines import release_gifts
-from outreach.gifts.models import Gift, GiftBasis, GiftChannel, GiftGroup, GiftKind, GroupKind
+from outreach.gifts.lines import check_stayed, claim_as, release_gifts
+from outreach.gifts.matching import match_lines
+from outreach.gifts.models import (
+    Gift,
+    GiftBasis,
+    GiftChannel,
+    GiftGroup,
+    GiftKind,
+    GroupKind,
+    LineGift,
+    StatementLine,
+)
 from outreach.gifts.services import record_gift, reverse_gift
 from outreach.units.models import Unit
 
@@ -75,18 +85,46 @@ def record_remittance(
     total_fen: int,
     by: User | None,
 ) -> GiftGroup | None:
-    """Records one payment by its parts, all of one sector; None when the form with this key was
-    sent before. Refused unless the parts make up the total to the fen."""
+    """Records one payment by its parts; None when the form with this key was sent before. Refused
+    unless the parts make up the total to the fen."""
     if len(parts) < 2:
         raise Refused(_("请至少填写两个部分。只有一部分的，请用“登记到账”。"))
     check_total(total_fen, parts)
     stated = Tally(len(parts), total_fen)
-    group = _record(campaign, parts, payment, group_of=(GroupKind.REMITTANCE, key, stated), by=by)
-    if group and len({gift.sector_id for gift in group.parts}) > 1:
-        raise Refused(
-            _("一笔款项的各部分应属于同一个板块。跨板块的，请确认归属后分别登记，流水号相同。")
-        )
+    return _record(campaign, parts, payment, group_of=(GroupKind.REMITTANCE, key, stated), by=by)
+
+
+def claim_line(
+    line: StatementLine, parts: Sequence[Part], *, key: str, may_publish: bool = False, by: User
+) -> GiftGroup | None:
+    """Records an open line as the gifts that it is made up of; None when the form with this key was
+    sent before. Refused unless they make up what stayed of it; Conflict when somebody settled it
+    first."""
+    check_stayed(line)
+    hold_campaign(line.campaign_id)
+    campaign = db.session.get_one(Campaign, line.campaign_id)
+    payment = Payment(
+        received_on=line.received_on,
+        channel=line.channel,
+        reference=line.serial or line.reference,
+        note=(line.note or line.summary)[:200],
+        may_publish=may_publish,
+    )
+    group = record_remittance(campaign, parts, payment, key=key, total_fen=line.net_fen, by=by)
+    if group:
+        claim_as(line, group.parts, by=by)
     return group
+
+
+def find_line(group: GiftGroup) -> StatementLine | None:
+    """The line of a statement that the group was made of."""
+    return db.session.scalar(
+        sa.select(StatementLine)
+        .join(LineGift, LineGift.line_id == StatementLine.id)
+        .join(Gift, Gift.id == LineGift.gift_id)
+        .where(Gift.group_id == group.id, LineGift.is_made_here)
+        .limit(1)
+    )
 
 
 def record_count(  # noqa: PLR0913
@@ -134,9 +172,11 @@ def reverse_group(group: GiftGroup, *, reason: str, by: User | None) -> list[Gif
     standing = group.standing
     if not standing:
         raise Refused(_("这些到账都已经冲正过了。"))
-    reversals = [reverse_gift(gift, reason=reason, by=by) for gift in standing]
     campaign = db.session.get_one(Campaign, group.campaign_id)
-    release_gifts(campaign, Gift.group_id == group.id)
+    has_lines = release_gifts(campaign, Gift.group_id == group.id)
+    reversals = [reverse_gift(gift, reason=reason, by=by) for gift in standing]
+    if has_lines:
+        match_lines(campaign)
     audit.record(
         "reverse.gift_group",
         f"gift_group:{group.id}",

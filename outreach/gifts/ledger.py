@@ -16,6 +16,7 @@ from outreach.gifts.models import (
     Gift,
     GiftGroup,
     GroupKind,
+    LineGift,
     LineStatus,
     Statement,
     StatementLine,
@@ -172,10 +173,16 @@ def _check_statements(campaign: Campaign) -> Iterator[Identity]:
         kept = statement.known_fen + by_statement.get(statement.id, 0)
         yield Identity(name, statement.credit_fen, kept)
     net_fen = StatementLine.amount_fen - StatementLine.refunded_fen
+    shown_fen = (
+        sa.select(sum_fen())
+        .join(LineGift, LineGift.gift_id == Gift.id)
+        .where(LineGift.line_id == StatementLine.id)
+        .scalar_subquery()
+    )
     claimed, given = db.session.execute(
-        sa.select(or_zero(sa.func.sum(net_fen)), sum_fen())
-        .outerjoin(Gift, Gift.id == StatementLine.gift_id)
-        .where(StatementLine.campaign_id == campaign.id, StatementLine.status == LineStatus.CLAIMED)
+        sa.select(or_zero(sa.func.sum(net_fen)), or_zero(sa.func.sum(shown_fen))).where(
+            StatementLine.campaign_id == campaign.id, StatementLine.status == LineStatus.CLAIMED
+        )
     ).one()
     yield Identity(_("已认领的流水（减去退款）= 对应的到账"), claimed, given)
 

@@ -19,7 +19,7 @@ from outreach.terms import Term
 
 LONGEST_AMOUNT = 15
 IS_OPEN = StatementLine.status == LineStatus.OPEN
-HAS_LEAD = sa.or_(StatementLine.likely_gift_id.is_not(None), StatementLine.candidates.any())
+HAS_LEAD = sa.or_(StatementLine.likely_gifts.any(), StatementLine.candidates.any())
 
 
 class Show(Term):
@@ -116,10 +116,11 @@ def select_lines(campaign: Campaign, wanted: LineFilter, show: Show) -> sa.Selec
 def shown() -> tuple[ORMOption, ...]:
     """What a row of a list of lines shows besides its own columns."""
     return (
-        joinedload(StatementLine.gift).joinedload(Gift.unit),
-        joinedload(StatementLine.gift).joinedload(Gift.sector),
-        joinedload(StatementLine.likely_gift).joinedload(Gift.unit),
-        joinedload(StatementLine.likely_gift).joinedload(Gift.sector),
+        *(
+            selectinload(gifts).joinedload(owner)
+            for gifts in (StatementLine.gifts, StatementLine.likely_gifts)
+            for owner in (Gift.unit, Gift.sector)
+        ),
         joinedload(StatementLine.statement),
         joinedload(StatementLine.settled_by),
         selectinload(StatementLine.candidates)

@@ -12,7 +12,7 @@ from flask_login import current_user
 from outreach import clock, money
 from outreach.db import db
 from outreach.errors import Refused
-from outreach.gifts import forms, line_queries, lines
+from outreach.gifts import forms, line_queries, lines, payers
 from outreach.gifts.import_views import bp
 from outreach.gifts.importing import plan_gifts
 from outreach.gifts.line_queries import LineFilter, Show
@@ -120,7 +120,7 @@ def settle_line(line_id: int) -> ResponseReturnValue:
     else:
         gift = lines.claim_line(line, form.solicitation, kind=form.kind.data, by=current_user)
         message = _("已记为“%(name)s”的捐款。", name=gift.credited_to)
-        if form.learns.data and lines.learn_payer(line, form.solicitation, by=current_user):
+        if form.learns.data and payers.learn_payer(line, form.solicitation, by=current_user):
             message = _(
                 "已记为“%(name)s”的捐款，并记住了付款人“%(payer)s”。",
                 name=gift.credited_to,
@@ -133,12 +133,13 @@ def settle_line(line_id: int) -> ResponseReturnValue:
 
 @bp.post("/gifts/lines/<int:line_id>/link")
 def link_line(line_id: int) -> ResponseReturnValue:
-    """Says that the line is a gift of the ledger."""
+    """Says that the line is gifts that the ledger has."""
     line = lines.get_line(g.campaign, line_id)
-    gift = get_gift(g.campaign, request.form.get("gift_id", 0, type=int))
-    lines.link_line(line, gift, by=current_user)
+    ids = request.form.getlist("gift_id", type=int)
+    gifts = [get_gift(g.campaign, gift_id) for gift_id in ids or [0]]
+    lines.link_line(line, gifts, by=current_user)
     db.session.commit()
-    flash(_("已与账上“%(name)s”的一笔对上，没有另记捐款。", name=gift.credited_to), "success")
+    flash(_("已与账上“%(name)s”的到账对上，没有另记捐款。", name=line.credited_to), "success")
     return redirect(_list_url())
 
 
@@ -159,7 +160,7 @@ def reopen_line(line_id: int) -> ResponseReturnValue:
 def list_payers() -> ResponseReturnValue:
     """Who is known to pay for whom."""
     page = db.paginate(
-        lines.select_payers(), page=page_number(), per_page=LINES_ON_A_PAGE, error_out=False
+        payers.select_payers(), page=page_number(), per_page=LINES_ON_A_PAGE, error_out=False
     )
     return render_template(
         "gifts/payers.html",
@@ -170,7 +171,7 @@ def list_payers() -> ResponseReturnValue:
 
 @bp.post("/gifts/payers/<int:alias_id>/forget")
 def forget_payer(alias_id: int) -> ResponseReturnValue:
-    alias = lines.forget_payer(g.campaign, alias_id)
+    alias = payers.forget_payer(g.campaign, alias_id)
     db.session.commit()
     flash(_("不再记得“%(payer)s”。已认领的款项不变。", payer=alias.payer), "success")
     return redirect(url_for(".list_payers"))
@@ -191,7 +192,7 @@ def _proposed(line: StatementLine) -> dict[str, Any]:
     wanted = request.args.get("unit_id", type=int)
     units = [candidate.solicitation.unit for candidate in line.candidates]
     unit = next((unit for unit in units if unit.id == wanted), None)
-    if unit is None and line.is_clear and not line.likely_gift_id:
+    if unit is None and line.is_clear and not line.likely_gifts:
         unit = units[0]
     source = line.statement.source if line.statement else None
     return {

@@ -24,12 +24,13 @@ from outreach.campaigns.queries import hold_campaign
 from outreach.db import db, insert_new
 from outreach.errors import Conflict, NotFound, Refused
 from outreach.gifts.line_queries import shown
-from outreach.gifts.matching import Match, Matcher, match_lines, match_open, propose_kind
+from outreach.gifts.matching import Match, match_lines, match_open, propose_kind
 from outreach.gifts.models import (
     Gift,
-    GiftChannel,
     GiftKind,
+    LikelyGift,
     LineCandidate,
+    LineGift,
     LineStatus,
     PayerAlias,
     StatementLine,
@@ -154,8 +155,7 @@ def claim_line(
 ) -> Gift:
     """Records the line as the unit's gift; Conflict when somebody settled it first. Refused when
     all of it went back to the payer."""
-    if line.net_fen == 0:
-        raise Refused(_("这笔款项已全额退款，不能认领。请填写原因，记为与本活动无关。"))
+    check_stayed(line)
     hold_campaign(line.campaign_id)
     _settle(line, LineStatus.CLAIMED, by)
     campaign = db.session.get_one(Campaign, line.campaign_id)
@@ -165,37 +165,53 @@ def claim_line(
         amount_fen=line.net_fen,
         received_on=line.received_on,
         kind=kind,
-        channel=line.statement.source.channel if line.statement else GiftChannel.TRANSFER,
+        channel=line.channel,
         reference=line.serial or line.reference,
         note=(line.note or line.summary)[:200],
         line_key=line.gift_key,
         by=by,
     )
-    line.gift_id = gift.id
+    _show(line, [gift], is_made_here=True)
     audit.record("claim.line", f"line:{line.id}", gift_id=gift.id, unit_id=solicitation.unit_id)
     return gift
 
 
-def link_line(line: StatementLine, gift: Gift, *, by: User) -> None:
-    """Says that the line is a gift that the ledger has already; none is made. Conflict when
-    somebody settled the line or took the gift first."""
+def check_stayed(line: StatementLine) -> None:
+    """Refused when all of it went back to the payer."""
+    if line.net_fen == 0:
+        raise Refused(_("这笔款项已全额退款，不能认领。请填写原因，记为与本活动无关。"))
+
+
+def claim_as(line: StatementLine, parts: Sequence[Gift], *, by: User) -> None:
+    """Says that the line is these gifts, which were just made of it; Conflict when somebody settled
+    it first. The caller holds the campaign."""
+    _settle(line, LineStatus.CLAIMED, by)
+    _show(line, parts, is_made_here=True)
+    ids = [gift.id for gift in parts]
+    audit.record("claim.line", f"line:{line.id}", gift_ids=ids)
+
+
+def link_line(line: StatementLine, gifts: Sequence[Gift], *, by: User) -> None:
+    """Says that the line is gifts that the ledger has already; none is made. Conflict when
+    somebody settled the line or took a gift first."""
     hold_campaign(line.campaign_id)
-    if _is_reversed(gift) or gift.reversal_of_id:
+    if any(_is_reversed(gift) or gift.reversal_of_id for gift in gifts):
         raise Conflict(_("账上的这一笔已经冲正，不能对上。请核对后重新认领。"))
-    if gift.campaign_id != line.campaign_id or gift.amount_fen != line.net_fen:
+    found_fen = sum(gift.amount_fen for gift in gifts if gift.campaign_id == line.campaign_id)
+    if found_fen != line.net_fen:
         raise Refused(
             _(
-                "账上这一笔是 %(gift)s 元，流水是 %(line)s 元，金额不同，不能对上。",
-                gift=money.format_yuan(gift.amount_fen),
+                "账上是 %(gifts)s 元，流水是 %(line)s 元，金额不同，不能对上。",
+                gifts=money.format_yuan(found_fen),
                 line=money.format_yuan(line.net_fen),
             )
         )
-    if db.session.scalar(sa.select(StatementLine.id).filter_by(gift_id=gift.id)):
+    ids = [gift.id for gift in gifts]
+    if db.session.scalar(sa.select(LineGift.line_id).where(LineGift.gift_id.in_(ids)).limit(1)):
         raise Conflict(_("账上的这一笔刚刚对上了另一笔流水，请核对。"))
     _settle(line, LineStatus.CLAIMED, by)
-    line.gift_id = gift.id
-    audit.record("link.line", f"line:{line.id}", gift_id=gift.id, unit_id=gift.unit_id)
-    db.session.flush()
+    _show(line, gifts, is_made_here=False)
+    audit.record("link.line", f"line:{line.id}", gift_ids=ids)
 
 
 def set_line_aside(line: StatementLine, *, reason: str, by: User) -> None:
@@ -207,34 +223,29 @@ def set_line_aside(line: StatementLine, *, reason: str, by: User) -> None:
 
 
 def reopen_line(line: StatementLine, *, reason: str, by: User) -> None:
-    """Undoes what was said of a line. The gift that was made of it is reversed; one that it was
-    only held against stays; what was learned of its payer is forgotten."""
+    """Undoes what was said of a line. The gifts that were made of it are reversed; those that it
+    was only held against stay; what was learned of its payer is forgotten."""
     if not reason:
         raise Refused(_("请填写撤销原因。"))
     hold_campaign(line.campaign_id)
-    gift = db.session.get(Gift, line.gift_id) if line.gift_id else None
-    is_made_here = gift is not None and gift.line_key == line.gift_key
-    if gift and is_made_here and not _is_reversed(gift):
+    for gift in _open_again(line):
         reverse_gift(gift, reason=reason, by=by)
-    _open_again(line)
     match_lines(db.session.get_one(Campaign, line.campaign_id))
-    audit.record("reopen.line", f"line:{line.id}", gift_id=gift.id if gift else None, reason=reason)
+    audit.record("reopen.line", f"line:{line.id}", reason=reason)
 
 
 def release_gifts(campaign: Campaign, condition: sa.ColumnElement[bool]) -> int:
-    """Opens the lines of gifts that were reversed, so that their money is looked at again;
-    returns how many they are."""
+    """Opens the lines of gifts that are reversed, so that their money is looked at again; returns
+    how many they are. Who calls it matches the lines when it is done."""
+    showing = sa.select(LineGift.line_id).join(Gift, Gift.id == LineGift.gift_id).where(condition)
     lines = db.session.scalars(
         sa.select(StatementLine)
-        .join(Gift, Gift.id == StatementLine.gift_id)
-        .where(StatementLine.campaign_id == campaign.id, condition)
+        .where(StatementLine.campaign_id == campaign.id, StatementLine.id.in_(showing))
         .order_by(StatementLine.id)
     ).all()
     for line in lines:
-        audit.record("reopen.line", f"line:{line.id}", gift_id=line.gift_id)
+        audit.record("reopen.line", f"line:{line.id}")
         _open_again(line)
-    if lines:
-        match_lines(campaign)
     return len(lines)
 
 
@@ -246,18 +257,20 @@ class Choice:
     """What a person saw proposed for a line, and ticked."""
 
     line_id: int
-    gift_id: int | None = None
+    gift_ids: tuple[int, ...] = ()
     solicitation_id: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """From «line:gift:solicitation»; ValueError for anything else."""
-        line_id, gift_id, solicitation_id = (int(part or 0) for part in text.split(":"))
-        return cls(line_id, gift_id or None, solicitation_id or None)
+        """From «line:gift+gift:solicitation»; ValueError for anything else."""
+        line_id, gift_ids, solicitation_id = text.split(":")
+        gifts = tuple(int(part) for part in gift_ids.split("+") if gift_ids)
+        return cls(int(line_id), gifts, int(solicitation_id or 0) or None)
 
     @property
     def value(self) -> str:
-        return f"{self.line_id}:{self.gift_id or ''}:{self.solicitation_id or ''}"
+        gifts = "+".join(map(str, self.gift_ids))
+        return f"{self.line_id}:{gifts}:{self.solicitation_id or ''}"
 
 
 @dataclass
@@ -296,20 +309,21 @@ def confirm_lines(campaign: Campaign, choices: Sequence[Choice], *, by: User) ->
 def propose(line: StatementLine) -> Choice | None:
     """What is proposed for an open line before all else."""
     first = line.candidates[0].solicitation_id if line.candidates else None
-    return _choice(line.id, line.likely_gift_id, first)
+    return _choice(line.id, tuple(gift.id for gift in line.likely_gifts), first)
 
 
-def _choice(line_id: int, gift_id: int | None, solicitation_id: int | None) -> Choice | None:
-    if gift_id:
-        return Choice(line_id, gift_id=gift_id)
+def _choice(line_id: int, gift_ids: tuple[int, ...], solicitation_id: int | None) -> Choice | None:
+    if gift_ids:
+        return Choice(line_id, gift_ids=gift_ids)
     return Choice(line_id, solicitation_id=solicitation_id) if solicitation_id else None
 
 
 def _confirm(line: StatementLine, choice: Choice, match: Match, by: User) -> None:
-    if choice != _choice(line.id, match.gift_id, match.solicitation_id):
+    if choice != _choice(line.id, match.gift_ids, match.solicitation_id):
         raise Conflict(_("情况有变化，已重新匹配，请再核对"))
-    if choice.gift_id:
-        link_line(line, db.session.get_one(Gift, choice.gift_id), by=by)
+    if choice.gift_ids:
+        gifts = [db.session.get_one(Gift, id_) for id_ in choice.gift_ids]
+        link_line(line, gifts, by=by)
         return
     solicitation = db.session.get_one(Solicitation, choice.solicitation_id)
     source = line.statement.source if line.statement else None
@@ -323,50 +337,6 @@ def _load(campaign: Campaign, line_ids: Sequence[int]) -> dict[int, StatementLin
         .options(joinedload(StatementLine.statement))
     )
     return {line.id: line for line in lines}
-
-
-# Who pays for whom
-
-
-def learn_payer(line: StatementLine, solicitation: Solicitation, *, by: User) -> bool:
-    """Remembers that the line's payer pays for the unit, unless its names say so already."""
-    key = naming.name_key(line.payer)
-    campaign = db.session.get_one(Campaign, line.campaign_id)
-    if not key or Matcher(campaign).names_payer(line.payer, solicitation.id):
-        return False
-    alias = {
-        "payer_key": key,
-        "payer": line.payer,
-        "unit_id": solicitation.unit_id,
-        "line_id": line.id,
-        "learned_at": clock.now(),
-        "learned_by_id": by.id,
-    }
-    is_new = insert_new(PayerAlias, [alias], ["payer_key", "unit_id"])
-    if is_new:
-        match_lines(campaign)
-        audit.record("learn.payer", f"unit:{solicitation.unit_id}", line_id=line.id)
-    return bool(is_new)
-
-
-def forget_payer(campaign: Campaign, alias_id: int) -> PayerAlias:
-    """Payments of that name are no longer proposed for the unit; gifts stay."""
-    alias = db.session.get(PayerAlias, alias_id)
-    if alias is None:
-        raise NotFound(_("没有这条付款人记录，可能已被删除。"))
-    db.session.delete(alias)
-    db.session.flush()
-    match_lines(campaign)
-    audit.record("forget.payer", f"unit:{alias.unit_id}", payer_alias_id=alias_id)
-    return alias
-
-
-def select_payers() -> sa.Select[PayerAlias]:
-    return (
-        sa.select(PayerAlias)
-        .options(joinedload(PayerAlias.unit), joinedload(PayerAlias.learned_by))
-        .order_by(PayerAlias.payer, PayerAlias.id)
-    )
 
 
 # Single lines
@@ -399,30 +369,38 @@ def _settle(line: StatementLine, status: LineStatus, by: User) -> None:
             settled_at=clock.now(),
             settled_by_id=by.id,
             is_clear=False,
-            likely_gift_id=None,
         )
         .returning(StatementLine.id)
         .execution_options(synchronize_session=False)
     )
     if settled is None:
         raise Conflict(_("这一笔刚被他人处理过了，请核对到账列表。"))
-    db.session.execute(sa.delete(LineCandidate).where(LineCandidate.line_id == line.id))
+    for lead in (LineCandidate, LikelyGift):
+        db.session.execute(sa.delete(lead).filter_by(line_id=line.id))
     db.session.refresh(line)
 
 
-def _open_again(line: StatementLine) -> None:
+def _show(line: StatementLine, gifts: Sequence[Gift], *, is_made_here: bool) -> None:
+    db.session.add_all(
+        LineGift(line_id=line.id, gift_id=gift.id, is_made_here=is_made_here) for gift in gifts
+    )
+    db.session.flush()
+    db.session.refresh(line)
+
+
+def _open_again(line: StatementLine) -> list[Gift]:
+    """Returns the gifts that were made of it and stand."""
     opened = db.session.scalar(
         sa.update(StatementLine)
         .where(
             StatementLine.id == line.id,
             StatementLine.status != LineStatus.OPEN,
-            StatementLine.gift_id.is_not_distinct_from(line.gift_id),
+            StatementLine.reopened_count == line.reopened_count,
         )
         .values(
             status=LineStatus.OPEN,
             settled_at=None,
             settled_by_id=None,
-            gift_id=None,
             set_aside_because="",
             reopened_count=StatementLine.reopened_count + 1,
         )
@@ -431,8 +409,16 @@ def _open_again(line: StatementLine) -> None:
     )
     if opened is None:
         raise Conflict(_("这一笔刚被他人处理过了，请刷新页面。"))
-    db.session.execute(sa.delete(PayerAlias).where(PayerAlias.line_id == line.id))
+    made_here = db.session.scalars(
+        sa.select(Gift)
+        .join(LineGift, LineGift.gift_id == Gift.id)
+        .where(LineGift.line_id == line.id, LineGift.is_made_here)
+        .order_by(Gift.id)
+    ).all()
+    for kept in (LineGift, PayerAlias):
+        db.session.execute(sa.delete(kept).filter_by(line_id=line.id))
     db.session.refresh(line)
+    return [gift for gift in made_here if not _is_reversed(gift)]
 
 
 def _is_reversed(gift: Gift) -> bool:

@@ -18,7 +18,9 @@ from outreach.gifts.models import (
     Evidence,
     Gift,
     GiftKind,
+    LikelyGift,
     LineCandidate,
+    LineGift,
     LineStatus,
     PayerAlias,
     Pledge,
@@ -93,7 +95,7 @@ class Proposal:
 class Match:
     proposals: Sequence[Proposal] = ()
     """The likeliest first."""
-    gift_id: int | None = None
+    gift_ids: tuple[int, ...] = ()
     is_clear: bool = False
 
     @property
@@ -110,6 +112,7 @@ class _Recorded:
     amount_fen: int
     received_on: date
     reference: str
+    group_id: int | None
 
 
 class Matcher:
@@ -135,8 +138,8 @@ class Matcher:
         self.recorded = _Ledger(campaign)
         self._by_payer: dict[str, list[tuple[int, Evidence, str, int]]] = {}
 
-    def match(self, line: StatementLine, gift: "_Recorded | None" = None) -> Match:
-        """`gift` is the one of the ledger that has the line's number."""
+    def match(self, line: StatementLine, numbered: "Sequence[_Recorded]" = ()) -> Match:
+        """`numbered` are the gifts of the ledger that have the line's number and make it up."""
         proposals: dict[int, Proposal] = {}
 
         def propose(id_: int, reason: Evidence, name: str = "", likeness: int = 0) -> None:
@@ -150,8 +153,8 @@ class Matcher:
             propose(id_, reason, name)
         for id_, reason in self._of_amount(line.net_fen, set(proposals)):
             propose(id_, reason)
-        if gift:
-            return Match(self._put_first(proposals, gift), gift.id, is_clear=True)
+        if numbered:
+            return Match(self._put_first(proposals, numbered), _ids(numbered), is_clear=True)
         for other in self.recorded.find_contradicting(line):
             if other.unit_id in self.ids_by_unit:
                 propose(self.ids_by_unit[other.unit_id], Evidence.OTHER_AMOUNT)
@@ -170,17 +173,25 @@ class Matcher:
             and not any(Evidence.OTHER_AMOUNT in found.reasons for found in best)
             and self._is_likely_here(line)
         )
-        if not is_clear:
-            return Match(best)
-        gift, is_sure = self.recorded.take_alike(line, self.unit_ids[best[0].solicitation_id])
-        if gift is None:
-            return Match(best, is_clear=True)
-        best[0].reasons[Evidence.RECORDED] = ""
-        return Match(best, gift.id, is_clear=is_sure)
+        unit_ids = [self.unit_ids[found.solicitation_id] for found in best]
+        if is_clear:
+            gifts, is_sure = self.recorded.take_alike(line, unit_ids[0])
+        else:
+            gifts, is_sure = self.recorded.take_group(line, unit_ids), False
+        if not gifts:
+            return Match(best, is_clear=is_clear)
+        for found, unit_id in zip(best, unit_ids, strict=True):
+            if unit_id in {gift.unit_id for gift in gifts}:
+                found.reasons[Evidence.RECORDED] = ""
+        return Match(best, _ids(gifts), is_clear=is_sure)
 
-    def _put_first(self, proposals: dict[int, Proposal], gift: _Recorded) -> list[Proposal]:
-        """The gift's unit before all others; a gift without unit is nobody's."""
-        id_ = self.ids_by_unit.get(gift.unit_id or 0)
+    def _put_first(
+        self, proposals: dict[int, Proposal], gifts: Sequence[_Recorded]
+    ) -> list[Proposal]:
+        """The gifts' unit before all others, when they are of one; a gift without unit is
+        nobody's."""
+        owners = {gift.unit_id for gift in gifts}
+        id_ = self.ids_by_unit.get(owners.pop() or 0) if len(owners) == 1 else None
         if id_ is None:
             return []
         own = proposals.pop(id_, Proposal(id_))
@@ -306,52 +317,94 @@ class _Ledger:
     def __init__(self, campaign: Campaign) -> None:
         reversal = aliased(Gift)
         rows = db.session.execute(
-            sa.select(Gift.id, Gift.unit_id, Gift.amount_fen, Gift.received_on, Gift.reference)
+            sa.select(
+                Gift.id,
+                Gift.unit_id,
+                Gift.amount_fen,
+                Gift.received_on,
+                Gift.reference,
+                Gift.group_id,
+            )
             .where(
                 Gift.campaign_id == campaign.id,
                 Gift.reversal_of_id.is_(None),
                 ~sa.exists().where(reversal.reversal_of_id == Gift.id),
-                ~sa.exists().where(StatementLine.gift_id == Gift.id),
+                ~sa.exists().where(LineGift.gift_id == Gift.id),
             )
             .order_by(Gift.id)
         )
         self.by_number: defaultdict[str, list[_Recorded]] = defaultdict(list)
         self.by_content: defaultdict[tuple[int, int], list[_Recorded]] = defaultdict(list)
+        self.by_total: defaultdict[int, list[list[_Recorded]]] = defaultdict(list)
+        """What was entered together, and is more than one gift."""
         self.taken: set[int] = set()
+        groups: defaultdict[int, list[_Recorded]] = defaultdict(list)
         for row in rows:
             gift = _Recorded(*row)
             if gift.reference:
                 self.by_number[gift.reference].append(gift)
             if gift.unit_id:
                 self.by_content[gift.unit_id, gift.amount_fen].append(gift)
+            if gift.group_id:
+                groups[gift.group_id].append(gift)
+        for gifts in groups.values():
+            if len(gifts) > 1:
+                self.by_total[_total(gifts)].append(gifts)
 
-    def take_number(self, line: StatementLine) -> _Recorded | None:
-        return self._take(gift for gift in self._numbered(line) if gift.amount_fen == line.net_fen)
+    def take_number(self, line: StatementLine) -> list[_Recorded]:
+        """The gift under the line's number, or all of them, when they make it up."""
+        numbered = self._numbered(line)
+        same = [[gift] for gift in numbered if gift.amount_fen == line.net_fen]
+        return self._take(same or [numbered] if _total(numbered) == line.net_fen else same)
 
     def find_contradicting(self, line: StatementLine) -> list[_Recorded]:
         """Gifts under the line's number that have another amount."""
         return [gift for gift in self._numbered(line) if gift.amount_fen != line.net_fen]
 
-    def take_alike(self, line: StatementLine, unit_id: int) -> tuple[_Recorded | None, bool]:
-        """The unit's gift of that amount about that day, and whether it can be no other: a gift
-        that has a number of its own may be another payment."""
-        near = [
-            gift
-            for gift in self.by_content.get((unit_id, line.net_fen), ())
-            if abs(gift.received_on - line.received_on) <= NEAR
+    def take_alike(self, line: StatementLine, unit_id: int) -> tuple[list[_Recorded], bool]:
+        """The unit's gift of that amount about that day, or the parts that come to it, and whether
+        it can be no other: a gift that has a number of its own may be another payment."""
+        single = [[gift] for gift in self.by_content.get((unit_id, line.net_fen), ())]
+        near = _near([*single, *self._groups(line, [unit_id])], line.received_on)
+        gifts = self._take(gifts for gifts in near if not any(gift.reference for gift in gifts))
+        return (gifts, True) if gifts else (self._take(near), False)
+
+    def take_group(self, line: StatementLine, unit_ids: Collection[int]) -> list[_Recorded]:
+        """Gifts that were entered together about that day and come to that amount: with one of
+        these units among them, or any, when nothing else is known of the line."""
+        return self._take(_near(self._groups(line, unit_ids), line.received_on))
+
+    def _groups(self, line: StatementLine, unit_ids: Collection[int]) -> list[list[_Recorded]]:
+        return [
+            gifts
+            for gifts in self.by_total.get(line.net_fen, ())
+            if not unit_ids or not {gift.unit_id for gift in gifts}.isdisjoint(unit_ids)
         ]
-        gift = self._take(gift for gift in near if not gift.reference)
-        return (gift, True) if gift else (self._take(near), False)
 
     def _numbered(self, line: StatementLine) -> list[_Recorded]:
         numbers = {line.serial, line.reference} - {""}
         return [gift for number in numbers for gift in self.by_number.get(number, ())]
 
-    def _take(self, gifts: Iterable[_Recorded]) -> _Recorded | None:
-        gift = next((gift for gift in gifts if gift.id not in self.taken), None)
-        if gift:
-            self.taken.add(gift.id)
-        return gift
+    def _take(self, choices: Iterable[list[_Recorded]]) -> list[_Recorded]:
+        """The first of them that no other line has taken."""
+        free = (gifts for gifts in choices if self.taken.isdisjoint(_ids(gifts)))
+        gifts = next(free, [])
+        self.taken.update(_ids(gifts))
+        return gifts
+
+
+def _ids(gifts: Iterable[_Recorded]) -> tuple[int, ...]:
+    return tuple(sorted(gift.id for gift in gifts))
+
+
+def _total(gifts: Iterable[_Recorded]) -> int:
+    return sum(gift.amount_fen for gift in gifts)
+
+
+def _near(choices: Iterable[list[_Recorded]], day: date) -> list[list[_Recorded]]:
+    return [
+        gifts for gifts in choices if all(abs(gift.received_on - day) <= NEAR for gift in gifts)
+    ]
 
 
 def propose_kind(payer: str, source: Source | None) -> GiftKind:
@@ -386,6 +439,7 @@ def match_open(campaign: Campaign) -> dict[int, Match]:
 def _store(matches: Mapping[int, Match]) -> None:
     for some in slices(list(matches)):
         run(sa.delete(LineCandidate).where(LineCandidate.line_id.in_(some)))
+        run(sa.delete(LikelyGift).where(LikelyGift.line_id.in_(some)))
     candidates = [
         {
             "line_id": line_id,
@@ -400,15 +454,19 @@ def _store(matches: Mapping[int, Match]) -> None:
         run(sa.insert(LineCandidate), part)
     _flag(matches, is_clear=False)
     _flag([line_id for line_id, match in matches.items() if match.is_clear], is_clear=True)
-    for line_id, match in matches.items():
-        if match.gift_id:
-            run(_open_lines([line_id]).values(likely_gift_id=match.gift_id))
+    likely = [
+        {"line_id": line_id, "gift_id": gift_id}
+        for line_id, match in matches.items()
+        for gift_id in match.gift_ids
+    ]
+    for links in slices(likely):
+        run(sa.insert(LikelyGift), links)
     db.session.expire_all()
 
 
 def _flag(line_ids: Collection[int], *, is_clear: bool) -> None:
     for some in slices(list(line_ids)):
-        run(_open_lines(some).values(is_clear=is_clear, likely_gift_id=None))
+        run(_open_lines(some).values(is_clear=is_clear))
 
 
 def _open_lines(line_ids: Sequence[int]) -> sa.Update:

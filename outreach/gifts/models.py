@@ -189,6 +189,11 @@ class Gift(Base):
         return target.name if target else str(_("未分配"))
 
 
+def name_credited(gifts: Iterable[Gift]) -> str:
+    """Whose they are, each once."""
+    return "、".join(dict.fromkeys(gift.credited_to for gift in gifts))
+
+
 class LineStatus(Term):
     OPEN = "open", _("待认领")
     CLAIMED = "claimed", _("已认领")
@@ -280,18 +285,19 @@ class StatementLine(Base):
     note: Mapped[str] = mapped_column(sa.String(200), default="")
     status: Mapped[LineStatus] = mapped_column(default=LineStatus.OPEN)
     set_aside_because: Mapped[str] = mapped_column(sa.String(200), default="")
-    gift_id: Mapped[int | None] = mapped_column(sa.ForeignKey("gift.id"), unique=True)
     settled_at: Mapped[datetime | None]
     settled_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
     reopened_count: Mapped[int] = mapped_column(default=0)
     is_clear: Mapped[bool] = mapped_column(default=False)
-    """One proposal is far ahead of the others: the likely gift, or else the first candidate."""
-    likely_gift_id: Mapped[int | None] = mapped_column(sa.ForeignKey("gift.id"))
-    """A gift in the ledger that the open line may be, so that no second one is made of it."""
+    """One proposal is far ahead of the others: the likely gifts, or else the first candidate."""
 
     statement: Mapped[Statement | None] = relationship()
-    gift: Mapped[Gift | None] = relationship(foreign_keys=gift_id)
-    likely_gift: Mapped[Gift | None] = relationship(foreign_keys=likely_gift_id)
+    gifts: Mapped[list[Gift]] = relationship(secondary="line_gift", order_by=Gift.id, viewonly=True)
+    """What it was claimed as: one gift, or the parts of the payment."""
+    likely_gifts: Mapped[list[Gift]] = relationship(
+        secondary="likely_gift", order_by=Gift.id, viewonly=True
+    )
+    """Gifts in the ledger that the open line may be, so that no second ones are made of it."""
     settled_by: Mapped[User | None] = relationship()
     candidates: Mapped[list["LineCandidate"]] = relationship(
         cascade="all, delete-orphan", order_by="LineCandidate.score.desc()"
@@ -299,13 +305,46 @@ class StatementLine(Base):
 
     @property
     def net_fen(self) -> int:
-        """What stayed with us: what its gift amounts to."""
+        """What stayed with us: what its gifts amount to."""
         return self.amount_fen - self.refunded_fen
+
+    @property
+    def credited_to(self) -> str:
+        return name_credited(self.gifts)
+
+    @property
+    def likely_for(self) -> str:
+        return name_credited(self.likely_gifts)
+
+    @property
+    def channel(self) -> GiftChannel:
+        return self.statement.source.channel if self.statement else GiftChannel.TRANSFER
 
     @property
     def gift_key(self) -> str:
         """The key of the gift that is made of it, another one each time that it is claimed."""
         return f"{self.line_key}~{self.reopened_count}" if self.reopened_count else self.line_key
+
+
+class LineGift(Base):
+    """A gift that a claimed line shows; each gift answers for one line only."""
+
+    __tablename__ = "line_gift"
+
+    gift_id: Mapped[int] = mapped_column(sa.ForeignKey("gift.id"), primary_key=True)
+    line_id: Mapped[int] = mapped_column(sa.ForeignKey("statement_line.id"), index=True)
+    is_made_here: Mapped[bool]
+    """It was made of the line, and is reversed when the claim is taken back."""
+
+
+class LikelyGift(Base):
+    """A gift that an open line may be; with the others of the line, when they are parts of it. It
+    goes when the line is settled."""
+
+    __tablename__ = "likely_gift"
+
+    line_id: Mapped[int] = mapped_column(sa.ForeignKey("statement_line.id"), primary_key=True)
+    gift_id: Mapped[int] = mapped_column(sa.ForeignKey("gift.id"), primary_key=True, index=True)
 
 
 class ColumnChoice(Base):

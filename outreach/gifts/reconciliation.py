@@ -18,6 +18,7 @@ from outreach.gifts.models import (
     GiftBasis,
     GiftGroup,
     GroupKind,
+    LineGift,
     LineStatus,
     Residual,
     ResidualNote,
@@ -66,7 +67,7 @@ def list_residuals(campaign: Campaign) -> list[OpenResidual]:
 def select_without_line(campaign: Campaign) -> sa.Select[Gift]:
     """Gifts into the account that no line of a statement shows; not those taken back."""
     reversal = aliased(Gift)
-    has_line = sa.exists().where(StatementLine.gift_id == Gift.id)
+    has_line = sa.exists().where(LineGift.gift_id == Gift.id)
     return sa.select(Gift).where(
         Gift.campaign_id == campaign.id,
         Gift.basis == GiftBasis.INTO_ACCOUNT,

@@ -22,6 +22,7 @@ from outreach.gifts.models import (
     GiftGroup,
     GiftKind,
     Instalment,
+    LineGift,
     Pledge,
 )
 from outreach.gifts.queries import list_open_pledges
@@ -105,6 +106,13 @@ def reverse_gift(gift: Gift, *, reason: str, by: User | None) -> Gift:
     _hold_stamp(gift)
     if db.session.scalar(sa.select(Gift.id).where(Gift.reversal_of_id == gift.id)) is not None:
         raise Refused(_("这一笔已经冲正过了。"))
+    if _is_part(gift):
+        raise Refused(
+            _(
+                "这一笔是一笔流水的一部分，不能单独冲正。"
+                "请打开那笔流水，撤销认领，再重新登记各部分。"
+            )
+        )
     reversal = Gift(
         campaign_id=gift.campaign_id,
         unit_id=gift.unit_id,
@@ -208,6 +216,13 @@ def check_instalments(amount_fen: int, parts: Sequence[int]) -> None:
                 difference=money.format_yuan(abs(sum(parts) - amount_fen)),
             )
         )
+
+
+def _is_part(gift: Gift) -> bool:
+    """One of several gifts that a line was claimed as: the line would not add up without it."""
+    line_id = sa.select(LineGift.line_id).filter_by(gift_id=gift.id, is_made_here=True)
+    others = sa.select(sa.func.count()).where(LineGift.line_id == line_id.scalar_subquery())
+    return (db.session.scalar(others) or 0) > 1
 
 
 def _hold_stamp(gift: Gift) -> None:

@@ -14,6 +14,7 @@ from outreach.campaigns.queries import hold_campaign
 from outreach.db import db, run, table_of
 from outreach.errors import Conflict
 from outreach.gifts.lines import release_gifts
+from outreach.gifts.matching import match_lines
 from outreach.gifts.models import Gift
 from outreach.units import journal
 from outreach.units.journal import Undoing
@@ -85,7 +86,8 @@ def undo_gifts(batch: ImportBatch, by: User | None = None) -> GiftUndoing:
     except IntegrityError as error:
         raise Conflict(_("数据刚被他人修改，没有撤销。请刷新后再试。")) from error
     campaign = db.session.get_one(Campaign, batch.campaign_id)
-    release_gifts(campaign, Gift.import_batch_id == batch.id)
+    if release_gifts(campaign, Gift.import_batch_id == batch.id):
+        match_lines(campaign)
     journal.restore(undoing.restored)
     journal.finish_undo(batch, by, reversed=undoing.reversed_count, amount_fen=undoing.reversed_fen)
     return undoing

@@ -16,6 +16,7 @@ from outreach.campaigns.scope import campaign_blueprint
 from outreach.db import db
 from outreach.forms import Form, check_version
 from outreach.gifts import forms, lines, queries, services
+from outreach.gifts.matching import match_lines
 from outreach.gifts.models import Gift, GiftKind
 from outreach.gifts.standings import find_standing, list_standings
 from outreach.web import page_number
@@ -92,6 +93,8 @@ def reverse_gift(gift_id: int) -> ResponseReturnValue:
         reason=form.reason.data,
     )
     is_open_again = lines.release_gifts(g.campaign, Gift.id == gift.id)
+    if is_open_again:
+        match_lines(g.campaign)
     db.session.commit()
     flash(_("已冲正。原记录保留，金额已从合计中减去。"), "success")
     if is_open_again:
