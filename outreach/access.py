@@ -113,6 +113,7 @@ RULES: dict[str, frozenset[Role | None]] = {
     "gifts.apply_previewed_statement": OFFICE,
     "gifts.marked_statement": OFFICE,
     "gifts.statement_sample": OFFICE,
+    "gifts.undo_statement": OFFICE,
     "gifts.choose_columns": OFFICE,
     "gifts.forget_columns": OFFICE,
     "gifts.confirm_lines": OFFICE,

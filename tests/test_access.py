@@ -59,7 +59,8 @@ TRUTH = {
         gifts.open_line gifts.settle_line gifts.claim_in_parts gifts.open_unmatched
         gifts.confirm_lines gifts.link_line gifts.reopen_line gifts.forget_payer
         gifts.import_statement gifts.preview_statement gifts.apply_previewed_statement
-        gifts.marked_statement gifts.statement_sample gifts.choose_columns gifts.forget_columns
+        gifts.marked_statement gifts.statement_sample gifts.undo_statement
+        gifts.choose_columns gifts.forget_columns
         gifts.note_reason gifts.note_residual gifts.state_figure gifts.remove_stated
         campaigns.undo_import
         receipts.request_receipt receipts.request_for_people receipts.issue

@@ -15,8 +15,9 @@ from outreach.errors import OutreachError
 from outreach.gifts import groups, lines, payers
 from outreach.gifts.ledger import check_ledger
 from outreach.gifts.matching import match_lines
-from outreach.gifts.models import Gift, GiftKind, LineGift, LineStatus, StatementLine
+from outreach.gifts.models import Gift, GiftKind, LineGift, LineStatus, Statement, StatementLine
 from outreach.gifts.services import record_gift, reverse_gift
+from outreach.gifts.statement_undoing import undo_statement
 from outreach.gifts.statements import apply_statement
 from tests import factories
 from tests.statement_files import Paid, bank_csv
@@ -32,6 +33,7 @@ PAID = [
 ]
 VERBS = (
     "take_in",
+    "take_back",
     "confirm",
     "claim",
     "split",
@@ -56,6 +58,15 @@ steps = st.lists(
 @example(steps=[("claim", 0, 0), ("reopen", 0, 0), ("claim", 0, 1), ("reverse", 0, 0)])
 @example(steps=[("split", 0, 0), ("reverse", 0, 0), ("reopen", 0, 0), ("split", 0, 1)])
 @example(steps=[("split", 1, 0), ("ungroup", 0, 0), ("claim", 1, 0), ("reverse", 0, 0)])
+@example(
+    steps=[
+        ("claim", 0, 0),
+        ("reopen", 0, 0),
+        ("take_back", 0, 0),
+        ("take_in", 1, 0),
+        ("claim", 0, 0),
+    ]
+)
 @example(steps=[("record", 0, 0), ("confirm", 0, 0), ("reverse", 0, 0), ("confirm", 0, 0)])
 def test_each_payment_is_counted_once_whatever_is_said_and_taken_back(app: Flask, steps):
     campaign, units, by = make_world()
@@ -91,6 +102,10 @@ def do(verb: str, number: int, other: int, campaign: Campaign, units: list[Solic
     gift = standing[number % len(standing)] if standing else None
     if verb == "take_in":
         apply_statement(campaign, bank_csv(PAID[other : number + 1], footer=bool(other)))
+    elif verb == "take_back":
+        latest = sa.select(Statement).filter_by(campaign_id=campaign.id)
+        if statement := db.session.scalar(latest.order_by(Statement.id.desc())):
+            undo_statement(statement)
     elif verb == "confirm":
         choices = [choice for row in kept if row.is_clear and (choice := lines.propose(row))]
         lines.confirm_lines(campaign, choices, by=by)
@@ -120,7 +135,7 @@ def do(verb: str, number: int, other: int, campaign: Campaign, units: list[Solic
             received_on=DAY,
         )
     elif verb == "link" and line and gift:
-        near = [row for row in standing if row.id in {gift.id, standing[other].id}]
+        near = [row for row in standing if row.id in {gift.id, standing[other % len(standing)].id}]
         lines.link_line(line, near if other else [gift], by=by)
 
 

@@ -241,6 +241,9 @@ class Statement(Base):
     debit_count: Mapped[int]
     debit_fen: Mapped[Fen]
     """What went out, refunds too: never a gift."""
+    changed: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    """Of each line that was there before, by its id: the columns that it changed, each with the old
+    and the new value."""
     imported_at: Mapped[datetime]
     imported_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
 
@@ -258,6 +261,7 @@ class StatementLine(Base):
         sa.CheckConstraint("(status = 'open') = (settled_at IS NULL)", "settled_has_moment"),
         sa.CheckConstraint("refunded_fen BETWEEN 0 AND amount_fen", "refund_within_amount"),
         sa.Index("ix_statement_line_campaign_id_status", "campaign_id", "status"),
+        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[PrimaryKey]

@@ -11,13 +11,18 @@ from flask_login import current_user
 
 from outreach.campaigns.import_pages import MOST_LATEST, FilePages
 from outreach.db import db
-from outreach.errors import NotFound, Refused
-from outreach.gifts import column_choices
+from outreach.errors import Conflict, NotFound, Refused
+from outreach.gifts import column_choices, statement_undoing
 from outreach.gifts.column_choices import LABELS, Heading
 from outreach.gifts.line_views import bp
 from outreach.gifts.models import Statement
 from outreach.gifts.payments import LAYOUT, SAMPLE_HEADER, SAMPLE_ROWS
-from outreach.gifts.statements import apply_statement, list_statements, plan_statement
+from outreach.gifts.statements import (
+    apply_statement,
+    get_statement,
+    list_statements,
+    plan_statement,
+)
 from outreach.spreadsheets import cells, reading, uploads
 from outreach.spreadsheets.reading import Sheet
 from outreach.spreadsheets.writing import make_sample
@@ -74,6 +79,27 @@ def marked_statement(sha256: str) -> ResponseReturnValue:
 def statement_sample() -> ResponseReturnValue:
     content = make_sample("到账流水", SAMPLE_HEADER, SAMPLE_ROWS)
     return PAGES.sample("到账流水样表", content)
+
+
+@bp.route("/gifts/statements/<int:statement_id>/undo", methods=["GET", "POST"])
+def undo_statement(statement_id: int) -> ResponseReturnValue:
+    statement = get_statement(g.campaign, statement_id)
+    if request.method == "GET":
+        return render_template(
+            "gifts/statements/undo.html",
+            statement=statement,
+            undoing=statement_undoing.plan_undo(statement),
+        )
+    name = statement.file_name
+    try:
+        statement_undoing.undo_statement(statement)
+    except Conflict as conflict:
+        db.session.rollback()
+        flash(conflict.message, "warning")
+        return redirect(url_for(".undo_statement", statement_id=statement_id))
+    db.session.commit()
+    flash(_("已撤销导入“%(file)s”。文件可以再次导入。", file=name), "success")
+    return redirect(url_for(".import_statement"))
 
 
 @bp.route("/gifts/statements/import/<sha256>/columns", methods=["GET", "POST"])

@@ -17,12 +17,19 @@ from outreach import audit, clock, money
 from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign
 from outreach.campaigns.queries import hold_campaign
-from outreach.db import db
+from outreach.db import db, run
 from outreach.errors import Conflict, NotFound
 from outreach.gifts.column_choices import find_choice, layout_of
 from outreach.gifts.lines import KeptLines
 from outreach.gifts.matching import match_lines
-from outreach.gifts.models import ColumnChoice, LineStatus, Source, Statement, StatementLine
+from outreach.gifts.models import (
+    ColumnChoice,
+    Gift,
+    LineStatus,
+    Source,
+    Statement,
+    StatementLine,
+)
 from outreach.gifts.payments import LAYOUTS, Content, Payment, Refund, RowReader, Told
 from outreach.gifts.stated_totals import Compared, take_notes
 from outreach.spreadsheets import reading, tables
@@ -33,6 +40,21 @@ from outreach.units import naming
 from outreach.units.importing import FieldChange, Plan, RowChange
 from outreach.units.models import ImportKind
 from outreach.units.queries import slices
+
+WRITTEN = (
+    "line_key",
+    "statement_id",
+    "payer",
+    "account_tail",
+    "amount_fen",
+    "refunded_fen",
+    "refunds",
+    "received_on",
+    "serial",
+    "reference",
+    "summary",
+)
+"""Columns of a line that a statement may change when the line is there already."""
 
 
 @dataclass
@@ -400,9 +422,17 @@ def _record_statement(campaign: Campaign, plan: StatementPlan, by: User | None) 
 
 
 def _write(campaign: Campaign, plan: StatementPlan, statement: Statement) -> None:
+    before = read_lines([*plan.noted, *plan.refunded])
     noted = {key: line_id for line_id, (key, _payment) in plan.noted.items()}
+    claims = _count_claims(campaign)
     rows = [
-        {"campaign_id": campaign.id, "line_key": key, "status": LineStatus.OPEN, "note": ""}
+        {
+            "campaign_id": campaign.id,
+            "line_key": key,
+            "status": LineStatus.OPEN,
+            "note": "",
+            "reopened_count": claims[key],
+        }
         | _facts(payment, statement)
         for payment, key in plan.lines
         if key not in noted
@@ -412,12 +442,40 @@ def _write(campaign: Campaign, plan: StatementPlan, statement: Statement) -> Non
     for line_id, (key, payment) in plan.noted.items():
         facts = _facts(payment, statement)
         said = {name: value for name, value in facts.items() if value != ""}
-        _update(line_id, {"line_key": key} | said)
+        reopened = StatementLine.reopened_count + claims[key]
+        _update(line_id, {"line_key": key, "reopened_count": reopened} | said)
     for line_id, refunds in plan.refunded.items():
         back = sa.func.min if db.engine.dialect.name == "sqlite" else sa.func.least
         fen = back(sum(refunds.values()), StatementLine.amount_fen)
         _update(line_id, {"refunds": refunds, "refunded_fen": fen})
     db.session.expire_all()
+    after = read_lines([*before])
+    statement.changed = {
+        str(line_id): {
+            name: [old[name], after[line_id][name]]
+            for name in old
+            if old[name] != after[line_id][name]
+        }
+        for line_id, old in before.items()
+    }
+
+
+def read_lines(line_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """What a statement may change of a line, by its id, as JSON has it."""
+    found = {}
+    for some in slices(line_ids):
+        for line in db.session.scalars(sa.select(StatementLine).where(StatementLine.id.in_(some))):
+            values = {name: getattr(line, name) for name in WRITTEN}
+            found[line.id] = values | {"received_on": line.received_on.isoformat()}
+    return found
+
+
+def _count_claims(campaign: Campaign) -> Counter[str]:
+    """How often each line was claimed, by its key, also under an import that was taken back."""
+    keys = sa.select(Gift.line_key).where(
+        Gift.campaign_id == campaign.id, Gift.line_key.startswith("line:")
+    )
+    return Counter(key.partition("~")[0] for key in db.session.scalars(keys) if key)
 
 
 def _facts(payment: Payment, statement: Statement) -> dict[str, Any]:
@@ -436,9 +494,7 @@ def _facts(payment: Payment, statement: Statement) -> dict[str, Any]:
 
 
 def _update(line_id: int, values: dict[str, Any]) -> None:
-    db.session.connection().execute(
-        sa.update(StatementLine).where(StatementLine.id == line_id).values(**values)
-    )
+    run(sa.update(StatementLine).where(StatementLine.id == line_id).values(**values))
 
 
 def _check_sum(plan: StatementPlan, statement: Statement) -> None:

@@ -28,6 +28,7 @@ ACTIONS: dict[str, LazyString] = {
     "choose.columns": _("指定流水各列的含义"),
     "forget.columns": _("流水各列恢复自动识别"),
     "undo.import": _("撤销导入"),
+    "undo.statement": _("撤销导入流水"),
     "create.campaign": _("新建活动"),
     "bring.units": _("从上年度带入单位"),
     "edit.campaign": _("修改活动设置"),

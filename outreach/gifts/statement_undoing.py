@@ -1,0 +1,130 @@
+"""Takes a statement back: the lines that it brought go, and those that it changed are as they were.
+What somebody has said of a line is taken back first, by whoever said it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+from flask_babel import lazy_gettext as _
+
+from outreach import audit
+from outreach.campaigns.models import Campaign
+from outreach.campaigns.queries import hold_campaign
+from outreach.db import db, run
+from outreach.errors import Conflict
+from outreach.gifts.matching import match_lines
+from outreach.gifts.models import LikelyGift, LineCandidate, LineStatus, Statement, StatementLine
+from outreach.gifts.statements import read_lines
+from outreach.units.journal import Obstacle
+from outreach.units.queries import slices
+
+
+@dataclass
+class StatementUndoing:
+    """What goes and what comes back: wholly, or with an obstacle not at all."""
+
+    line_ids: list[int]
+    fen: int
+    obstacles: list[Obstacle] = field(default_factory=list)
+
+
+def plan_undo(statement: Statement) -> StatementUndoing:
+    made = _list_made(statement)
+    return StatementUndoing(
+        line_ids=[line.id for line in made],
+        fen=sum(line.amount_fen for line in made),
+        obstacles=[
+            *(_tell_settled(line) for line in made if line.status is not LineStatus.OPEN),
+            *_find_changes(statement),
+            *_find_later(statement),
+        ],
+    )
+
+
+def undo_statement(statement: Statement) -> StatementUndoing:
+    """Does not commit. Conflict when something stands in the way."""
+    hold_campaign(statement.campaign_id)
+    db.session.refresh(statement)
+    undoing = plan_undo(statement)
+    if undoing.obstacles:
+        raise Conflict(_("不能撤销：导入之后有人处理过其中的款项。请先看清下面各处。"))
+    for line_id, changes in statement.changed.items():
+        old = {name: values[0] for name, values in changes.items()}
+        if "received_on" in old:
+            old["received_on"] = date.fromisoformat(old["received_on"])
+        if old:
+            run(sa.update(StatementLine).where(StatementLine.id == int(line_id)).values(**old))
+    for some in slices(undoing.line_ids):
+        for lead in (LineCandidate, LikelyGift):
+            run(sa.delete(lead).where(lead.line_id.in_(some)))
+        run(sa.delete(StatementLine).where(StatementLine.id.in_(some)))
+    audit.record(
+        "undo.statement",
+        f"statement:{statement.id}",
+        file=statement.file_name,
+        lines=len(undoing.line_ids),
+        amount_fen=undoing.fen,
+    )
+    campaign = db.session.get_one(Campaign, statement.campaign_id)
+    db.session.expire_all()
+    db.session.delete(statement)
+    db.session.flush()
+    match_lines(campaign)
+    return undoing
+
+
+def _list_made(statement: Statement) -> list[StatementLine]:
+    changed = [int(line_id) for line_id in statement.changed]
+    return [
+        line
+        for line in db.session.scalars(
+            sa.select(StatementLine).filter_by(statement_id=statement.id).order_by(StatementLine.id)
+        )
+        if line.id not in changed
+    ]
+
+
+def _tell_settled(line: StatementLine) -> Obstacle:
+    return Obstacle(
+        _name(line),
+        _("已处理为“%(result)s”，请先撤销", result=line.credited_to or line.status.label),
+    )
+
+
+def _find_changes(statement: Statement) -> Iterator[Obstacle]:
+    now = read_lines([int(line_id) for line_id in statement.changed])
+    for line_id, changes in statement.changed.items():
+        line = db.session.get_one(StatementLine, int(line_id))
+        if any(now[line.id][name] != new for name, (_old, new) in changes.items()):
+            yield Obstacle(_name(line), _("后来导入的流水又改动了它，请先撤销那一份"))
+        elif line.gifts and _net_before(line, changes) != line.net_fen == _given(line):
+            yield Obstacle(_name(line), _("已按退款后的金额认领，请先撤销认领"))
+
+
+def _net_before(line: StatementLine, changes: dict[str, Any]) -> int:
+    old, _new = changes.get("refunded_fen", (line.refunded_fen, None))
+    return int(line.amount_fen - old)
+
+
+def _given(line: StatementLine) -> int:
+    return sum(gift.amount_fen for gift in line.gifts)
+
+
+def _find_later(statement: Statement) -> Iterator[Obstacle]:
+    """A later statement may have counted payments of this one as known."""
+    later = sa.select(Statement).where(
+        Statement.campaign_id == statement.campaign_id,
+        Statement.source == statement.source,
+        Statement.id > statement.id,
+        Statement.known_count > 0,
+        Statement.first_on <= statement.last_on,
+        Statement.last_on >= statement.first_on,
+    )
+    for other in db.session.scalars(later.order_by(Statement.id)):
+        yield Obstacle(other.file_name, _("后来导入的这一份里有同样的款项，请先撤销它"))
+
+
+def _name(line: StatementLine) -> str:
+    return str(_("%(payer)s，%(day)s", payer=line.payer or _("没有付款人"), day=line.received_on))
