@@ -1,7 +1,9 @@
 """The ledger adds up, says what it cannot explain, and finds what was published wrongly."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from threading import Barrier
 
 import pytest
 import sqlalchemy as sa
@@ -15,7 +17,15 @@ from outreach.errors import Refused
 from outreach.gifts import reconciliation
 from outreach.gifts.ledger import check_ledger
 from outreach.gifts.lines import link_line
-from outreach.gifts.models import Gift, GiftBasis, GiftKind, Residual, Subject
+from outreach.gifts.models import (
+    Gift,
+    GiftBasis,
+    GiftKind,
+    Residual,
+    ResidualNote,
+    StatedFigure,
+    Subject,
+)
 from outreach.gifts.services import record_gift, reverse_gift
 from tests import factories
 from tests.conftest import SignIn
@@ -230,3 +240,30 @@ def test_an_auditor_reads_and_does_not_write(campaign: Campaign, sign_in: SignIn
     assert "记下公布的数字" not in page
     note = {"owner_id": "1", "note": "x"}
     assert client.post("/c/2026/gifts/reconciliation/unallocated", data=note).status_code == 403
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_two_who_note_the_same_at_once_leave_one_figure_and_one_note(
+    app: Flask, campaign: Campaign
+):
+    """SQLite lets one write at a time anyway."""
+    at_once = Barrier(2)
+    campaign_id, by_id = campaign.id, factories.make_user().id
+    db.session.commit()
+
+    def note(value: int) -> None:
+        with app.app_context():
+            there = db.session.get_one(Campaign, campaign_id)
+            by = db.session.get_one(factories.User, by_id)
+            at_once.wait()
+            reconciliation.state_figure(there, Subject.TOTAL, value=value, source="工作报告")
+            reconciliation.note_residual(
+                there, Residual.WITHOUT_LINE, owner=by, note=str(value), by=by
+            )
+            db.session.commit()
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(note, (1, 2)))
+    figures = db.session.scalars(sa.select(StatedFigure).filter_by(campaign_id=campaign_id))
+    notes = db.session.scalars(sa.select(ResidualNote).filter_by(campaign_id=campaign_id))
+    assert [str(row.value) for row in figures] == [row.note for row in notes]

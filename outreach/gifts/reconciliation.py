@@ -11,6 +11,7 @@ from sqlalchemy.orm import aliased, joinedload
 from outreach import audit, clock, money
 from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, Sector
+from outreach.campaigns.queries import hold_campaign
 from outreach.db import db
 from outreach.errors import NotFound, Refused
 from outreach.gifts.models import (
@@ -97,6 +98,7 @@ def note_residual(
     campaign: Campaign, residual: Residual, *, owner: User, note: str, by: User
 ) -> None:
     """Says who looks after a residual and what it is; Refused when there is nothing to explain."""
+    hold_campaign(campaign.id)
     amount, count = db.session.execute(_residuals(campaign)[residual]).one()
     if not (amount or count):
         raise Refused(_("这一项已经没有差额，不需要说明。请刷新页面。"))
@@ -223,6 +225,7 @@ def state_figure(
     sector: Sector | None = None,
 ) -> StatedFigure:
     """Keeps a figure as it was published; a second one of that subject and source replaces it."""
+    hold_campaign(campaign.id)
     if (subject is Subject.SECTOR) != (sector is not None):
         raise Refused(_("公布的是板块金额时，请选择板块；其他数字不要选板块。"))
     key = {
