@@ -67,7 +67,9 @@ def test_the_ledger_comes_as_numbers_days_and_safe_text(finance: Solicitation, s
     sheet = book["到账明细"]
     assert finance.campaign.name in sheet["A1"].value
     assert (sheet.freeze_panes, sheet.auto_filter.ref) == ("B4", "A3:P6")
-    assert sheet.column_dimensions["A"].width > 30
+    name, purpose = (sheet.column_dimensions[column].width for column in "AJ")
+    assert 2 * len(finance.unit.name) < name <= 34.8, "as wide as what it holds, up to a limit"
+    assert 2 * len("指定用途") < purpose < 18, "an empty one is as wide as its title"
     reversal, other, first, totals = table_of(sheet)
     assert first["金额（元）"] == 30_000.5
     assert first["到账日期"].date() == date(2026, 10, 20)
@@ -139,7 +141,7 @@ def test_the_comparison_adds_up_in_the_file(finance: Solicitation, sign_in: Sign
     assert book.sheetnames == ["各板块", "各单位"]
     sector, elsewhere, _totals = table_of(book["各板块"])
     assert sector["本年（万元）"] == 1810.703501
-    assert book["各板块"]["B4"].number_format == "#,##0.0000##"
+    assert book["各板块"]["B4"].number_format == '#,##0.00##;-#,##0.00##;"–"'
     assert sector["上年口径（万元）"] + elsewhere["上年口径（万元）"] == 150
     parts = ("新增", "上升", "下降", "上年有、本年未到账", "不记单位", "单位调整")
     assert sector["增减（万元）"] == pytest.approx(sum(sector[f"{part}（万元）"] for part in parts))

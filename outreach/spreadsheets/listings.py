@@ -8,7 +8,8 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
+from unicodedata import east_asian_width
 
 import xlsxwriter
 from flask_babel import LazyString
@@ -22,6 +23,13 @@ from outreach.spreadsheets.writing import FORMULA, sheet_name
 Cell: TypeAlias = "str | LazyString | int | Decimal | date | None"
 """An int in a column of money is fen; a Decimal is written as it is, in any column."""
 
+TEXT_ALIGNMENT: Final = {"align": "left", "indent": 1}
+"""Away from the numbers before it."""
+FONT = "宋体"
+"""On every office machine; the program's own default has no Chinese characters."""
+PADDING = 3
+ROW_HEIGHT, TITLE_HEIGHT, HEADER_HEIGHT = 18, 24, 34
+"""In points; a header has up to two lines."""
 TITLE_ROW, NOTE_ROW, HEADER_ROW = range(3)
 SUM_OF_SHOWN = 109
 """The function of SUBTOTAL that adds up what a filter leaves."""
@@ -34,7 +42,11 @@ class Style(Enum):
     DAY = "yyyy-mm-dd"
     COUNT = "#,##0"
     YUAN = "#,##0.00"
-    WAN = "#,##0.0000##"
+    WAN = '#,##0.00##;-#,##0.00##;"–"'
+
+    @property
+    def is_number(self) -> bool:
+        return self in {Style.COUNT, Style.YUAN, Style.WAN}
 
 
 FEN_PER = {Style.YUAN: money.FEN_PER_YUAN, Style.WAN: money.FEN_PER_WAN_YUAN}
@@ -45,7 +57,7 @@ class Field:
     title: LazyString | str
     style: Style = Style.TEXT
     width: int = 14
-    """In half-width characters."""
+    """At most, in half-width characters; text that is shorter everywhere gets less."""
     is_summed: bool = False
 
     def number(self, value: int | Decimal) -> Decimal:
@@ -68,6 +80,15 @@ class Listing:
             if field.is_summed
         }
 
+    def width(self, column: int) -> int:
+        """So that an empty column does not make the print small."""
+        field = self.fields[column]
+        if field.style is not Style.TEXT:
+            return field.width
+        texts = (str(row[column]) for row in self.rows if row[column] is not None)
+        longest = max(map(_width, [str(field.title), *texts]))
+        return min(field.width, longest + PADDING)
+
     def _numbers(self, column: int) -> Iterator[int | Decimal]:
         for row in self.rows:
             if isinstance(value := row[column], int | Decimal):
@@ -89,7 +110,12 @@ def write_xlsx(title: str, note: str, listings: Iterable[Listing]) -> bytes:
     """A sheet for each list: title and note, a header that stays in sight and filters, the rows,
     and sums that follow the filter."""
     buffer = io.BytesIO()
-    options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+    options = {
+        "in_memory": True,
+        "strings_to_formulas": False,
+        "strings_to_urls": False,
+        "default_format_properties": {"font_name": FONT, "valign": "vcenter"},
+    }
     book = xlsxwriter.Workbook(buffer, options)
     formats = _Formats(book)
     for listing in listings:
@@ -111,11 +137,17 @@ class _Formats:
         self.title = book.add_format({"bold": True, "font_size": 14})
         self.note = book.add_format({"font_color": "#6B7280"})
         header = {"bold": True, "bg_color": "#DCE6F1", "border": 1, "text_wrap": True}
-        self.header = book.add_format(header | {"valign": "vcenter"})
+        self.header = book.add_format(header | {"indent": 1})
+        self.number_header = book.add_format(header | {"align": "right"})
         self.label = book.add_format({"bold": True, "top": 1})
-        self.risky = book.add_format({"num_format": "@", "quote_prefix": True})
+        self.risky = book.add_format({"num_format": "@", "quote_prefix": True, "indent": 1})
         self.general = book.add_format({})
-        self.cells = {style: book.add_format({"num_format": style.value}) for style in Style}
+        self.cells = {
+            style: book.add_format(
+                {"num_format": style.value} | ({} if style.is_number else TEXT_ALIGNMENT)
+            )
+            for style in Style
+        }
         bold = {"bold": True, "top": 1}
         self.sums = {style: book.add_format(bold | {"num_format": style.value}) for style in Style}
 
@@ -123,11 +155,15 @@ class _Formats:
 def _write_head(
     sheet: Worksheet, title: str, note: str, listing: Listing, formats: _Formats
 ) -> None:
+    sheet.set_default_row(ROW_HEIGHT)
+    sheet.set_row(TITLE_ROW, TITLE_HEIGHT)
+    sheet.set_row(HEADER_ROW, HEADER_HEIGHT)
     sheet.write_string(TITLE_ROW, 0, title, formats.title)
     sheet.write_string(NOTE_ROW, 0, note, formats.note)
     for column, field in enumerate(listing.fields):
-        sheet.write_string(HEADER_ROW, column, str(field.title), formats.header)
-        sheet.set_column(column, column, field.width)
+        header = formats.number_header if field.style.is_number else formats.header
+        sheet.write_string(HEADER_ROW, column, str(field.title), header)
+        sheet.set_column(column, column, listing.width(column))
     sheet.freeze_panes(HEADER_ROW + 1, 1)
     last = max(HEADER_ROW + len(listing.rows), HEADER_ROW + 1)
     sheet.autofilter(HEADER_ROW, 0, last, len(listing.fields) - 1)
@@ -171,10 +207,16 @@ def _write_sums(sheet: Worksheet, listing: Listing, formats: _Formats) -> None:
 def _set_page(sheet: Worksheet) -> None:
     """As it is printed: A4 across, all columns on a page, the header on each."""
     sheet.set_landscape()
+    sheet.set_margins(left=0.4, right=0.4, top=0.5, bottom=0.6)
     sheet.set_paper(9)
     sheet.fit_to_pages(1, 0)
     sheet.repeat_rows(HEADER_ROW)
     sheet.set_footer("&C&P / &N")
+
+
+def _width(text: str) -> int:
+    """In half-width characters."""
+    return sum(2 if east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def _plain(field: Field, value: Cell) -> str:
