@@ -6,7 +6,7 @@ from flask import Flask
 from whitenoise import WhiteNoise
 
 import config
-from outreach import access, cli, db, logs, web
+from outreach import access, cli, db, logs, offline, web
 from outreach.accounts import sessions
 from outreach.accounts.views import bp as accounts
 from outreach.campaigns import gate as campaigns_gate
@@ -99,7 +99,7 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     access.install(app)
     scope.install(app)
     app.extensions["outreach.imports"] = {pages.kind: pages for pages in IMPORTS}
-    for blueprint in BLUEPRINTS:
+    for blueprint in (offline.bp, *BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.before_request(scope.load_campaign)
     cli.install(app)

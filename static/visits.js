@@ -25,6 +25,10 @@ form.addEventListener("submit", (event) => {
   form.dataset.sent = "yes";
 });
 window.addEventListener("pageshow", () => {
+  // A page that the phone has kept since yesterday still means today.
+  const day = form.elements.visited_on;
+  const today = new Date().toLocaleDateString("sv-SE");
+  if (day.value === day.defaultValue && day.value < today) day.value = today;
   delete form.dataset.sent;
   showFields();
 });

@@ -24,11 +24,12 @@ TRUTH = {
     ANYONE: """
         static web.healthz web.readyz web.version web.language
         accounts.login accounts.accept_invitation
+        offline.manifest offline.worker offline.page
         messages.opt_out messages.confirm_opt_out messages.undo_opt_out
         messages.take_sms_reports messages.take_sms_replies
     """,
     SIGNED_IN: """
-        accounts.logout accounts.change_password
+        accounts.logout accounts.change_password offline.session overview.my_day
         overview.home overview.sectors overview.sector overview.worklist
         overview.search overview.unit overview.export_worklist todos.list_todos todos.todo
     """,

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -270,6 +271,77 @@ def test_counted_money_is_entered_without_a_mouse(sit_down):
     page.get_by_text("已登记 11 笔，共 1,100.50 元").wait_for()
     page.goto(page.url.split("/gifts/")[0] + "/gifts/count")
     assert page.locator("[data-draft-note]").is_hidden(), "what was recorded is no draft"
+
+
+def test_a_visit_is_logged_without_a_network_and_arrives_once(sit_down, record_property):
+    staff = sit_down("staff2", PHONE)
+    page = staff.page
+    go_off_the_net(staff)
+    began = time.monotonic()
+    page.locator("a[data-log]").last.click()
+    unit = page.locator(".page-pretitle a").inner_text()
+    page.get_by_text("未见到负责人").click()
+    page.get_by_role("button", name="保存").click()
+    page.get_by_text("有 1 次登记存在手机上").wait_for()
+    record_property("seconds_in_three_taps", round(time.monotonic() - began, 1))
+    staff.picture("my-day-offline")
+    page.goto(page.url.replace("my-day", "worklist"))
+    page.get_by_text("这一页没有存在手机上").wait_for()
+    come_back(staff)
+    page.goto("/my-day")
+    page.get_by_text("走访已登记").wait_for()
+    assert page.locator("#waiting").is_hidden()
+    done = page.locator(".card", has_text="今天已走访").get_by_role("link", name=unit)
+    assert done.count() == 1
+    page.reload()
+    assert done.count() == 1
+
+
+def test_of_two_who_log_one_visit_the_second_sees_both_versions(sit_down):
+    staff, secretary = sit_down("staff3", PHONE), sit_down("secretary", DESKTOP)
+    page = staff.page
+    go_off_the_net(staff)
+    link = page.locator("a[data-log]").last
+    path = link.get_attribute("href")
+    secretary.page.goto(path)
+    secretary.page.get_by_text("未见到负责人").click()
+    secretary.page.get_by_role("button", name="保存").click()
+    secretary.page.get_by_text("走访已登记").wait_for()
+    link.click()
+    page.get_by_text("需研究后答复").click()
+    page.get_by_label("备注").fill("下周上会")
+    page.get_by_role("button", name="保存").click()
+    page.get_by_text("有 1 次登记存在手机上").wait_for()
+    come_back(staff)
+    page.reload()
+    page.locator("[data-open]").click(timeout=60_000)
+    page.get_by_role("heading", name="现有记录").wait_for()
+    shown = page.locator("main").inner_text()
+    assert "未见到负责人" in shown
+    assert "下周上会" in shown
+    staff.picture("visit-conflict")
+    page.get_by_role("button", name="另记一次走访").click()
+    page.get_by_text("走访已登记").wait_for()
+    page.goto("/my-day")
+    page.locator(".card", has_text="今天已走访").get_by_text("下周上会").wait_for()
+    page.locator("#waiting").wait_for(state="hidden")
+    staff.complaints[:] = [text for text in staff.complaints if "409" not in text]
+
+
+def go_off_the_net(staff: Person) -> None:
+    """Once the phone has kept the day and its forms."""
+    page = staff.page
+    page.goto("/my-day")
+    count = page.locator("a[data-log]").count() + 1
+    kept = "caches.open('pages').then(pages => pages.keys()).then(kept => kept.length)"
+    wait_until(lambda: page.evaluate(kept) == count, 30)
+    page.context.set_offline(True)
+    page.goto("/my-day")
+
+
+def come_back(staff: Person) -> None:
+    staff.page.context.set_offline(False)
+    staff.complaints[:] = [text for text in staff.complaints if "ERR_INTERNET" not in text]
 
 
 def test_the_interface_speaks_english_too(sit_down):

@@ -11,7 +11,7 @@ from flask_babel import ngettext
 from flask_login import current_user
 
 from outreach import audit, clock
-from outreach.access import Role
+from outreach.access import Role, may
 from outreach.accounts.models import User
 from outreach.campaigns.forms import next_action_form, stage_form
 from outreach.campaigns.models import CampaignStatus, Solicitation
@@ -63,6 +63,15 @@ def home() -> ResponseReturnValue:
         return render_template("overview/no_campaign.html")
     page = "sectors" if current_user.role is Role.LIAISON else "dashboard"
     return redirect(url_for(f".{page}", campaign_code=campaigns[-1].code))
+
+
+@bp.get("/my-day")
+def my_day() -> ResponseReturnValue:
+    """Where the installed app begins: the day of who works in the office."""
+    running = list_running_campaigns()
+    if not running or not may("visits.my_day"):
+        return redirect(url_for(".home"))
+    return redirect(url_for("visits.my_day", campaign_code=running[-1].code))
 
 
 @bp.get("/c/<campaign_code>/")

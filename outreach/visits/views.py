@@ -7,6 +7,7 @@ from flask import flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext as _
 from flask_login import current_user
+from werkzeug.wrappers import Response
 
 from outreach import clock, workdays
 from outreach.accounts.queries import list_office
@@ -22,7 +23,7 @@ from outreach.visits import queries, services
 from outreach.visits.forms import DropVisitForm, LogVisitForm, PlaceForm, PlanVisitForm
 from outreach.visits.models import OPEN, Visit, VisitOutcome, VisitStatus
 from outreach.visits.weeks import build_week
-from outreach.web import format_day, local_path
+from outreach.web import format_day, local_path, wants_json
 
 bp = campaign_blueprint("visits", __name__)
 
@@ -111,7 +112,7 @@ def log_visit(visit_id: int | None = None, unit_id: int | None = None) -> Respon
     try:
         if form.validate_on_submit() and _accepted(form, lambda: _log(visit, solicitation, form)):
             _say_what_follows(form)
-            return _return(unit_id)
+            return _return_or_tell(unit_id)
     except Conflict as conflict:
         db.session.rollback()
         return _show_conflict(visit, solicitation, form, conflict)
@@ -253,7 +254,7 @@ def _locked(visit: Visit) -> Visit:
     return visit
 
 
-def _return(unit_id: int | None = None) -> ResponseReturnValue:
+def _return(unit_id: int | None = None) -> Response:
     """To where the person came from; without that to the unit's page, or to their day."""
     target = request.args.get("next")
     if target:
@@ -261,6 +262,12 @@ def _return(unit_id: int | None = None) -> ResponseReturnValue:
     if unit_id is not None:
         return redirect(url_for("overview.unit", unit_id=unit_id))
     return redirect(url_for("visits.my_day"))
+
+
+def _return_or_tell(unit_id: int | None) -> ResponseReturnValue:
+    """A script that sends what waited on a phone is told where the person goes next."""
+    answer = _return(unit_id)
+    return {"next": answer.location} if wants_json() else answer
 
 
 def _asked_day() -> date | None:

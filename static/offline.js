@@ -1,0 +1,200 @@
+// Forms with data-offline are kept on the phone before they are sent, so that nothing is lost where
+// there is no network; they are sent when it is back, each of them once: the server knows their key.
+"use strict";
+
+const Waiting = (() => {
+  const STORE = "forms";
+  const SLOW = 15000; // milliseconds
+  const me = document.body.dataset.user;
+
+  function open() {
+    return new Promise((resolve, reject) => {
+      const request = indexedDB.open("outreach", 1);
+      request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "key" });
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(request.error);
+    });
+  }
+
+  async function inStore(mode, work) {
+    const database = await open();
+    try {
+      return await new Promise((resolve, reject) => {
+        const transaction = database.transaction(STORE, mode);
+        const request = work(transaction.objectStore(STORE));
+        transaction.oncomplete = () => resolve(request.result);
+        transaction.onabort = () => reject(transaction.error);
+      });
+    } finally {
+      database.close();
+    }
+  }
+
+  const put = (kept) => inStore("readwrite", (store) => store.put(kept));
+  const forget = (key) => inStore("readwrite", (store) => store.delete(key));
+
+  async function list() {
+    const all = await inStore("readonly", (store) => store.getAll());
+    return all.filter((kept) => kept.user === me).sort((one, other) => one.at - other.at);
+  }
+
+  async function keep(form) {
+    const kept = {
+      key: form.elements.client_key.value,
+      user: me,
+      url: form.action,
+      label: form.dataset.label,
+      fields: [...new FormData(form)].filter(([name]) => name !== "csrf_token"),
+      at: Date.now(),
+    };
+    await put(kept);
+    return kept;
+  }
+
+  // Reads the answer to its end: one that nobody reads keeps its connection.
+  async function ask(url, options) {
+    const headers = { Accept: "application/json" };
+    const answer = await fetch(url, { headers, signal: AbortSignal.timeout(SLOW), ...options });
+    const text = await answer.text();
+    return { ok: answer.ok, status: answer.status, json: () => JSON.parse(text) };
+  }
+
+  // {next} once the server has it, {isRefused} when a person must look, else nothing: it waits.
+  async function send(kept) {
+    try {
+      const session = await ask("/session");
+      const { user, csrf_token: token } = session.ok ? session.json() : {};
+      if (user !== kept.user) return {};
+      const body = new FormData();
+      kept.fields.forEach(([name, value]) => body.append(name, value));
+      body.append("csrf_token", token);
+      const answer = await ask(kept.url, { method: "POST", body });
+      if (answer.ok) {
+        const { next } = answer.json();
+        await forget(kept.key);
+        return { next };
+      }
+      const isRefused = [403, 404, 409, 413, 422].includes(answer.status);
+      if (isRefused) await put({ ...kept, isRefused });
+      return { isRefused };
+    } catch {
+      return {};
+    }
+  }
+
+  // One tab at a time; returns how many the server has taken.
+  async function sendAll() {
+    const kept = await list();
+    if (!kept.length) return 0;
+    const work = async (lock) => {
+      let count = 0;
+      for (const form of lock === null ? [] : kept) if ((await send(form)).next) count += 1;
+      return count;
+    };
+    return navigator.locks ? navigator.locks.request("waiting", { ifAvailable: true }, work) : work();
+  }
+
+  // A phone may believe that it is connected, or not say when it is again.
+  const isReachable = () => ask("/healthz").then(() => true, () => false);
+
+  return { keep, send, sendAll, list, forget, isReachable };
+})();
+
+// The note above every page: no network, what waits, and what the server would not take.
+const note = document.getElementById("waiting");
+
+async function tell(isOnline) {
+  const kept = await Waiting.list();
+  const refused = kept.filter((form) => form.isRefused);
+  const waiting = kept.length - refused.length;
+  const show = (name, isShown) => (note.querySelector(`[data-${name}]`).hidden = !isShown);
+  show("no-network", !isOnline);
+  show("some-wait", waiting);
+  show("some-refused", refused.length);
+  note.querySelector("[data-count]").textContent = waiting;
+  const list = note.querySelector("[data-list]");
+  list.replaceChildren(...refused.map(makeRow));
+  note.hidden = isOnline && !kept.length;
+  for (const form of kept) mark(form);
+}
+
+// A visit that waits must not be logged a second time.
+function mark({ url }) {
+  const path = new URL(url).pathname;
+  for (const link of document.querySelectorAll(`main a[href^="${path}"]`)) {
+    link.classList.add("disabled");
+    link.setAttribute("aria-disabled", "true");
+    link.textContent = note.dataset.waits;
+  }
+}
+
+function makeRow(form) {
+  const row = note.querySelector("template").content.cloneNode(true);
+  row.querySelector("[data-label]").textContent = form.label;
+  row.querySelector("[data-open]").addEventListener("click", () => openAgain(form));
+  row.querySelector("[data-drop]").addEventListener("click", async ({ target }) => {
+    if (!window.confirm(target.dataset.ask)) return;
+    await Waiting.forget(form.key);
+    window.location.reload();
+  });
+  return row;
+}
+
+// As if it were sent from its page: the server shows what is wrong beside what was typed.
+async function openAgain({ url, fields }) {
+  const session = await (await fetch("/session", { headers: { Accept: "application/json" } })).json();
+  const again = document.createElement("form");
+  Object.assign(again, { method: "post", action: url, hidden: true });
+  for (const [name, value] of [...fields, ["csrf_token", session.csrf_token]]) {
+    if (typeof value !== "string") continue;
+    again.append(Object.assign(document.createElement("input"), { name, value }));
+  }
+  document.body.append(again);
+  again.submit();
+}
+
+const AGAIN = 15000; // milliseconds
+let timer = null;
+
+async function sendWaiting() {
+  window.clearTimeout(timer);
+  const isKept = document.querySelector("[data-keep-offline], [data-offline]");
+  const isAsked = isKept || (await Waiting.list()).length;
+  const isOnline = isAsked ? await Waiting.isReachable() : navigator.onLine;
+  const count = isOnline ? await Waiting.sendAll() : 0;
+  await tell(isOnline);
+  if (count && document.querySelector("[data-keep-offline]")) window.location.reload();
+  else if (!isOnline || (await Waiting.list()).length) timer = window.setTimeout(sendWaiting, AGAIN);
+}
+
+async function keepPages() {
+  const day = document.querySelector("[data-keep-offline]");
+  if (!day) return;
+  const links = [...day.querySelectorAll("a[data-log]")].map((link) => link.pathname);
+  const { active } = await navigator.serviceWorker.ready;
+  active.postMessage({ keep: [day.dataset.keepOffline, ...links] });
+}
+
+if (note && "indexedDB" in window) {
+  sendWaiting();
+  for (const name of ["online", "offline"]) window.addEventListener(name, sendWaiting);
+  document.addEventListener("visibilitychange", () => document.hidden || sendWaiting());
+}
+if (note && "serviceWorker" in navigator) {
+  navigator.serviceWorker.register("/sw.js").then(keepPages);
+}
+
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (!form.matches("[data-offline]") || event.defaultPrevented || !("indexedDB" in window)) return;
+  event.preventDefault();
+  try {
+    const kept = await Waiting.keep(form);
+    const { next, isRefused } = await Waiting.send(kept);
+    if (!isRefused) return window.location.assign(next ?? form.dataset.offline);
+    await Waiting.forget(kept.key);
+  } catch {
+    // No store, as in a private window: it is sent as without this file.
+  }
+  form.submit();
+});
