@@ -71,6 +71,7 @@ RULES: dict[str, frozenset[Role | None]] = {
     "campaigns.register_sample": OFFICE,
     "campaigns.marked_register": OFFICE,
     "campaigns.list_imports": READERS,
+    "campaigns.import_progress": OFFICE,
     "campaigns.show_import": READERS,
     "campaigns.undo_import": OFFICE,
     "merging.list_duplicates": OFFICE,

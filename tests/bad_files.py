@@ -17,6 +17,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+if __name__ == "__main__":
+    # The program reads without openpyxl, which makes the files here and would load numpy.
+    sys.modules["numpy"] = None  # type: ignore[assignment]
+
 import openpyxl
 from openpyxl.comments import Comment
 from openpyxl.utils.datetime import CALENDAR_MAC_1904

@@ -50,6 +50,7 @@ TRUTH = {
     OFFICE: """
         overview.preview_bulk overview.apply_bulk overview.export_phones
         campaigns.change_stage campaigns.plan_next_action campaigns.import_register
+        campaigns.import_progress
         merging.list_duplicates merging.keep_apart merging.find_other merging.merge
         merging.undo_merge
         units.edit_unit units.add_alias units.remove_alias units.hand_over campaigns.count_heads

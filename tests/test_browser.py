@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from outreach.demo.accounts import PASSWORD
+from tests.office import make_csv
 from tests.services import free_port, wait_until
 
 ROOT = Path(__file__).parent.parent
@@ -342,6 +343,26 @@ def go_off_the_net(staff: Person) -> None:
 def come_back(staff: Person) -> None:
     staff.page.context.set_offline(False)
     staff.complaints[:] = [text for text in staff.complaints if "ERR_INTERNET" not in text]
+
+
+def test_the_bar_of_an_import_moves_with_it(sit_down):
+    """While the browser waits for the next page it can be asked nothing: the page notes it."""
+    page = sit_down("secretary", PHONE).page
+    page.add_init_script(
+        "setInterval(() => {"
+        " const bar = document.querySelector('[data-progress]:not([hidden]) [role=progressbar]');"
+        " if (bar) sessionStorage.seen = (sessionStorage.seen ?? '') + bar.ariaValueNow + ' ';"
+        "}, 50)"
+    )
+    page.goto(f"{page.url}units/import")
+    units = [["板块", "单位名称"], *(["教育系统", f"雁城市第{n}中学"] for n in range(8000))]
+    file = {"name": "名册.csv", "mimeType": "text/csv", "buffer": make_csv(units).content}
+    page.locator("input[type=file]").set_input_files(file)
+    page.get_by_role("button", name="上传并预览").click()
+    page.get_by_role("button", name="确认导入").wait_for(timeout=60_000)
+    seen = [int(value) for value in page.evaluate("sessionStorage.seen").split()]
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 2
 
 
 def test_the_interface_speaks_english_too(sit_down):

@@ -2,6 +2,7 @@
 the capability's own matter."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from http import HTTPStatus
 from io import BytesIO
@@ -17,9 +18,10 @@ from flask_wtf.file import FileField, FileRequired
 from outreach.db import db
 from outreach.errors import Conflict, Refused
 from outreach.forms import Form
-from outreach.spreadsheets import uploads
+from outreach.spreadsheets import progress, uploads
 from outreach.spreadsheets.layouts import Layout
 from outreach.spreadsheets.marking import mark
+from outreach.spreadsheets.progress import Stage
 from outreach.spreadsheets.reading import SourceFile, read
 from outreach.units.importing import Plan
 from outreach.units.journal import Undoing
@@ -59,12 +61,14 @@ class FilePages:
             return self._show_upload(form, status)
         sent = form.file.data
         sha256 = uploads.keep(SourceFile(PurePath(sent.filename).name, sent.read()))
-        return redirect(url_for(self.preview_endpoint, sha256=sha256))
+        told_under = request.form.get("progress") or None
+        return redirect(url_for(self.preview_endpoint, sha256=sha256, progress=told_under))
 
     def preview(self, sha256: str) -> ResponseReturnValue:
         file = uploads.take(sha256)
         try:
-            plan = self.plan(g.campaign, file)
+            with self._reporting(progress.PREVIEW):
+                plan = self.plan(g.campaign, file)
         except Refused as refusal:
             form = UploadForm()
             form.file.errors = [refusal.message]
@@ -88,17 +92,23 @@ class FilePages:
         file = uploads.take(sha256)
         fingerprint = request.form.get("fingerprint", "")
         try:
-            plan = self.apply(g.campaign, file, by=current_user, fingerprint=fingerprint)
+            with self._reporting((*progress.PREVIEW, *self.writing_stages)):
+                plan = self.apply(g.campaign, file, by=current_user, fingerprint=fingerprint)
+                db.session.commit()
         except Conflict as conflict:
             db.session.rollback()
             flash(conflict.message, "warning")
             return redirect(url_for(self.preview_endpoint, sha256=sha256))
         if plan.is_refused:
             return redirect(url_for(self.preview_endpoint, sha256=sha256))
-        db.session.commit()
         uploads.remove(sha256)
         flash(summarise(plan, is_dry_run=False), "info" if plan.is_empty else "success")
         return redirect(self.done_url)
+
+    @property
+    def writing_stages(self) -> Sequence[Stage]:
+        """What comes after the stages of a preview."""
+        return (Stage.WRITING,)
 
     @property
     def done_url(self) -> str:
@@ -114,6 +124,10 @@ class FilePages:
         return send_file(
             BytesIO(content), mimetype=XLSX, as_attachment=True, download_name=f"{name}.xlsx"
         )
+
+    def _reporting(self, stages: Sequence[Stage]) -> AbstractContextManager[None]:
+        """Under the key that the page has made; one that has none is told nothing."""
+        return progress.reporting(request.values.get("progress", ""), current_user.id, stages)
 
     def _show_upload(self, form: Any, status: HTTPStatus) -> ResponseReturnValue:
         page = render_template(

@@ -1,7 +1,10 @@
 """Taking in the register in the browser."""
 
+from http import HTTPStatus
+
 from flask import g, render_template, url_for
 from flask.typing import ResponseReturnValue
+from flask_login import current_user
 
 from outreach.campaigns.import_pages import ImportPages, pages_of
 from outreach.campaigns.importing import apply_register, plan_register
@@ -9,6 +12,8 @@ from outreach.campaigns.register import LAYOUT, SAMPLE_HEADER, SAMPLE_ROWS
 from outreach.campaigns.undoing import describe_register, undo_register
 from outreach.campaigns.views import bp
 from outreach.db import db
+from outreach.spreadsheets import progress
+from outreach.spreadsheets.progress import Stage
 from outreach.spreadsheets.writing import make_sample
 from outreach.units.journal import plan_undo
 from outreach.units.models import ImportKind
@@ -63,6 +68,16 @@ def list_imports() -> ResponseReturnValue:
         batches=batches,
         page_url=lambda number: url_for(".list_imports", page=number),
     )
+
+
+@bp.get("/imports/progress/<key>")
+def import_progress(key: str) -> ResponseReturnValue:
+    """How far the import is that runs under the key; without content when none does."""
+    told = progress.read(key, current_user.id)
+    if told is None:
+        return "", HTTPStatus.NO_CONTENT
+    stage = Stage(told["stage"])  # type: ignore[call-arg]
+    return told | {"label": str(stage.label)}
 
 
 @bp.get("/imports/<int:batch_id>")

@@ -26,7 +26,8 @@ from outreach.campaigns.register import LAYOUT, Entry, check_head_counts, parse_
 from outreach.campaigns.sectors import move_units
 from outreach.db import db, table_of
 from outreach.errors import Conflict
-from outreach.spreadsheets import cells, reading, tables
+from outreach.spreadsheets import cells, progress, reading, tables
+from outreach.spreadsheets.progress import Stage, follow
 from outreach.spreadsheets.reading import SourceFile
 from outreach.units import naming, services
 from outreach.units.importing import FieldChange, Plan, RowChange, hide, record_batch, start_plan
@@ -64,6 +65,15 @@ class Work:
     aliases: list[str] = field(default_factory=list)
     changes: list[FieldChange] = field(default_factory=list)
 
+    @property
+    def row_count(self) -> int:
+        """How many rows it makes or changes, more or less."""
+        counts_heads = self.head_count is None and self.entry.values["head_count"] is not None
+        is_changed = self.unit is not None and bool(self.values)
+        rows = [*self.new_people, *self.people, *self.ended, *self.aliases]
+        singles = (self.unit is None, self.solicitation is None, counts_heads, is_changed)
+        return len(rows) + sum(singles)
+
 
 @dataclass
 class RegisterPlan(Plan):
@@ -85,7 +95,8 @@ def plan_register(campaign: Campaign, file: SourceFile) -> RegisterPlan:
     sector_keys = _sector_keys(campaign)
     entries = []
     for table in plan.tables:
-        parsed = [parse_row(table, row, plan, sector_keys) for row in table.rows]
+        rows = follow(table.rows, Stage.CHECKING)
+        parsed = [parse_row(table, row, plan, sector_keys) for row in rows]
         check_head_counts(table, parsed, plan)
         entries += parsed
     _Planner(campaign, plan, entries).run()
@@ -143,7 +154,7 @@ class _Planner:
 
     def run(self) -> None:
         self._load()
-        for entry in self.entries:
+        for entry in follow(self.entries, Stage.COMPARING):
             self._plan_entry(entry)
 
     def _load(self) -> None:
@@ -398,6 +409,7 @@ def _shown(value: Any) -> str:
 
 
 def _write(campaign: Campaign, plan: RegisterPlan, journal: Journal, by: User | None) -> None:
+    progress.begin(Stage.WRITING, sum(work.row_count for work in plan.works))
     sector_ids = _write_sectors(campaign, plan, journal)
     unit_ids = _write_units([work for work in plan.works if work.unit is None], journal)
     contacts, aliases, solicitations, heads = [], [], [], []

@@ -20,7 +20,8 @@ from outreach.db import db, run, table_of
 from outreach.errors import Conflict
 from outreach.gifts.models import Gift, GiftKind
 from outreach.gifts.statement_file import LAYOUT, Line, parse_table
-from outreach.spreadsheets import reading, tables
+from outreach.spreadsheets import progress, reading, tables
+from outreach.spreadsheets.progress import Stage, follow
 from outreach.spreadsheets.reading import SourceFile
 from outreach.units import naming
 from outreach.units.importing import FieldChange, Plan, RowChange, record_batch, start_plan
@@ -99,7 +100,8 @@ def plan_gifts(campaign: Campaign, file: SourceFile) -> GiftPlan:
     plan.require_columns(LAYOUT, ("amount",), ("received_on",), ("name", "sector", "credit_code"))
     lines = [line for table in plan.tables for line in parse_table(table, campaign, plan)]
     targets = _Targets(campaign, lines)
-    found = [(line, target) for line in lines if (target := targets.find(line, plan))]
+    rows = follow(lines, Stage.COMPARING)
+    found = [(line, target) for line in rows if (target := targets.find(line, plan))]
     _compare(plan, found, _load_ledger(campaign))
     plan.sort()
     plan.file_fen = sum(line.amount_fen for line in lines)
@@ -458,8 +460,10 @@ def _write(campaign: Campaign, plan: GiftPlan, batch: ImportBatch, by: User | No
         }
         for line, target, entry in plan.lines
     ]
+    progress.begin(Stage.WRITING, len(rows))
     for some in slices(rows):
         db.session.connection().execute(sa.insert(Gift), list(some))
+        progress.advance(len(some))
     _record_contacts(campaign, plan, batch)
 
 

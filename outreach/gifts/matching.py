@@ -28,6 +28,7 @@ from outreach.gifts.models import (
     StatementLine,
 )
 from outreach.gifts.queries import sum_by_unit
+from outreach.spreadsheets.progress import Stage, follow
 from outreach.units import naming
 from outreach.units.models import Unit, UnitAlias, UnitKind
 from outreach.units.queries import slices
@@ -433,7 +434,9 @@ def match_open(campaign: Campaign) -> dict[int, Match]:
     lines = db.session.scalars(query.order_by(StatementLine.id)).all()
     matcher = Matcher(campaign)
     numbered = {line.id: matcher.recorded.take_number(line) for line in lines}
-    return {line.id: matcher.match(line, numbered[line.id]) for line in lines}
+    return {
+        line.id: matcher.match(line, numbered[line.id]) for line in follow(lines, Stage.MATCHING)
+    }
 
 
 def _store(matches: Mapping[int, Match]) -> None:

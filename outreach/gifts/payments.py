@@ -15,6 +15,7 @@ from outreach.gifts.models import Source
 from outreach.spreadsheets import cells, tables
 from outreach.spreadsheets.cells import BadValue, folded
 from outreach.spreadsheets.layouts import Column, Layout, Problem
+from outreach.spreadsheets.progress import Stage, follow
 from outreach.spreadsheets.reading import Value
 from outreach.spreadsheets.tables import Cells, Row, Table
 
@@ -240,7 +241,7 @@ class RowReader:
             return
         without_money: list[int] = []
         count = len(self.told.problems)
-        for row in self.table.rows:
+        for row in follow(self.table.rows, Stage.CHECKING):
             in_fen, out_fen = self._read(row)
             self.credits.append(in_fen)
             if not in_fen and not out_fen and len(self.told.problems) == count:

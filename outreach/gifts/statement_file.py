@@ -16,6 +16,7 @@ from outreach.gifts.models import GiftBasis, GiftChannel, GiftKind
 from outreach.spreadsheets import cells, tables
 from outreach.spreadsheets.cells import BadValue
 from outreach.spreadsheets.layouts import Column, Layout, Problem
+from outreach.spreadsheets.progress import Stage, follow
 from outreach.spreadsheets.reading import Value
 from outreach.spreadsheets.tables import Cells, Row, Table
 from outreach.units.importing import Plan
@@ -126,7 +127,7 @@ def parse_table(table: Table, campaign: Campaign, plan: Plan) -> list[Line]:
     lines: list[Line] = []
     amounts: list[int] = []
     without_money: list[int] = []
-    for row in table.rows:
+    for row in follow(table.rows, Stage.CHECKING):
         row_cells = Cells(table, row, LAYOUT, plan.problems)
         problem_count = len(plan.problems)
         amount = row_cells.take("amount", parse_amount) or 0

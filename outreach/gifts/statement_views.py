@@ -24,6 +24,7 @@ from outreach.gifts.statements import (
     plan_statement,
 )
 from outreach.spreadsheets import cells, reading, uploads
+from outreach.spreadsheets.progress import Stage
 from outreach.spreadsheets.reading import Sheet
 from outreach.spreadsheets.writing import make_sample
 from outreach.units.models import ImportKind
@@ -34,6 +35,10 @@ NOT_USED = ""
 
 @dataclass(frozen=True)
 class StatementPages(FilePages):
+    @property
+    def writing_stages(self) -> Sequence[Stage]:
+        return (Stage.WRITING, Stage.MATCHING)
+
     @property
     def done_url(self) -> str:
         return url_for("gifts.list_lines")

@@ -32,8 +32,9 @@ from outreach.gifts.models import (
 )
 from outreach.gifts.payments import LAYOUTS, Content, Payment, Refund, RowReader, Told
 from outreach.gifts.stated_totals import Compared, take_notes
-from outreach.spreadsheets import reading, tables
+from outreach.spreadsheets import progress, reading, tables
 from outreach.spreadsheets.layouts import Problem
+from outreach.spreadsheets.progress import Stage, follow
 from outreach.spreadsheets.reading import Book, Sheet, SourceFile
 from outreach.spreadsheets.tables import Cells, LeftOut, Table
 from outreach.units import naming
@@ -231,7 +232,7 @@ def _compare(campaign: Campaign, plan: StatementPlan) -> None:
     known = _known_lines(campaign, [key for key, _payment in keyed])
     noted = KeptLines(campaign, StatementLine.statement_id.is_(None))
     by_serial = {line.serial: line for line in known.values() if line.serial}
-    for key, payment in keyed:
+    for key, payment in follow(keyed, Stage.COMPARING):
         if key in known:
             plan.unchanged += 1
             plan.known_fen += payment.amount_fen
@@ -437,8 +438,10 @@ def _write(campaign: Campaign, plan: StatementPlan, statement: Statement) -> Non
         for payment, key in plan.lines
         if key not in noted
     ]
+    progress.begin(Stage.WRITING, len(rows))
     for some in slices(rows):
         db.session.connection().execute(sa.insert(StatementLine), list(some))
+        progress.advance(len(some))
     for line_id, (key, payment) in plan.noted.items():
         facts = _facts(payment, statement)
         said = {name: value for name, value in facts.items() if value != ""}

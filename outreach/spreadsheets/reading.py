@@ -32,6 +32,8 @@ from python_calamine import (
 )
 
 from outreach.errors import Refused
+from outreach.spreadsheets import progress
+from outreach.spreadsheets.progress import Stage
 
 MOST_ROWS = 20_000
 MOST_COLUMNS = 60
@@ -139,6 +141,7 @@ def read(file: SourceFile) -> Book:
     """The sheets of the file; Refused with the way out when it is not one that can be read."""
     if not file.content:
         raise Refused(_("文件是空的。请重新选择文件。"))
+    progress.begin(Stage.READING)
     if file.extension == ".xlsx":
         return _read_xlsx(file.content)
     if file.extension == ".csv":

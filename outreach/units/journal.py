@@ -16,6 +16,7 @@ from outreach import audit, clock
 from outreach.accounts.models import User
 from outreach.db import Base, db, insert_many, run, table_of
 from outreach.errors import Conflict
+from outreach.spreadsheets import progress
 from outreach.units.models import ImportBatch, ImportChange, Unit
 from outreach.units.queries import slices
 from outreach.web import mask
@@ -93,6 +94,7 @@ class Journal:
             raise Conflict(_("数据刚被他人修改，没有导入。请重新预览后再导入。"))
         for row in made:
             self._note(table, None, row._asdict())
+        progress.advance(len(made))
         return made
 
     def note_new(self, row: Base) -> None:
@@ -119,6 +121,7 @@ class Journal:
                     set_committed_value(row, key, value)
         for (name, *columns), rows in updates.items():
             _update(db.metadata.tables[name], columns, rows)
+            progress.advance(len(rows))
         db.session.flush()
         for row in added:
             self.note_new(row)
