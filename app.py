@@ -16,6 +16,7 @@ from outreach.campaigns.effects import note_reminders
 from outreach.campaigns.import_views import bp as campaigns
 from outreach.digests.views import bp as digests
 from outreach.documents.views import bp as documents
+from outreach.feeds.views import bp as feeds
 from outreach.gifts import gate as gifts_gate
 from outreach.gifts import import_views as gifts_imports
 from outreach.gifts.export_views import bp as gifts
@@ -73,6 +74,7 @@ BLUEPRINTS = (
     campaigns,
     digests,
     documents,
+    feeds,
     gifts,
     meetings,
     merging,

@@ -22,6 +22,7 @@ from outreach.gifts.models import (
     Pledge,
     StatementLine,
 )
+from outreach.meetings.models import Meeting
 from outreach.messages import instance, queueing
 from outreach.messages.addresses import hash_address
 from outreach.messages.models import (
@@ -315,6 +316,26 @@ def make_todo(solicitation: Solicitation, owner: User | None = None, **values: A
                 "owner_id": owner.id if owner else None,
                 "kind": TodoKind.CALL,
                 "due_on": clock.today(),
+                "created_at": clock.now(),
+            }
+            | values
+        )
+    )
+
+
+def make_meeting(campaign: Campaign, organizer: User | None = None, **values: Any) -> Meeting:
+    """One that is planned for tomorrow, unless `values` say otherwise."""
+    starts_at = clock.now() + timedelta(days=1)
+    number = next(_numbers)
+    return save(
+        Meeting(
+            **{
+                "campaign_id": campaign.id,
+                "uid": f"meeting-{number}@example.org",
+                "title": "推进会",
+                "starts_at": starts_at,
+                "ends_at": starts_at + timedelta(hours=1),
+                "organizer_id": (organizer or make_user()).id,
                 "created_at": clock.now(),
             }
             | values

@@ -24,7 +24,7 @@ TRUTH = {
     ANYONE: """
         static web.healthz web.readyz web.version web.language
         accounts.login accounts.accept_invitation
-        offline.manifest offline.worker offline.page
+        offline.manifest offline.worker offline.page feeds.read_feed
         messages.opt_out messages.confirm_opt_out messages.undo_opt_out
         messages.take_sms_reports messages.take_sms_replies
     """,
@@ -50,7 +50,7 @@ TRUTH = {
     OFFICE: """
         overview.preview_bulk overview.apply_bulk overview.export_phones
         campaigns.change_stage campaigns.plan_next_action campaigns.import_register
-        campaigns.import_progress
+        campaigns.import_progress feeds.show_feed feeds.create_feed feeds.revoke_feed
         merging.list_duplicates merging.keep_apart merging.find_other merging.merge
         merging.undo_merge
         units.edit_unit units.add_alias units.remove_alias units.hand_over campaigns.count_heads

@@ -29,6 +29,8 @@ ACTIONS: dict[str, LazyString] = {
     "forget.columns": _("流水各列恢复自动识别"),
     "undo.import": _("撤销导入"),
     "undo.statement": _("撤销导入流水"),
+    "create.calendar_feed": _("生成日历地址"),
+    "revoke.calendar_feed": _("停用日历地址"),
     "create.campaign": _("新建活动"),
     "bring.units": _("从上年度带入单位"),
     "edit.campaign": _("修改活动设置"),
