@@ -34,7 +34,7 @@ from outreach.receipts.views import bp as receipts
 from outreach.reminders import gate as reminders_gate
 from outreach.reminders.queries import try_text
 from outreach.reminders.rule_views import bp as reminders
-from outreach.settings.opening_views import bp as settings_pages
+from outreach.settings.staffing_views import bp as settings_pages
 from outreach.todos.services import note_new_address
 from outreach.todos.views import bp as todos
 from outreach.units import gate as units_gate

@@ -233,6 +233,10 @@ RULES: dict[str, frozenset[Role | None]] = {
     "settings.edit_day": DECIDERS,
     "settings.remove_day": DECIDERS,
     "settings.confirm_year": DECIDERS,
+    "settings.list_staffing": OFFICE,
+    "settings.set_rooms": OFFICE,
+    "settings.add_absence": OFFICE,
+    "settings.remove_absence": OFFICE,
 }
 
 

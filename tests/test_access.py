@@ -68,7 +68,9 @@ TRUTH = {
         gifts.import_gifts gifts.preview_gifts gifts.apply_previewed_gifts gifts.gifts_sample
         campaigns.preview_register campaigns.apply_previewed_register campaigns.register_sample
         visits.my_day visits.plan_visit visits.log_visit visits.confirm_visit visits.move_visit
-        visits.drop_visit todos.settle todos.drop todos.hand_over
+        visits.drop_visit
+        settings.list_staffing settings.set_rooms settings.add_absence settings.remove_absence
+        todos.settle todos.drop todos.hand_over
         meetings.create_meeting meetings.edit_meeting meetings.cancel_meeting meetings.invite
         meetings.send_invitations meetings.remove_attendee meetings.record_answer
         meetings.sign_in meetings.undo_sign_in meetings.find_walk_in meetings.add_walk_in
