@@ -88,6 +88,8 @@ def remove_absence(absence_id: int) -> Absence:
     absence = db.session.get(Absence, absence_id)
     if absence is None:
         raise NotFound(_("这条请假或会议已删除。"))
-    audit.record("remove.absence", f"user_account:{absence.user_id}", first=absence.first_on.isoformat())
+    audit.record(
+        "remove.absence", f"user_account:{absence.user_id}", first=absence.first_on.isoformat()
+    )
     db.session.delete(absence)
     return absence
