@@ -39,7 +39,7 @@ from outreach.todos.services import note_new_address
 from outreach.todos.views import bp as todos
 from outreach.units import gate as units_gate
 from outreach.units.views import bp as units
-from outreach.visits.views import bp as visits
+from outreach.visits.week_views import bp as visits
 from tasks import embedded, queue
 from tasks.timetable import TIMETABLE
 

@@ -54,6 +54,7 @@ ACTIONS: dict[str, LazyString] = {
     "reverse.receipt": _("冲红票据"),
     "withdraw.receipt": _("撤回票据申请"),
     "distrust.messages": _("恢复数据库后，未发消息转人工核实"),
+    "plan.week": _("编排周计划"),
     "change.staff_room": _("修改走访时间"),
     "add.absence": _("登记请假或会议"),
     "remove.absence": _("删除请假或会议"),

@@ -87,8 +87,8 @@ class Draft:
     candidates: dict[int, Candidate]
     week: Week
 
-    def solve(self) -> Assignment:
-        return assignment.solve(self.week)
+    def solve(self, seconds: float = assignment.SECONDS) -> Assignment:
+        return assignment.solve(self.week, seconds=seconds)
 
     def key(self, solicitation_id: int) -> str:
         return f"{_prefix(self.monday)}{solicitation_id}"
