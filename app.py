@@ -20,6 +20,7 @@ from outreach.gifts import gate as gifts_gate
 from outreach.gifts import import_views as gifts_imports
 from outreach.gifts.export_views import bp as gifts
 from outreach.gifts.sector_moves import follow_units
+from outreach.meetings.queries import list_engagements
 from outreach.meetings.views import bp as meetings
 from outreach.merging.views import bp as merging
 from outreach.messages import dead_addresses, provider_rules, robots, template_views
@@ -147,6 +148,7 @@ def install_sending(app: Flask, settings: config.Settings) -> None:
     app.extensions["outreach.on_sent"] = [note_reminders]
     app.extensions["outreach.on_new_address"] = [note_new_address]
     app.extensions["outreach.on_move"] = [follow_units]
+    app.extensions["outreach.engagements"] = list_engagements
     trial: template_views.TryText = try_text
     app.extensions["outreach.try_text"] = trial
 

@@ -9,12 +9,21 @@ from outreach import clock
 from outreach.access import Role
 from outreach.db import db
 from outreach.errors import Refused
+from outreach.meetings.models import Attendee, MeetingStatus, PartStat
 from outreach.units.models import Unit
 from outreach.visits import services, staffing
 from outreach.visits.models import AbsenceKind
 from outreach.visits.planning import DayPlan
 from tests.conftest import SignIn
-from tests.factories import make_campaign, make_sector, make_solicitation, make_user, make_visit
+from tests.factories import (
+    make_campaign,
+    make_sector,
+    make_solicitation,
+    make_user,
+    make_visit,
+    save,
+)
+from tests.test_meetings import make_meeting
 
 WEDNESDAY = date(2026, 10, 21)
 THURSDAY = date(2026, 10, 22)
@@ -78,3 +87,17 @@ def test_a_unit_says_on_which_days_it_receives_visitors(app: Flask, sign_in: Sig
     unit = db.session.get_one(Unit, unit.id)
     assert (unit.visit_days, unit.receives_on(THURSDAY)) == ("03", True)
     assert not unit.receives_on(WEDNESDAY)
+
+
+def test_a_coordination_meeting_takes_half_a_day_from_those_who_go(app: Flask):
+    organizer, guest, other = make_user(), make_user(), make_user()
+    meeting = make_meeting(make_campaign(), organizer, day=THURSDAY)
+    for user, partstat in ((guest, PartStat.ACCEPTED), (other, PartStat.DECLINED)):
+        save(Attendee(meeting_id=meeting.id, user_id=user.id, partstat=partstat))
+    people = [organizer.id, guest.id, other.id]
+    rooms = staffing.Rooms(4, people)
+    assert [rooms.of(user_id, THURSDAY) for user_id in people] == [2, 2, 4]
+    assert rooms.of(guest.id, WEDNESDAY) == 4
+    meeting.status = MeetingStatus.CANCELLED
+    db.session.commit()
+    assert staffing.Rooms(4, people).of(guest.id, THURSDAY) == 4

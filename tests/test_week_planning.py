@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from outreach import clock
+from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, CampaignStatus, Sector, Solicitation
 from outreach.db import db
 from outreach.errors import Refused
@@ -177,21 +178,34 @@ def test_a_reservation_that_nobody_made_is_given_back(app: Flask):
     assert visit_of(late).planned_on > TODAY
 
 
-def test_calls_go_to_those_for_whom_a_call_will_do(app: Flask):
+def test_calls_go_to_those_for_whom_a_call_will_do_then_to_those_who_wait_for_a_message(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(week_planning, "CALLS_PER_DAY", 1)
     office = Office(visits_per_day=1)
-    staffing.set_rooms(office.users[0], {2: 1, 3: 0, 4: 0})
-    late = [office.unit(called=False) for _ in range(2)]
-    for solicitation in late:
-        make_pledge(solicitation, due_on=date(2026, 10, 15))
-    quiet = office.unit(called=False)
-    office.unit(800_000)
+    make_visit(office.unit(800_000), office.users[0], planned_on=date(2026, 10, 21))
+    make_visit(office.unit(800_000), office.users[0], planned_on=date(2026, 10, 22))
+    staffing.add_absence(office.users[0], AbsenceKind.LEAVE, FRIDAY, FRIDAY)
+    late = office.unit(called=False)
+    make_pledge(late, due_on=date(2026, 10, 15))
+    quiet = [office.unit(20_000 - number, called=False) for number in range(2)]
     booked = office.plan()
-    assert (booked.visit_count, booked.todo_count, booked.message_count) == (1, 2, 1)
-    calls = db.session.scalars(sa.select(Todo).where(Todo.settled_at.is_(None))).all()
-    assert {call.solicitation_id for call in calls} == {unit.id for unit in late}
-    assert all(call.reason.endswith("也可以：上门走访") for call in calls)
-    assert visit_of(quiet) is None
+    assert (booked.visit_count, booked.todo_count, booked.message_count) == (0, 2, 2)
+    calls = db.session.scalars(sa.select(Todo).filter_by(status="open").order_by(Todo.due_on)).all()
+    assert [call.solicitation_id for call in calls] == [late.id, quiet[0].id]
+    assert [call.due_on.day for call in calls] == [21, 22], "on leave nobody calls"
+    assert [call.reason[-8:] for call in calls] == ["也可以：上门走访", "；也可以：发消息"]
     assert office.plan().todo_count == 0
+
+
+def test_a_unit_that_was_just_reached_is_left_in_peace_unless_it_is_due(app: Flask):
+    office = Office()
+    spoken, due = office.unit(), office.unit()
+    spoken.last_contact_on = due.last_contact_on = date(2026, 10, 17)
+    make_pledge(due, due_on=date(2026, 10, 15))
+    office.plan()
+    assert visit_of(spoken).planned_on == FRIDAY
+    assert visit_of(due).planned_on == date(2026, 10, 21)
 
 
 def test_a_gift_that_came_while_the_solver_worked_counts(app: Flask):
@@ -226,6 +240,45 @@ def test_two_who_plan_at_once_book_no_unit_twice(app: Flask):
     assert len(visits) == len({visit.solicitation_id for visit in visits}) == 12
     days = Counter((visit.visitor_id, visit.planned_on) for visit in visits)
     assert max(days.values()) == 2
+
+
+def test_who_plans_a_visit_while_the_week_is_booked_is_not_doubled(app: Flask):
+    office, other = Office(), make_user()
+    solicitation = office.unit()
+    campaign_id, other_id, key = office.campaign.id, other.id, solicitation.id
+    draft = draft_week(office.campaign, MONDAY)
+    found = draft.solve()
+    db.session.rollback()
+
+    def work(number: int) -> None:
+        if number:
+            book_week(db.session.get_one(Campaign, campaign_id), draft, found)
+        else:
+            services.plan_visit(
+                db.session.get_one(Solicitation, key),
+                planned_on=FRIDAY,
+                visitor=db.session.get_one(User, other_id),
+            )
+
+    results = in_threads(app, work)
+    assert results[1] is None, "the planner leaves a unit that is taken"
+    assert results[0] is None or isinstance(results[0], Refused)
+    count = sa.select(sa.func.count()).select_from(Visit).where(Visit.status.in_(OPEN))
+    assert db.session.scalar(count) == 1
+
+
+def test_of_two_who_confirm_a_visit_of_nobody_one_has_it(app: Flask):
+    office = Office(staff=2)
+    visit_id = make_visit(office.unit(), status=VisitStatus.PROPOSED, planned_on=FRIDAY).id
+    ids = [user.id for user in office.users]
+
+    def work(number: int) -> int | None:
+        visit = db.session.get_one(Visit, visit_id)
+        services.confirm_visit(visit, by=db.session.get_one(User, ids[number]))
+        return visit.visitor_id
+
+    first, second = in_threads(app, work)
+    assert first == second == db.session.get_one(Visit, visit_id).visitor_id
 
 
 def test_the_task_tells_what_it_did_and_what_it_could_not(app: Flask, tuesday_morning):

@@ -50,6 +50,8 @@ class VisitorDay:
     """Visits that still fit."""
     districts: frozenset[str] = frozenset()
     """Where the visitor goes on this day in any case."""
+    is_there: bool = True
+    """The visitor works on this day, also when no visit fits any more."""
 
 
 class Week:

@@ -29,6 +29,7 @@ class Round:
     todos: list[Todo]
     room: int
     absences: list[Absence]
+    has_meeting: bool
     previous: date | None
     """Working day of the week before this one, to which a visit can be moved."""
     next: date | None
@@ -101,6 +102,7 @@ def build_plan(
             todos=todos[key, day],
             room=rooms.of(key, day) if key else 0,
             absences=rooms.absences_of(key, day) if key else [],
+            has_meeting=bool(key) and rooms.has_meeting(key or 0, day),
             previous=max((other for other in days if other < day), default=None),
             next=min((other for other in days if other > day), default=None),
         )
@@ -112,7 +114,11 @@ def build_plan(
         [
             PersonPlan(
                 people[key],
-                [each for each in rounds[key] if each.districts or each.todos or each.absences],
+                [
+                    each
+                    for each in rounds[key]
+                    if each.districts or each.todos or each.absences or each.has_meeting
+                ],
             )
             for key in order
         ],

@@ -1,9 +1,10 @@
 """When people of the office have time for visits: room by day of the week, leave, meetings."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Set
 from datetime import date
 
 import sqlalchemy as sa
+from flask import current_app
 from flask_babel import lazy_gettext as _
 
 from outreach import audit
@@ -11,6 +12,10 @@ from outreach.accounts.models import User
 from outreach.db import db
 from outreach.errors import NotFound, Refused
 from outreach.visits.models import Absence, AbsenceKind, StaffRoom
+
+ReadEngagements = Callable[[Collection[int]], Set[tuple[int, date]]]
+"""Who of some people is at a meeting on which day: meetings are beside this package, so the reader
+is handed over where the application is put together."""
 
 
 class Rooms:
@@ -21,13 +26,19 @@ class Rooms:
         rows = db.session.scalars(sa.select(StaffRoom).where(StaffRoom.user_id.in_(user_ids)))
         self._visits = {(row.user_id, row.weekday): row.visits for row in rows}
         self._absences = list_absences(user_ids)
+        read_engagements: ReadEngagements = current_app.extensions["outreach.engagements"]
+        self._engagements = read_engagements(user_ids)
 
     def of(self, user_id: int, day: date) -> int:
         visits = self._visits.get((user_id, day.weekday()), self._default)
         kinds = {absence.kind for absence in self.absences_of(user_id, day)}
         if AbsenceKind.LEAVE in kinds:
             return 0
-        return visits // 2 if kinds else visits
+        return visits // 2 if kinds or self.has_meeting(user_id, day) else visits
+
+    def has_meeting(self, user_id: int, day: date) -> bool:
+        """A coordination meeting."""
+        return (user_id, day) in self._engagements
 
     def absences_of(self, user_id: int, day: date) -> list[Absence]:
         return [

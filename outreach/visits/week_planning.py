@@ -26,7 +26,7 @@ from outreach.errors import Refused
 from outreach.gifts.queries import sum_by_unit
 from outreach.gifts.standings import Standing, list_standings
 from outreach.todos import services as todos
-from outreach.todos.models import TodoKind
+from outreach.todos.models import Todo, TodoKind, TodoStatus
 from outreach.todos.queries import list_reachable
 from outreach.visits import assignment
 from outreach.visits.assignment import Assignment, Stop, VisitorDay, Week
@@ -40,6 +40,8 @@ from outreach.workdays import CalendarUnknown
 
 CALLS_PER_DAY: Final = 5
 """How many calls are proposed to one person for one day."""
+QUIET: Final = timedelta(days=5)
+"""After a unit was last reached nobody asks again, unless its promise is due."""
 NEWCOMER_YUAN: Final = 2_000
 """What a unit that gave nothing last year is worth."""
 FALLING: Final = frozenset(
@@ -51,7 +53,12 @@ FALLING: Final = frozenset(
         ChangeReason.GAVE_ELSEWHERE,
     }
 )
-_TODOS: Final = {Means.CALL: TodoKind.CALL, Means.LEADER: TodoKind.LEADER}
+_TODOS: Final = {
+    Means.MESSAGE: TodoKind.CALL,
+    Means.CALL: TodoKind.CALL,
+    Means.LEADER: TodoKind.LEADER,
+}
+"""What is proposed to a person where the step is no visit. A message is for a wave."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,15 @@ class Candidate:
             days=self.days,
             visitor_id=self.solicitor_id,
         )
+
+    @property
+    def call(self) -> TodoKind | None:
+        return _TODOS.get(self.choice.means)
+
+    @property
+    def call_alternative(self) -> Means:
+        is_message = self.choice.means is Means.MESSAGE
+        return Means.MESSAGE if is_message else self.choice.alternative
 
 
 @dataclass(frozen=True)
@@ -226,7 +242,9 @@ class _Reader:
         solicitation = standing.solicitation
         case = self._case(standing)
         due_on = standing.pledge_due_on if is_promised(standing) else None
-        rest = max(solicitation.snoozed_until or date.min, due_on or date.min)
+        reached_on = date.min if case.is_due else solicitation.last_contact_on
+        quiet_until = reached_on + QUIET if reached_on else date.min
+        rest = max(solicitation.snoozed_until or date.min, due_on or date.min, quiet_until)
         return Candidate(
             solicitation_id=solicitation.id,
             unit_id=solicitation.unit_id,
@@ -235,7 +253,7 @@ class _Reader:
             district=solicitation.unit.district,
             worth=_yuan_of(standing) * self._urgency(standing, case) // 100,
             choice=choose(case),
-            reason="；".join(str(part) for part in self._reasons(standing, case))[:200],
+            reason="；".join(str(part) for part in self._reasons(standing, case))[:170],
             days=frozenset(d for d in self.days if d > rest and solicitation.unit.receives_on(d)),
         )
 
@@ -333,6 +351,7 @@ def _list_places(
             day,
             room=max(plan.count_room(visitor.id, day), 0),
             districts=frozenset(districts[visitor.id, day]),
+            is_there=plan.rooms.of(visitor.id, day) > 0,
         )
         for visitor in visitors
         for day in days
@@ -410,30 +429,48 @@ def _join_parents(draft: Draft, booked: Assignment) -> None:
 
 
 def _propose_todos(draft: Draft, left: Sequence[Candidate]) -> int:
-    """Calls to the coordinator or the leader about units for which that is likely to do."""
-    open_days: dict[int, list[date]] = defaultdict(list)
+    """Calls to the coordinator or the leader: first about units for which that is the step to take;
+    then, in the time that is left, about those for which a message would do, which waits until
+    people make a wave."""
+    days: dict[int, list[date]] = defaultdict(list)
     for place in draft.week.days:
-        if place.room > 0:
-            open_days[place.visitor_id].append(place.day)
-    taken: Counter[tuple[int, date]] = Counter()
+        if place.is_there:
+            days[place.visitor_id].append(place.day)
+    taken = _count_todos(draft.days)
     count = 0
-    for candidate in sorted(left, key=lambda c: (-c.worth, c.solicitation_id)):
-        kind = _TODOS.get(candidate.choice.means)
+    ranked = sorted(
+        (c for c in left if c.call is not None and c.solicitor_id in days),
+        key=lambda c: (c.choice.means is Means.MESSAGE, -c.worth, c.solicitation_id),
+    )
+    for candidate in ranked:
+        assert candidate.call is not None
         owner = candidate.solicitor_id or 0
-        days = [
+        free = (
             day
-            for day in open_days[owner]
+            for day in days[owner]
             if day in candidate.days and taken[owner, day] < CALLS_PER_DAY
-        ]
-        if kind is not None and days:
-            also = _("也可以：%(step)s", step=candidate.choice.alternative.label)
-            count += todos.propose(
-                candidate.solicitation_id,
-                kind,
-                reason=f"{candidate.reason}；{also}",
-                due_on=days[0],
-                key=draft.key(candidate.solicitation_id),
-                owner_id=owner,
-            )
-            taken[owner, days[0]] += 1
+        )
+        day = next(free, None)
+        if day is None:
+            continue
+        also = _("也可以：%(step)s", step=candidate.call_alternative.label)
+        is_new = todos.propose(
+            candidate.solicitation_id,
+            candidate.call,
+            reason=f"{candidate.reason}；{also}",
+            due_on=day,
+            key=draft.key(candidate.solicitation_id),
+            owner_id=owner,
+        )
+        count += is_new
+        taken[owner, day] += is_new
     return count
+
+
+def _count_todos(days: Sequence[date]) -> Counter[tuple[int | None, date]]:
+    rows = db.session.execute(
+        sa.select(Todo.owner_id, Todo.due_on, sa.func.count())
+        .where(Todo.status == TodoStatus.OPEN, Todo.due_on.in_(days))
+        .group_by(Todo.owner_id, Todo.due_on)
+    )
+    return Counter({(owner_id, day): count for owner_id, day, count in rows})
