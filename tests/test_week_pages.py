@@ -40,6 +40,11 @@ def test_a_week_is_planned_shown_moved_confirmed_and_dropped(app: Flask, sign_in
     client.post(f"{start}/plan")
     db.session.expire_all()
     assert visit_of(unit).planned_on == THURSDAY, "what was moved is confirmed"
+    for _each in range(2):
+        make_visit(office.unit(called=False), office.users[0], planned_on=FRIDAY)
+    page = client.post(url, data={"day": "2026-10-23"}, follow_redirects=True).text
+    assert "10-23 已排满 2 次走访" in page
+    assert "周计划" in page, "where the button was"
 
 
 def test_leave_calls_and_other_peoples_days_are_shown(app: Flask, sign_in: SignIn):

@@ -71,7 +71,12 @@ def shift_visit(visit_id: int) -> ResponseReturnValue:
     except ValueError:
         raise Refused(_("日期不对，请用“改期”选择日期。")) from None
     visitor = visit.visitor or current_user
-    services.move_visit(visit, planned_on=day, visitor=visitor, planned_time=visit.planned_time)
-    db.session.commit()
-    flash(_("走访改到 %(day)s。", day=format_day(day)), "success")
+    try:
+        services.move_visit(visit, planned_on=day, visitor=visitor, planned_time=visit.planned_time)
+    except Refused as refusal:
+        db.session.rollback()
+        flash(refusal.message, "danger")
+    else:
+        db.session.commit()
+        flash(_("走访改到 %(day)s。", day=format_day(day)), "success")
     return return_back()
