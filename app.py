@@ -21,6 +21,7 @@ from outreach.gifts import gate as gifts_gate
 from outreach.gifts import import_views as gifts_imports
 from outreach.gifts.export_views import bp as gifts
 from outreach.gifts.sector_moves import follow_units
+from outreach.meetings.queries import list_engagements
 from outreach.meetings.views import bp as meetings
 from outreach.merging.views import bp as merging
 from outreach.messages import dead_addresses, provider_rules, robots, template_views
@@ -35,12 +36,12 @@ from outreach.receipts.views import bp as receipts
 from outreach.reminders import gate as reminders_gate
 from outreach.reminders.queries import try_text
 from outreach.reminders.rule_views import bp as reminders
-from outreach.settings.opening_views import bp as settings_pages
+from outreach.settings.staffing_views import bp as settings_pages
 from outreach.todos.services import note_new_address
 from outreach.todos.views import bp as todos
 from outreach.units import gate as units_gate
 from outreach.units.views import bp as units
-from outreach.visits.views import bp as visits
+from outreach.visits.week_views import bp as visits
 from tasks import embedded, queue
 from tasks.timetable import TIMETABLE
 
@@ -149,6 +150,7 @@ def install_sending(app: Flask, settings: config.Settings) -> None:
     app.extensions["outreach.on_sent"] = [note_reminders]
     app.extensions["outreach.on_new_address"] = [note_new_address]
     app.extensions["outreach.on_move"] = [follow_units]
+    app.extensions["outreach.engagements"] = list_engagements
     trial: template_views.TryText = try_text
     app.extensions["outreach.try_text"] = trial
 

@@ -161,6 +161,9 @@ RULES: dict[str, frozenset[Role | None]] = {
     "visits.confirm_visit": OFFICE,
     "visits.move_visit": OFFICE,
     "visits.drop_visit": OFFICE,
+    "visits.week_plan": READERS,
+    "visits.plan_week": OFFICE,
+    "visits.shift_visit": OFFICE,
     "meetings.list_meetings": READERS,
     "meetings.create_meeting": OFFICE,
     "meetings.meeting": READERS,
@@ -245,6 +248,10 @@ RULES: dict[str, frozenset[Role | None]] = {
     "settings.edit_day": DECIDERS,
     "settings.remove_day": DECIDERS,
     "settings.confirm_year": DECIDERS,
+    "settings.list_staffing": OFFICE,
+    "settings.set_rooms": OFFICE,
+    "settings.add_absence": OFFICE,
+    "settings.remove_absence": OFFICE,
 }
 
 

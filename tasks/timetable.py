@@ -82,6 +82,14 @@ TIMETABLE = (
         grace=timedelta(hours=15, minutes=50),
     ),
     Job(
+        name="plan_week",
+        label=_("编排周计划"),
+        rhythm=_("每天 07:20"),
+        # After proposals and rules: whoever is about to be called is not visited.
+        trigger=_at(hour=7, minute=20),
+        grace=timedelta(hours=15, minutes=40),
+    ),
+    Job(
         name="build_digests",
         label=_("生成周报"),
         rhythm=_("每周一 07:30"),

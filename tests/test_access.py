@@ -35,6 +35,7 @@ TRUTH = {
     """,
     READERS: """
         overview.dashboard gifts.list_gifts gifts.list_lines gifts.list_payers visits.list_visits
+        visits.week_plan
         gifts.compare gifts.reconcile gifts.list_without_line gifts.show_group gifts.list_counts
         gifts.export_gifts gifts.export_comparison gifts.export_reconciliation
         documents.basic_facts receipts.list_receipts receipts.of_gift receipts.receipt
@@ -71,7 +72,9 @@ TRUTH = {
         gifts.import_gifts gifts.preview_gifts gifts.apply_previewed_gifts gifts.gifts_sample
         campaigns.preview_register campaigns.apply_previewed_register campaigns.register_sample
         visits.my_day visits.plan_visit visits.log_visit visits.confirm_visit visits.move_visit
-        visits.drop_visit todos.settle todos.drop todos.hand_over
+        visits.drop_visit visits.plan_week visits.shift_visit
+        settings.list_staffing settings.set_rooms settings.add_absence settings.remove_absence
+        todos.settle todos.drop todos.hand_over
         meetings.create_meeting meetings.edit_meeting meetings.cancel_meeting meetings.invite
         meetings.send_invitations meetings.remove_attendee meetings.record_answer
         meetings.sign_in meetings.undo_sign_in meetings.find_walk_in meetings.add_walk_in

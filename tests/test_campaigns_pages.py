@@ -152,6 +152,7 @@ SETTINGS = {
     "lag_margin_percent": "8",
     "follow_up_workdays": "3",
     "visits_per_day": "6",
+    "return_workdays": "4",
 }
 
 
@@ -167,6 +168,7 @@ def test_the_secretary_general_changes_the_campaign(app: Flask, sign_in: SignIn)
     campaign = db.session.get_one(Campaign, campaign.id)
     assert (campaign.goal_fen, campaign.lag_margin_percent) == (1_800_000_000, 8)
     assert (campaign.follow_up_workdays, campaign.visits_per_day) == (3, 6)
+    assert campaign.return_workdays == 4
     assert campaign.status is CampaignStatus.RUNNING
     event = db.session.scalars(sa.select(AuditEvent)).one()
     assert event.facts["lag_margin_percent"] == "8"

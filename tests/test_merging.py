@@ -16,8 +16,8 @@ from outreach.campaigns.undoing import undo_register
 from outreach.db import db, run
 from outreach.errors import Conflict, Refused
 from outreach.gifts.ledger import check_ledger
-from outreach.gifts.lines import learn_payer
 from outreach.gifts.models import Gift, Pledge
+from outreach.gifts.payers import learn_payer
 from outreach.gifts.services import reverse_gift
 from outreach.merging import plans
 from outreach.merging.journal import references

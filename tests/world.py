@@ -9,8 +9,8 @@ from outreach.access import Role
 from outreach.campaigns.models import Campaign, Sector, Stage, StageCause, StageChange
 from outreach.db import db
 from outreach.digests.services import build_digest
-from outreach.gifts.lines import learn_payer
 from outreach.gifts.models import PayerAlias
+from outreach.gifts.payers import learn_payer
 from outreach.meetings.models import ActionItem, Attendee, Meeting, MeetingStatus
 from outreach.messages.models import Message, SendingWindow
 from outreach.reminders.models import ReminderRule, RuleKind

@@ -72,6 +72,9 @@ class CampaignForm(PeriodForm):
     visits_per_day = IntegerField(
         _("每人每天最多安排几次走访"), [NumberRange(1, 20, _("请填写 1 到 20 的整数。"))]
     )
+    return_workdays = IntegerField(
+        _("逾期几个工作日未走访，退回重排"), [NumberRange(1, 60, _("请填写 1 到 60 的整数。"))]
+    )
 
     def validate_goal_fen(self, field: YuanField) -> None:
         if field.data is not None and field.data < 0:

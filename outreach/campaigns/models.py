@@ -26,6 +26,7 @@ class Campaign(Base):
         sa.CheckConstraint("lag_margin_percent BETWEEN 0 AND 100", "lag_margin"),
         sa.CheckConstraint("follow_up_workdays BETWEEN 1 AND 60", "follow_up"),
         sa.CheckConstraint("visits_per_day BETWEEN 1 AND 20", "visits_per_day"),
+        sa.CheckConstraint("return_workdays BETWEEN 1 AND 60", "return_workdays"),
     )
 
     id: Mapped[PrimaryKey]
@@ -42,7 +43,9 @@ class Campaign(Base):
     follow_up_workdays: Mapped[int] = mapped_column(default=5)
     """Working days of silence after a reminder until a visit is proposed."""
     visits_per_day: Mapped[int] = mapped_column(default=4)
-    """Visits that one solicitor has room for on one day."""
+    """Visits that one solicitor has room for on one day, unless their own room says otherwise."""
+    return_workdays: Mapped[int] = mapped_column(default=5)
+    """Working days after its day on which a visit that nobody made is taken off the plan."""
     is_demo: Mapped[bool] = mapped_column(default=False)
     """Unit-level rows were generated; every page says so (演示数据)."""
     version: Mapped[int] = mapped_column()

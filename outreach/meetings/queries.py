@@ -1,5 +1,6 @@
 """Reads of meetings, of who may be invited, and of action items that are still open."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -78,6 +79,26 @@ def count_attendance(campaign: Campaign) -> dict[int, tuple[int, int]]:
         .group_by(Attendee.meeting_id)
     )
     return {meeting_id: (listed, present) for meeting_id, listed, present in rows}
+
+
+def list_engagements(user_ids: Collection[int]) -> set[tuple[int, date]]:
+    """Who of these people is at a meeting on which day: its organizer, and who of the office was
+    invited and has not declined."""
+    is_on = Meeting.status != MeetingStatus.CANCELLED
+    organized = sa.select(Meeting.organizer_id, Meeting.starts_at).where(
+        is_on, Meeting.organizer_id.in_(user_ids)
+    )
+    invited = (
+        sa.select(Attendee.user_id, Meeting.starts_at)
+        .join(Attendee.meeting)
+        .where(is_on, Attendee.user_id.in_(user_ids), Attendee.partstat != PartStat.DECLINED)
+    )
+    return {
+        (user_id, clock.day_of(starts_at))
+        for statement in (organized, invited)
+        for user_id, starts_at in db.session.execute(statement)
+        if user_id is not None
+    }
 
 
 def list_open_action_items(campaign: Campaign) -> list[ActionItem]:

@@ -59,4 +59,5 @@ OF_UNIT: Final = (
     Aspect(_("公示名称"), ("public_name",), _gap("public_name")),
     Aspect(_("区县"), ("district",), _gap("district")),
     Aspect(_("地址"), ("address",), _gap("address")),
+    Aspect(_("接待来访的日子"), ("visit_days",), _gap("visit_days")),
 )

@@ -1,7 +1,7 @@
-from typing import Any
+from typing import Any, Final
 
 from flask_babel import lazy_gettext as _
-from wtforms import BooleanField, StringField
+from wtforms import BooleanField, SelectChoice, SelectMultipleField, StringField
 from wtforms.validators import AnyOf, InputRequired, Length, ValidationError
 
 from outreach.errors import Refused
@@ -13,6 +13,14 @@ from outreach.units.models import AliasKind, Contact, ContactRole, Unit, UnitKin
 from outreach.units.naming import name_key, propose_kind
 from outreach.units.queries import find_unit
 from outreach.units.services import LONGEST_SMS_NAME, UnitDetails, normalise_credit_code
+
+WEEKDAYS: Final = [
+    SelectChoice("0", _("周一")),
+    SelectChoice("1", _("周二")),
+    SelectChoice("2", _("周三")),
+    SelectChoice("3", _("周四")),
+    SelectChoice("4", _("周五")),
+]
 
 
 class UnitForm(Form):
@@ -30,12 +38,14 @@ class UnitForm(Form):
     district = StringField(_("区县"), [Length(max=40, message=_("最多 40 个字。"))])
     address = StringField(_("地址"), [Length(max=200, message=_("最多 200 个字。"))])
     parent = StringField(_("主管单位"))
+    visit_days = SelectMultipleField(_("接待来访的日子"), choices=WEEKDAYS)
 
     def __init__(self, unit: Unit) -> None:
         names = ("name", "short_name", "sms_name", "public_name", "kind", "district", "address")
         data = {name: getattr(unit, name) for name in names}
         parent = unit.parent.name if unit.parent else ""
-        super().__init__(data=data | {"credit_code": unit.credit_code or "", "parent": parent})
+        data |= {"credit_code": unit.credit_code or "", "parent": parent}
+        super().__init__(data=data | {"visit_days": list(unit.visit_days)})
         self.code: str | None = unit.credit_code
         self.parent_id: int | None = unit.parent_id
 
@@ -77,6 +87,7 @@ class UnitForm(Form):
             district=self.district.data or "",
             address=self.address.data or "",
             parent_id=self.parent_id,
+            visit_days="".join(sorted(self.visit_days.data or ())),
         )
 
 

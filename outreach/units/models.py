@@ -55,6 +55,8 @@ class Unit(Base):
     kind: Mapped[UnitKind]
     district: Mapped[str] = mapped_column(sa.String(40), default="")
     address: Mapped[str] = mapped_column(sa.String(200), default="")
+    visit_days: Mapped[str] = mapped_column(sa.String(7), default="")
+    """Days of the week on which it receives visitors, Monday is 0: «02»; empty: on all."""
     is_demo: Mapped[bool] = mapped_column(default=False)
     parent_id: Mapped[int | None] = mapped_column(sa.ForeignKey("unit.id"), index=True)
     """The unit in charge (主管单位); there is never a circle."""
@@ -73,6 +75,9 @@ class Unit(Base):
     parent: Mapped["Unit | None"] = relationship(foreign_keys=parent_id, remote_side="Unit.id")
 
     __mapper_args__ = {"version_id_col": version}
+
+    def receives_on(self, day: date) -> bool:
+        return not self.visit_days or str(day.weekday()) in self.visit_days
 
 
 class UnitAlias(Base):

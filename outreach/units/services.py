@@ -89,6 +89,7 @@ class UnitDetails:
     district: str
     address: str
     parent_id: int | None
+    visit_days: str = ""
 
 
 def update_unit(unit: Unit, details: UnitDetails) -> None:

@@ -31,6 +31,50 @@ class VisitOutcome(Term):
     DECLINED = "declined", _("婉拒")
 
 
+class Means(Term):
+    """What may be tried with a unit, the cheapest first."""
+
+    MESSAGE = "message", _("发消息")
+    CALL = "call", _("打电话")
+    VISIT = "visit", _("上门走访")
+    LEADER = "leader", _("与分管领导沟通")
+
+
+class AbsenceKind(Term):
+    LEAVE = "leave", _("请假、出差（全天）")
+    MEETING = "meeting", _("会议、培训（半天）")
+
+
+class StaffRoom(Base):
+    """How many visits a person has room for on a day of the week, where it is not what the
+    campaign says of everybody."""
+
+    __tablename__ = "staff_room"
+    __table_args__ = (
+        sa.CheckConstraint("weekday BETWEEN 0 AND 6", "weekday"),
+        sa.CheckConstraint("visits BETWEEN 0 AND 20", "visits"),
+    )
+
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("user_account.id"), primary_key=True)
+    weekday: Mapped[int] = mapped_column(primary_key=True)
+    """Monday is 0."""
+    visits: Mapped[int]
+
+
+class Absence(Base):
+    """Days on which a person makes no visits, or half as many."""
+
+    __tablename__ = "absence"
+    __table_args__ = (sa.CheckConstraint("last_on >= first_on", "period"),)
+
+    id: Mapped[PrimaryKey]
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("user_account.id"), index=True)
+    kind: Mapped[AbsenceKind]
+    first_on: Mapped[date]
+    last_on: Mapped[date]
+    note: Mapped[str] = mapped_column(sa.String(60), default="")
+
+
 class Visit(Base):
     __tablename__ = "visit"
     __table_args__ = (
@@ -57,6 +101,10 @@ class Visit(Base):
     """Wall clock in Asia/Shanghai; empty: any time of the day."""
     reason: Mapped[str] = mapped_column(sa.String(200), default="")
     """Why it was proposed, in words that its visitor reads."""
+    alternative: Mapped[Means | None]
+    """What else may be tried, as the planner of the week says."""
+    parent_id: Mapped[int | None] = mapped_column(sa.ForeignKey("visit.id"), index=True)
+    """The visit with which this one is made, such as that to the unit in charge: both move."""
     proposal_key: Mapped[str | None] = mapped_column(sa.String(80), unique=True)
     """What it was proposed for («visit:5», or «message:17:4» for the solicitation 4 of a message):
     the planner proposes nothing twice."""

@@ -33,6 +33,7 @@ from outreach.todos.rendering import tell_in_vain
 from outreach.visits.history import History, read_history
 from outreach.visits.models import OPEN, Visit, VisitOutcome, VisitStatus
 from outreach.visits.silence import find_silent, is_promised
+from outreach.visits.staffing import Rooms
 from outreach.web import format_day
 from outreach.workdays import CalendarUnknown
 
@@ -88,7 +89,7 @@ class DayPlan:
         visitors = {visitor_id for visitor_id in visitor_ids if visitor_id is not None}
         _hold_plans(visitors)
         self.calendar = workdays.load_calendar()
-        self._room = campaign.visits_per_day
+        self.rooms = Rooms(campaign.visits_per_day, visitors)
         self._last_day = campaign.ends_on
         taken = (
             sa.select(Visit.visitor_id, Visit.planned_on, sa.func.count())
@@ -101,7 +102,11 @@ class DayPlan:
 
     def has_room(self, visitor_id: int | None, day: date) -> bool:
         """A visit that nobody is to make yet takes nobody's room."""
-        return visitor_id is None or self._taken[visitor_id, day] < self._room
+        return visitor_id is None or self.count_room(visitor_id, day) > 0
+
+    def count_room(self, visitor_id: int, day: date) -> int:
+        """Visits that still fit; below 0 where more are planned than fit."""
+        return self.rooms.of(visitor_id, day) - self._taken[visitor_id, day]
 
     def find_day(self, visitor_id: int | None, after: date) -> date | None:
         """The first working day after `after` with room; None when the campaign ends before.
@@ -115,6 +120,9 @@ class DayPlan:
 
     def take(self, visitor_id: int | None, day: date) -> None:
         self._taken[visitor_id, day] += 1
+
+    def leave(self, visitor_id: int | None, day: date) -> None:
+        self._taken[visitor_id, day] -= 1
 
 
 def propose_follow_ups(campaign: Campaign, *, calls_first: bool = False) -> Proposals:

@@ -31,7 +31,7 @@ from outreach.errors import Conflict, Refused
 from outreach.gifts.services import record_pledge
 from outreach.units.models import Contact
 from outreach.visits import planning
-from outreach.visits.models import Visit, VisitOutcome, VisitStatus
+from outreach.visits.models import OPEN, Visit, VisitOutcome, VisitStatus
 from outreach.visits.queries import find_by_client_key, find_open_visit
 from outreach.web import format_day
 
@@ -80,13 +80,19 @@ def confirm_visit(visit: Visit, *, by: User) -> None:
 def move_visit(
     visit: Visit, *, planned_on: date, visitor: User, planned_time: time | None = None
 ) -> None:
-    """Gives an open visit another day or visitor; who moves a proposal has confirmed it."""
+    """Gives an open visit another day or visitor; who moves a proposal has confirmed it. Visits
+    that are made with it go along, and the unit's next step when it is on that day."""
     lock_open_visit(visit)
     if (visit.visitor_id, visit.planned_on) != (visitor.id, planned_on):
-        _check_place(visit.solicitation.campaign, visitor, planned_on)
-    visit.planned_on = planned_on
+        party = [visit, *_lock_companions(visit)]
+        _check_place(visit.solicitation.campaign, visitor, planned_on, count=len(party))
+        visit.parent_id = None
+        for member in party:
+            if member.solicitation.next_action_on == member.planned_on:
+                member.solicitation.next_action_on = planned_on
+            member.planned_on = planned_on
+            member.visitor_id = visitor.id
     visit.planned_time = planned_time
-    visit.visitor_id = visitor.id
     visit.status = VisitStatus.PLANNED
     audit.record("move.visit", f"visit:{visit.id}", day=planned_on.isoformat(), visitor=visitor.id)
 
@@ -342,8 +348,25 @@ def _refuse_closed(visit: Visit) -> None:
         raise Conflict(_("这次走访已取消。如仍要走访，请重新安排。"))
 
 
-def _check_place(campaign: Campaign, visitor: User, day: date) -> None:
-    """Holds the visitor's plan and looks whether a visit on this day is possible."""
+def _lock_companions(visit: Visit) -> list[Visit]:
+    """The open visits that are made with this one, and with those; held until the commit."""
+    companions: list[Visit] = []
+    ids = [visit.id]
+    while ids:
+        found = db.session.scalars(
+            sa.select(Visit)
+            .where(Visit.parent_id.in_(ids), Visit.status.in_(OPEN))
+            .order_by(Visit.id)
+            .with_for_update(),
+            execution_options={"populate_existing": True},
+        ).all()
+        companions += found
+        ids = [companion.id for companion in found]
+    return companions
+
+
+def _check_place(campaign: Campaign, visitor: User, day: date, *, count: int = 1) -> None:
+    """Holds the visitor's plan and looks whether so many visits on this day are possible."""
     if campaign.status is not CampaignStatus.RUNNING:
         raise Refused(_("活动未在进行，不能安排走访。"))
     if not (visitor.is_enabled and visitor.role in OFFICE):
@@ -354,12 +377,31 @@ def _check_place(campaign: Campaign, visitor: User, day: date) -> None:
         raise Refused(
             _("活动于 %(day)s 结束，请选择之前的日期。", day=format_day(campaign.ends_on))
         )
-    if not planning.DayPlan(campaign, [visitor.id]).has_room(visitor.id, day):
+    plan = planning.DayPlan(campaign, [visitor.id])
+    if plan.count_room(visitor.id, day) < count:
+        room = plan.rooms.of(visitor.id, day)
+        if room == 0:
+            raise Refused(
+                _(
+                    "%(name)s %(day)s 不能走访（见“设置 → 走访时间”）。请改选日期或走访人。",
+                    name=visitor.name,
+                    day=format_day(day),
+                )
+            )
+        if count > 1:
+            raise Refused(
+                _(
+                    "同行的共 %(count)s 家，%(name)s %(day)s 排不下。请改选日期或走访人。",
+                    count=count,
+                    name=visitor.name,
+                    day=format_day(day),
+                )
+            )
         raise Refused(
             _(
                 "%(name)s %(day)s 已排满 %(count)s 次走访。请改选日期或走访人。",
                 name=visitor.name,
                 day=format_day(day),
-                count=campaign.visits_per_day,
+                count=room,
             )
         )

@@ -61,7 +61,7 @@ def my_day() -> ResponseReturnValue:
 
 @bp.get("/visits")
 def list_visits() -> ResponseReturnValue:
-    monday = clock.monday_of(_asked_day() or clock.today())
+    monday = clock.monday_of(asked_day() or clock.today())
     status = next((s for s in VisitStatus if s.value == request.args.get("status")), None)
     asked = {"viewer": current_user, "visitor_id": request.args.get("visitor", type=int)}
     visits = queries.list_visits(
@@ -97,7 +97,7 @@ def plan_visit(unit_id: int) -> ResponseReturnValue:
         ),
     ):
         flash(_("已安排 %(day)s 的走访。", day=format_day(form.planned_on.data)), "success")
-        return _return(unit_id)
+        return return_back(unit_id)
     open_visit = queries.find_open_visit(solicitation.id)
     return _show(form, "visits/plan.html", solicitation=solicitation, open_visit=open_visit)
 
@@ -134,10 +134,10 @@ def confirm_visit(visit_id: int | None = None) -> ResponseReturnValue:
         raise Refused(_("请先勾选要确认的走访。"))
     for number in ids:
         visit = queries.get_visit(g.campaign, number, current_user)
-        services.confirm_visit(_locked(visit), by=current_user)
+        services.confirm_visit(locked(visit), by=current_user)
     db.session.commit()
     flash(_("已确认 %(count)s 次走访。", count=len(ids)), "success")
-    return _return()
+    return return_back()
 
 
 @bp.route("/visits/<int:visit_id>/move", methods=["GET", "POST"])
@@ -152,14 +152,14 @@ def move_visit(visit_id: int) -> ResponseReturnValue:
     if form.validate_on_submit() and _accepted(
         form,
         lambda: services.move_visit(
-            _locked(visit),
+            locked(visit),
             planned_on=form.planned_on.data,
             planned_time=form.planned_time.data,
             visitor=visitors[form.visitor_id.data],
         ),
     ):
         flash(_("走访改到 %(day)s。", day=format_day(form.planned_on.data)), "success")
-        return _return()
+        return return_back()
     return _show(form, "visits/move.html", visit=visit)
 
 
@@ -168,10 +168,10 @@ def drop_visit(visit_id: int) -> ResponseReturnValue:
     visit = queries.get_visit(g.campaign, visit_id, current_user)
     form = DropVisitForm()
     if form.validate_on_submit():
-        services.drop_visit(_locked(visit), reason=form.reason.data)
+        services.drop_visit(locked(visit), reason=form.reason.data)
         db.session.commit()
         flash(_("走访已取消。"), "success")
-        return _return()
+        return return_back()
     return _show(form, "visits/drop.html", visit=visit)
 
 
@@ -247,14 +247,14 @@ def _show(form: Form, template: str, **values: object) -> ResponseReturnValue:
     return render_template(template, form=form, **values), status
 
 
-def _locked(visit: Visit) -> Visit:
+def locked(visit: Visit) -> Visit:
     """The visit as it is now, if it is still what the person has read."""
     services.lock_visit(visit)
     check_version(visit.version)
     return visit
 
 
-def _return(unit_id: int | None = None) -> Response:
+def return_back(unit_id: int | None = None) -> Response:
     """To where the person came from; without that to the unit's page, or to their day."""
     target = request.args.get("next")
     if target:
@@ -266,11 +266,11 @@ def _return(unit_id: int | None = None) -> Response:
 
 def _return_or_tell(unit_id: int | None) -> ResponseReturnValue:
     """A script that sends what waited on a phone is told where the person goes next."""
-    answer = _return(unit_id)
+    answer = return_back(unit_id)
     return {"next": answer.location} if wants_json() else answer
 
 
-def _asked_day() -> date | None:
+def asked_day() -> date | None:
     try:
         return date.fromisoformat(request.args.get("week", ""))
     except ValueError:
