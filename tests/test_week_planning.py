@@ -18,6 +18,7 @@ from outreach.todos.models import Todo, TodoKind, TodoOutcome
 from outreach.todos.services import settle
 from outreach.visits import services, staffing, week_planning
 from outreach.visits.models import OPEN, AbsenceKind, Means, Visit, VisitOutcome, VisitStatus
+from outreach.visits.planning import DayPlan
 from outreach.visits.steps import Case, choose
 from outreach.visits.week_planning import Booked, book_week, draft_week, return_unworked
 from outreach.workdays import CalendarDay
@@ -218,6 +219,20 @@ def test_a_gift_that_came_while_the_solver_worked_counts(app: Flask):
     db.session.commit()
     assert book_week(office.campaign, draft, found).visit_count == 0
     assert proposals() == []
+
+
+def test_a_day_that_filled_up_while_the_solver_worked_takes_nothing_more(app: Flask):
+    office = Office(visits_per_day=1)
+    office.unit(visit_days="4")
+    other = office.unit(called=False)
+    draft = draft_week(office.campaign, MONDAY)
+    found = draft.solve()
+    services.plan_visit(other, planned_on=FRIDAY, visitor=office.users[0])
+    db.session.commit()
+    assert book_week(office.campaign, draft, found).visit_count == 0
+    assert (
+        DayPlan(office.campaign, [office.users[0].id]).count_room(office.users[0].id, FRIDAY) == 0
+    )
 
 
 def test_two_who_plan_at_once_book_no_unit_twice(app: Flask):
