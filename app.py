@@ -20,6 +20,7 @@ from outreach.gifts import gate as gifts_gate
 from outreach.gifts import import_views as gifts_imports
 from outreach.gifts.export_views import bp as gifts
 from outreach.gifts.sector_moves import follow_units
+from outreach.meetings.public_views import bp as invitations
 from outreach.meetings.views import bp as meetings
 from outreach.merging.views import bp as merging
 from outreach.messages import dead_addresses, provider_rules, robots, template_views
@@ -74,6 +75,7 @@ BLUEPRINTS = (
     digests,
     documents,
     gifts,
+    invitations,
     meetings,
     merging,
     messages,

@@ -157,6 +157,8 @@ RULES: dict[str, frozenset[Role | None]] = {
     "visits.confirm_visit": OFFICE,
     "visits.move_visit": OFFICE,
     "visits.drop_visit": OFFICE,
+    "invitations.invitation": ANYONE,
+    "invitations.answer": ANYONE,
     "meetings.list_meetings": READERS,
     "meetings.create_meeting": OFFICE,
     "meetings.meeting": READERS,

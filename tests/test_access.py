@@ -27,6 +27,7 @@ TRUTH = {
         offline.manifest offline.worker offline.page
         messages.opt_out messages.confirm_opt_out messages.undo_opt_out
         messages.take_sms_reports messages.take_sms_replies
+        invitations.invitation invitations.answer
     """,
     SIGNED_IN: """
         accounts.logout accounts.change_password offline.session overview.my_day
