@@ -174,6 +174,7 @@ RULES: dict[str, frozenset[Role | None]] = {
     "meetings.find_walk_in": OFFICE,
     "meetings.add_walk_in": OFFICE,
     "meetings.hold_meeting": OFFICE,
+    "meetings.call_absent": OFFICE,
     "meetings.write_minutes": OFFICE,
     "meetings.create_action_item": OFFICE,
     "meetings.complete_action_item": OFFICE,

@@ -77,7 +77,7 @@ TRUTH = {
         meetings.send_invitations meetings.remove_attendee meetings.record_answer
         meetings.sign_in meetings.undo_sign_in meetings.find_walk_in meetings.add_walk_in
         meetings.hold_meeting meetings.write_minutes meetings.create_action_item
-        meetings.complete_action_item meetings.reopen_action_item
+        meetings.complete_action_item meetings.reopen_action_item meetings.call_absent
         reminders.create_wave reminders.count_audience reminders.edit_wave reminders.submit_wave
         reminders.send_test reminders.correct_wave reminders.edit_correction
         reminders.start_wave reminders.pause_wave reminders.resume_wave reminders.cancel_wave
