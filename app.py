@@ -21,6 +21,7 @@ from outreach.gifts import gate as gifts_gate
 from outreach.gifts import import_views as gifts_imports
 from outreach.gifts.export_views import bp as gifts
 from outreach.gifts.sector_moves import follow_units
+from outreach.meetings.public_views import bp as invitations
 from outreach.meetings.queries import list_engagements
 from outreach.meetings.views import bp as meetings
 from outreach.merging.views import bp as merging
@@ -77,6 +78,7 @@ BLUEPRINTS = (
     documents,
     feeds,
     gifts,
+    invitations,
     meetings,
     merging,
     messages,

@@ -1,4 +1,4 @@
-"""Mail that came back, from the mailbox that the settings name."""
+"""Mail that came back, and answers to invitations, from the mailbox that the settings name."""
 
 from collections import Counter
 from contextlib import closing
@@ -7,6 +7,8 @@ from flask import current_app
 
 from outreach import clock
 from outreach.db import db
+from outreach.meetings import replies
+from outreach.meetings.replies import Reply
 from outreach.messages import bounces
 from outreach.messages.mailbox import Mailbox, find_account
 from outreach.messages.notices import Finding
@@ -20,10 +22,14 @@ def read_bounces() -> str:
         return "没有设置退信邮箱"
     mailbox = Mailbox(account)
     tally: Counter[Finding] = Counter()
+    answers: Counter[Reply] = Counter()
     with closing(mailbox.unread()) as batches:
         for mails in batches:
             if current_app.extensions["outreach.stopping"].is_set():
                 break
-            tally += bounces.take(mails, clock.now())
+            taken, others = replies.take(mails, clock.now())
+            answers += taken
+            tally += bounces.take(others, clock.now())
             db.session.commit()
-    return bounces.summarise(tally, mailbox.failed)
+    told = (bounces.summarise(tally, mailbox.failed), replies.summarise(answers))
+    return "；".join(filter(None, told))

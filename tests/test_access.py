@@ -27,6 +27,7 @@ TRUTH = {
         offline.manifest offline.worker offline.page feeds.read_feed
         messages.opt_out messages.confirm_opt_out messages.undo_opt_out
         messages.take_sms_reports messages.take_sms_replies
+        invitations.invitation invitations.answer
     """,
     SIGNED_IN: """
         accounts.logout accounts.change_password offline.session overview.my_day
@@ -79,7 +80,7 @@ TRUTH = {
         meetings.send_invitations meetings.remove_attendee meetings.record_answer
         meetings.sign_in meetings.undo_sign_in meetings.find_walk_in meetings.add_walk_in
         meetings.hold_meeting meetings.write_minutes meetings.create_action_item
-        meetings.complete_action_item meetings.reopen_action_item
+        meetings.complete_action_item meetings.reopen_action_item meetings.call_absent
         reminders.create_wave reminders.count_audience reminders.edit_wave reminders.submit_wave
         reminders.send_test reminders.correct_wave reminders.edit_correction
         reminders.start_wave reminders.pause_wave reminders.resume_wave reminders.cancel_wave

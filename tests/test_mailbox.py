@@ -32,9 +32,16 @@ from tasks.bounces import read_bounces
 from tests import bounce_corpus as corpus
 from tests.bounce_corpus import Sent
 from tests.conftest import make_settings
-from tests.factories import make_message, make_running_wave, open_sending
+from tests.factories import (
+    make_campaign,
+    make_message,
+    make_running_wave,
+    make_solicitation,
+    open_sending,
+)
 from tests.imap_server import CAPABILITIES, DROP, GARBAGE, HANG, ImapServer
 from tests.smtp_server import Received, RecordingServer
+from tests.test_meeting_answers import plan, send_reply
 
 TIMEOUT = 0.5
 
@@ -361,3 +368,13 @@ def test_a_message_without_a_mailbox_of_its_own_comes_back_to_its_sender(
     outgoing = Outgoing(1, 0, *[""] * 7, at=None)
     assert none.of(outgoing) == ""
     assert paths.of(outgoing).startswith("bounce+1.0.")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_an_answer_from_a_calendar_is_told_from_what_bounces(app: Flask, imap: ImapServer):
+    campaign = make_campaign()
+    meeting = plan(campaign, make_solicitation(campaign))
+    imap.put(send_reply(meeting.attendees[0]))
+    imap.put(corpus.parts_in_parts_without_end(Sent(b"", "a@b.example", "c@d.example")))
+    assert run_task().detail == "读取 1 封：无法识别 1；会议回复 1"
+    assert imap.unseen() == []

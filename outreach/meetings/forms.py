@@ -4,8 +4,9 @@ import re
 from datetime import datetime
 
 from flask_babel import lazy_gettext as _
-from wtforms import Field, SelectField, StringField, TextAreaField, TimeField
+from wtforms import Field, IntegerField, SelectField, StringField, TextAreaField, TimeField
 from wtforms.validators import DataRequired, InputRequired, Length, Optional, ValidationError
+from wtforms.widgets import HiddenInput
 
 from outreach import clock
 from outreach.forms import DayField, Form, TermField
@@ -55,6 +56,24 @@ class CancelForm(Form):
 
 class AnswerForm(Form):
     partstat = TermField(_("回复"), PartStat, validators=[DataRequired()])
+
+
+class InviteeForm(Form):
+    """What an invited person answers without signing in."""
+
+    partstat = TermField(
+        _("您是否参加"),
+        (PartStat.ACCEPTED, PartStat.DECLINED, PartStat.DELEGATED),
+        validators=[DataRequired(_("请选择是否参加。"))],
+    )
+    delegate_name = StringField(
+        _("代为参加的同志姓名"), [Length(max=60, message=_("最多 60 个字。")), _one_line]
+    )
+    sequence = IntegerField(widget=HiddenInput())
+
+    def validate_delegate_name(self, field: Field) -> None:
+        if self.partstat.data is PartStat.DELEGATED and not field.data:
+            raise ValidationError(_("请填写代为参加的同志姓名。"))
 
 
 class MinutesForm(Form):

@@ -25,6 +25,11 @@ class PartStat(Term):
     ACCEPTED = "accepted", _("参加")
     DECLINED = "declined", _("不参加")
     TENTATIVE = "tentative", _("待定")
+    DELEGATED = "delegated", _("委托他人")
+
+
+COMING = (PartStat.ACCEPTED, PartStat.DELEGATED)
+"""Somebody will be there."""
 
 
 class Meeting(Base):
@@ -36,6 +41,8 @@ class Meeting(Base):
     uid: Mapped[str] = mapped_column(sa.String(80), unique=True)
     sequence: Mapped[int] = mapped_column(default=0)
     """Raised by every change that attendees must learn of (RFC 5545, 3.8.7.4)."""
+    moved_sequence: Mapped[int] = mapped_column(default=0)
+    """SEQUENCE of the last change of time: an answer to an earlier one is about another hour."""
     title: Mapped[str] = mapped_column(sa.String(120))
     starts_at: Mapped[datetime]
     ends_at: Mapped[datetime]
@@ -87,6 +94,10 @@ class Attendee(Base):
     contact_id: Mapped[int | None] = mapped_column(sa.ForeignKey("contact.id"))
     user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
     partstat: Mapped[PartStat] = mapped_column(default=PartStat.NEEDS_ACTION)
+    delegate_name: Mapped[str] = mapped_column(sa.String(60), default="")
+    """Who comes instead, as far as it was said."""
+    answered_at: Mapped[datetime | None]
+    """When the answer was given (DTSTAMP of a reply by mail): one from before it is late."""
     invited_sequence: Mapped[int | None]
     """SEQUENCE of the last invitation that was queued to this attendee; None: not invited yet."""
     signed_in_at: Mapped[datetime | None]

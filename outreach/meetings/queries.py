@@ -14,7 +14,14 @@ from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, Solicitation
 from outreach.db import db
 from outreach.errors import NotFound
-from outreach.meetings.models import ActionItem, Attendee, Meeting, MeetingStatus, PartStat
+from outreach.meetings.models import (
+    COMING,
+    ActionItem,
+    Attendee,
+    Meeting,
+    MeetingStatus,
+    PartStat,
+)
 from outreach.messages.models import Message, MessageStatus
 from outreach.units.models import Contact, ContactRole, Unit
 
@@ -39,6 +46,30 @@ def get_attendee(meeting: Meeting, attendee_id: int) -> Attendee:
         if attendee.id == attendee_id:
             return attendee
     raise NotFound(_("这个人不在本次会议的名单上。"))
+
+
+def get_invited(attendee_id: int) -> Attendee | None:
+    """An attendee of whatever campaign."""
+    return db.session.get(Attendee, attendee_id)
+
+
+def lock_attendee(attendee_id: int) -> Attendee | None:
+    """An attendee of whatever campaign, with the meeting held until the transaction ends."""
+    attendee = get_invited(attendee_id)
+    if attendee is None:
+        return None
+    meeting = lock_meeting(attendee.meeting.campaign, attendee.meeting_id)
+    return get_attendee(meeting, attendee_id)
+
+
+def list_same_person(attendee: Attendee) -> list[Attendee]:
+    """The attendees of the meeting that were sent the same message: one person, several units."""
+    address = attendee.person.email.lower()
+    return [
+        row
+        for row in attendee.meeting.attendees
+        if row is attendee or (address and row.person.email.lower() == address)
+    ]
 
 
 def get_action_item(campaign: Campaign, item_id: int) -> ActionItem:
@@ -199,7 +230,7 @@ def count_attendees(meeting: Meeting) -> AttendeeCounts:
     present = [row for row in rows if row.signed_in_at is not None]
     return AttendeeCounts(
         invited=len(rows),
-        accepted=sum(row.partstat is PartStat.ACCEPTED for row in rows),
+        accepted=sum(row.partstat in COMING for row in rows),
         declined=sum(row.partstat is PartStat.DECLINED for row in rows),
         signed_in=len(present),
         units=len({row.contact.unit_id for row in present if row.contact is not None}),

@@ -11,6 +11,7 @@ from flask import current_app
 from icalendar import STATUS, Calendar, Event, vCalAddress
 
 from outreach import clock
+from outreach.meetings import links
 from outreach.meetings.models import Attendee, Meeting, MeetingStatus, PartStat
 
 WEEKDAYS = "一二三四五六日"
@@ -35,7 +36,7 @@ def build_calendar(meeting: Meeting, method: Method, attendee: Attendee | None =
         summary=meeting.title,
         location=meeting.place or None,
         description=meeting.agenda or None,
-        organizer=_organizer(meeting),
+        organizer=_organizer(meeting, attendee),
         attendees=[_attendee(attendee)] if attendee else None,
         status=STATUS.CANCELLED if meeting.status is MeetingStatus.CANCELLED else STATUS.CONFIRMED,
     )
@@ -63,6 +64,7 @@ def render_notice(meeting: Meeting, attendees: list[Attendee]) -> tuple[str, str
         subject=subject,
         meeting=meeting,
         person=attendees[0].person,
+        link=links.answer_link(attendees[0]),
         units=[attendee.contact.unit.name for attendee in attendees if attendee.contact],
         is_cancelled=is_cancelled,
         is_update=is_update,
@@ -84,10 +86,12 @@ def _format_day(instant: datetime) -> str:
     return f"{day.year}年{day.month}月{day.day}日"
 
 
-def _organizer(meeting: Meeting) -> vCalAddress:
-    """Replies go to the organizer, though the mail comes from the house's own address."""
+def _organizer(meeting: Meeting, attendee: Attendee | None) -> vCalAddress:
+    """Where calendars send their replies: to the mailbox that is read here, at an address of the
+    attendee's own, or without such a mailbox to the organizer in person."""
     sender = current_app.extensions["outreach.settings"].mail_sender
-    address = meeting.organizer.email or sender
+    read_here = links.reply_address(attendee) if attendee else ""
+    address = read_here or meeting.organizer.email or sender
     return vCalAddress.new(
         address, cn=meeting.organizer.name, sent_by=sender if address != sender else None
     )

@@ -72,8 +72,10 @@ def update_meeting(
     queued = 0
     if is_news and invited and meeting.is_open:
         meeting.sequence += 1
+        if is_moved:
+            meeting.moved_sequence = meeting.sequence
         for attendee in invited if is_moved else ():
-            attendee.partstat = PartStat.NEEDS_ACTION
+            attendee.partstat, attendee.delegate_name = PartStat.NEEDS_ACTION, ""
         queued = _queue_notices(meeting, invited, Method.REQUEST)
     audit.record("edit.meeting", f"meeting:{meeting.id}", sequence=meeting.sequence, queued=queued)
     return queued
@@ -128,7 +130,9 @@ def remove_attendee(meeting: Meeting, attendee: Attendee) -> None:
 def record_answer(attendee: Attendee, partstat: PartStat) -> None:
     """What the attendee said, on the telephone or by mail."""
     _refuse_cancelled(attendee.meeting)
-    attendee.partstat = partstat
+    if partstat is not PartStat.DELEGATED:
+        attendee.delegate_name = ""
+    attendee.partstat, attendee.answered_at = partstat, clock.now()
     audit.record("answer.attendee", f"attendee:{attendee.id}", partstat=partstat.value)
 
 

@@ -17,6 +17,7 @@ from outreach.errors import Refused
 from outreach.forms import check_version
 from outreach.gifts.standings import list_standings, sector_figures
 from outreach.meetings import queries, services
+from outreach.meetings.absences import list_absent, propose_calls
 from outreach.meetings.agenda import draft_agenda
 from outreach.meetings.forms import (
     ActionItemForm,
@@ -198,6 +199,21 @@ def hold_meeting(meeting_id: int) -> ResponseReturnValue:
     return _to(meeting)
 
 
+@bp.post("/meetings/<int:meeting_id>/call-absent")
+def call_absent(meeting_id: int) -> ResponseReturnValue:
+    meeting = _load(meeting_id)
+    calls = propose_calls(meeting)
+    db.session.commit()
+    flash(
+        _(
+            "补会电话新增 %(count)s 件；另有 %(others)s 家已到账、不再劝募或已在待办中。",
+            count=calls.proposed,
+            others=calls.left_out,
+        )
+    )
+    return _to(meeting)
+
+
 @bp.route("/meetings/<int:meeting_id>/minutes", methods=["GET", "POST"])
 def write_minutes(meeting_id: int) -> ResponseReturnValue:
     meeting = _load(meeting_id)
@@ -266,6 +282,7 @@ def _show(meeting: Meeting, form: ActionItemForm | None = None) -> str:
         "meetings/meeting.html",
         meeting=meeting,
         to_notify=services.list_to_notify(meeting),
+        absent=list_absent(meeting) if meeting.status is MeetingStatus.HELD else [],
         counts=queries.count_attendees(meeting),
         carried_over=[
             item
