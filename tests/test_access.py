@@ -27,7 +27,7 @@ TRUTH = {
         offline.manifest offline.worker offline.page
         messages.opt_out messages.confirm_opt_out messages.undo_opt_out
         messages.take_sms_reports messages.take_sms_replies
-        invitations.invitation invitations.answer
+        invitations.invitation invitations.answer invitations.door invitations.enter
     """,
     SIGNED_IN: """
         accounts.logout accounts.change_password offline.session overview.my_day
@@ -78,6 +78,7 @@ TRUTH = {
         meetings.sign_in meetings.undo_sign_in meetings.find_walk_in meetings.add_walk_in
         meetings.hold_meeting meetings.write_minutes meetings.create_action_item
         meetings.complete_action_item meetings.reopen_action_item meetings.call_absent
+        meetings.door_code
         reminders.create_wave reminders.count_audience reminders.edit_wave reminders.submit_wave
         reminders.send_test reminders.correct_wave reminders.edit_correction
         reminders.start_wave reminders.pause_wave reminders.resume_wave reminders.cancel_wave

@@ -4,10 +4,12 @@ from datetime import time
 from http import HTTPStatus
 from typing import Any
 
+import segno
 from flask import Response, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext as _
 from flask_login import current_user
+from markupsafe import Markup
 
 from outreach import clock, jobs
 from outreach.accounts.models import User
@@ -16,7 +18,7 @@ from outreach.db import db
 from outreach.errors import Refused
 from outreach.forms import check_version
 from outreach.gifts.standings import list_standings, sector_figures
-from outreach.meetings import queries, services
+from outreach.meetings import links, queries, services
 from outreach.meetings.absences import list_absent, propose_calls
 from outreach.meetings.agenda import draft_agenda
 from outreach.meetings.forms import (
@@ -144,6 +146,15 @@ def record_answer(meeting_id: int, attendee_id: int) -> ResponseReturnValue:
 def sign_in_list(meeting_id: int) -> ResponseReturnValue:
     meeting = queries.get_meeting(g.campaign, meeting_id)
     return render_template("meetings/sign_in.html", meeting=meeting)
+
+
+@bp.get("/meetings/<int:meeting_id>/door")
+def door_code(meeting_id: int) -> ResponseReturnValue:
+    meeting = queries.get_meeting(g.campaign, meeting_id)
+    services.refuse_not_due(meeting)
+    code = segno.make(links.door_link(meeting), error="m")
+    image = Markup(code.svg_inline(omitsize=True, border=2))  # noqa: S704 - made of squares alone
+    return render_template("meetings/door_code.html", meeting=meeting, image=image)
 
 
 @bp.post("/meetings/<int:meeting_id>/attendees/<int:attendee_id>/sign-in")
