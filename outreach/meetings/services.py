@@ -1,5 +1,6 @@
 """Changes of meetings, of who comes, and of what was agreed."""
 
+import hashlib
 import secrets
 from collections import defaultdict
 from collections.abc import Iterable
@@ -204,10 +205,19 @@ def write_minutes(meeting: Meeting, *, minutes: str, decisions: str) -> None:
     """May be called as often as needed, from the day of the meeting on. Once it has begun,
     writing minutes says that it was held."""
     refuse_not_due(meeting)
+    if (meeting.minutes, meeting.decisions) == (minutes, decisions):
+        return
     if meeting.starts_at <= clock.now():
         hold_meeting(meeting)
     meeting.minutes, meeting.decisions = minutes, decisions
     audit.record("write.minutes", f"meeting:{meeting.id}", length=len(minutes))
+
+
+def mark_minutes(meeting: Meeting) -> str:
+    """Changes whenever the minutes do, and not with the rest of the meeting: people sign in and
+    out while somebody types."""
+    text = f"{meeting.minutes}\x00{meeting.decisions}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def create_action_item(

@@ -30,7 +30,7 @@ from outreach.meetings.forms import (
 )
 from outreach.meetings.models import Attendee, Meeting, MeetingStatus, PartStat
 from outreach.meetings.rendering import Method, build_calendar
-from outreach.web import is_htmx
+from outreach.web import is_htmx, wants_json
 
 bp = campaign_blueprint("meetings", __name__)
 USUAL_HOURS = {"start": time(14, 30), "end": time(16, 0)}
@@ -229,15 +229,20 @@ def call_absent(meeting_id: int) -> ResponseReturnValue:
 def write_minutes(meeting_id: int) -> ResponseReturnValue:
     meeting = _load(meeting_id)
     form = MinutesForm(obj=meeting)
-    if form.validate_on_submit():
-        check_version(meeting.version)
-        services.write_minutes(
-            meeting, minutes=form.minutes.data or "", decisions=form.decisions.data or ""
-        )
-        db.session.commit()
-        flash(_("纪要已保存。"))
-        return _to(meeting)
-    return render_template("meetings/minutes.html", form=form, meeting=meeting), _status(form)
+    if not form.validate_on_submit():
+        return _minutes_page(meeting, form), _status(form)
+    services.refuse_not_due(meeting)
+    minutes, decisions = _lines(form.minutes.data), _lines(form.decisions.data)
+    is_same = (minutes, decisions) == (meeting.minutes, meeting.decisions)
+    if not is_same and request.form.get("mark") != services.mark_minutes(meeting):
+        # Both versions on one page: whoever came second puts them together.
+        return _minutes_page(meeting, form, theirs=meeting), HTTPStatus.CONFLICT
+    services.write_minutes(meeting, minutes=minutes, decisions=decisions)
+    db.session.commit()
+    if wants_json():
+        return {"mark": services.mark_minutes(meeting), "at": f"{clock.local(clock.now()):%H:%M}"}
+    flash(_("纪要已保存。"))
+    return _to(meeting)
 
 
 @bp.post("/meetings/<int:meeting_id>/action-items")
@@ -305,6 +310,22 @@ def _show(meeting: Meeting, form: ActionItemForm | None = None) -> str:
     )
 
 
+def _minutes_page(meeting: Meeting, form: MinutesForm, theirs: Meeting | None = None) -> str:
+    return render_template(
+        "meetings/minutes.html",
+        form=form,
+        meeting=meeting,
+        theirs=theirs,
+        mark=request.form.get("mark")
+        if form.errors and theirs is None
+        else services.mark_minutes(meeting),
+    )
+
+
+def _lines(text: str | None) -> str:
+    return (text or "").replace("\r\n", "\n")
+
+
 def _answers(meeting: Meeting) -> dict[str, Any]:
     return {"answers": PartStat.choices(), "notices": queries.list_notices(meeting)}
 
@@ -315,7 +336,7 @@ def _facts(form: MeetingForm) -> dict[str, Any]:
         "starts_at": form.starts_at,
         "ends_at": form.ends_at,
         "place": form.place.data or "",
-        "agenda": (form.agenda.data or "").replace("\r\n", "\n"),
+        "agenda": _lines(form.agenda.data),
     }
 
 
