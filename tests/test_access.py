@@ -41,6 +41,7 @@ TRUTH = {
         documents.basic_facts receipts.list_receipts receipts.of_gift receipts.receipt
         receipts.export
         meetings.list_meetings meetings.meeting meetings.sign_in_list meetings.calendar_file
+        meetings.minutes_file
         reminders.list_waves reminders.wave reminders.progress reminders.list_rules
         messages.list_messages messages.message messages.list_templates
         messages.template

@@ -1,8 +1,11 @@
 """Minutes that are typed live, by two people at once too."""
 
 import re
+from datetime import date
+from io import BytesIO
 
 import pytest
+from docx import Document
 
 from outreach.audit import AuditEvent
 from outreach.db import db
@@ -73,3 +76,28 @@ def test_the_same_text_again_is_no_change(page, meeting):
     for _ in range(2):
         assert page(typed, headers=JSON).status_code == 200
     assert db.session.query(AuditEvent).filter_by(action="write.minutes").count() == 1
+
+
+def test_the_file_is_a_document_in_form_and_names_nobody_who_was_absent(
+    meeting, sign_in, tuesday_morning
+):
+    absent = factories.make_solicitation(meeting.campaign)
+    invite(meeting, absent)
+    services.sign_in(meeting.attendees[0])
+    services.write_minutes(meeting, minutes="会议指出\n\n会议强调", decisions="一是\n二是")
+    item = {"text": "送达倡议书", "owner": meeting.organizer, "due_on": date(2026, 10, 30)}
+    services.create_action_item(meeting, **item)
+    db.session.commit()
+    answer = sign_in(meeting.organizer).get(url(meeting, "/minutes.docx"))
+    assert "attachment" in answer.headers["Content-Disposition"]
+    document = Document(BytesIO(answer.data))
+    lines = [paragraph.text for paragraph in document.paragraphs]
+    assert lines[0] == "教育系统募捐协调会纪要"
+    assert "时间：2026年10月20日(星期二)09:00—11:00" in lines
+    assert {"会议指出", "会议强调", "一是", "二是"} <= set(lines)
+    assert any(line.startswith("1. 送达倡议书。责任人：") for line in lines)
+    assert meeting.attendees[0].contact.unit.name in "".join(lines)
+    assert absent.unit.name not in "".join(lines)
+    section = document.sections[0]
+    assert (round(section.page_width.mm), round(section.top_margin.mm)) == (210, 37)
+    assert document.paragraphs[0].runs[0].font.name == "方正小标宋简体"

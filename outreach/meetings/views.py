@@ -2,10 +2,11 @@
 
 from datetime import time
 from http import HTTPStatus
+from io import BytesIO
 from typing import Any
 
 import segno
-from flask import Response, flash, g, redirect, render_template, request, url_for
+from flask import Response, flash, g, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext as _
 from flask_login import current_user
@@ -28,6 +29,7 @@ from outreach.meetings.forms import (
     MeetingForm,
     MinutesForm,
 )
+from outreach.meetings.minutes_file import write_minutes_file
 from outreach.meetings.models import Attendee, Meeting, MeetingStatus, PartStat
 from outreach.meetings.rendering import Method, build_calendar
 from outreach.web import is_htmx, wants_json
@@ -276,6 +278,18 @@ def reopen_action_item(item_id: int) -> ResponseReturnValue:
     services.reopen_action_item(item)
     db.session.commit()
     return _after_action_item(item.meeting_id)
+
+
+@bp.get("/meetings/<int:meeting_id>/minutes.docx")
+def minutes_file(meeting_id: int) -> ResponseReturnValue:
+    meeting = queries.get_meeting(g.campaign, meeting_id)
+    day = f"{clock.local(meeting.starts_at):%Y%m%d}"
+    return send_file(
+        BytesIO(write_minutes_file(meeting)),
+        mimetype="application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        as_attachment=True,
+        download_name=f"会议纪要-{day}-{meeting.id}.docx",
+    )
 
 
 @bp.get("/meetings/<int:meeting_id>/calendar.ics")
