@@ -27,7 +27,7 @@ TRUTH = {
         offline.manifest offline.worker offline.page feeds.read_feed
         messages.opt_out messages.confirm_opt_out messages.undo_opt_out
         messages.take_sms_reports messages.take_sms_replies
-        invitations.invitation invitations.answer
+        invitations.invitation invitations.answer invitations.door invitations.enter
     """,
     SIGNED_IN: """
         accounts.logout accounts.change_password offline.session overview.my_day
@@ -42,6 +42,7 @@ TRUTH = {
         documents.basic_facts receipts.list_receipts receipts.of_gift receipts.receipt
         receipts.export
         meetings.list_meetings meetings.meeting meetings.sign_in_list meetings.calendar_file
+        meetings.minutes_file
         reminders.list_waves reminders.wave reminders.progress reminders.list_rules
         messages.list_messages messages.message messages.list_templates
         messages.template
@@ -81,6 +82,7 @@ TRUTH = {
         meetings.sign_in meetings.undo_sign_in meetings.find_walk_in meetings.add_walk_in
         meetings.hold_meeting meetings.write_minutes meetings.create_action_item
         meetings.complete_action_item meetings.reopen_action_item meetings.call_absent
+        meetings.door_code
         reminders.create_wave reminders.count_audience reminders.edit_wave reminders.submit_wave
         reminders.send_test reminders.correct_wave reminders.edit_correction
         reminders.start_wave reminders.pause_wave reminders.resume_wave reminders.cancel_wave

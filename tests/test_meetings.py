@@ -255,25 +255,22 @@ def test_staff_note_what_somebody_answered_on_the_telephone(campaign, staff, sig
 
 def test_minutes_say_that_the_meeting_was_held(campaign, staff, sign_in):
     meeting = make_meeting(campaign, staff)
-    sign_in(staff).post(
-        url(meeting, "/minutes"),
-        data={"version": meeting.version, "minutes": "会议听取了汇报", "decisions": "下周再访"},
-    )
+    typed = {"minutes": "会议听取了汇报", "decisions": "下周再访"}
+    typed |= {"mark": services.mark_minutes(meeting)}
+    sign_in(staff).post(url(meeting, "/minutes"), data=typed)
     assert (meeting.minutes, meeting.decisions) == ("会议听取了汇报", "下周再访")
     assert meeting.status is MeetingStatus.HELD
 
 
-@pytest.mark.parametrize(
-    ("page", "data"),
-    [("/minutes", {"minutes": "第二人"}), ("/edit", TYPED), ("/cancel", {"reason": "改期"})],
-)
+@pytest.mark.parametrize(("page", "data"), [("/edit", TYPED), ("/cancel", {"reason": "改期"})])
 def test_of_two_people_who_change_a_meeting_the_second_is_told(
     campaign, staff, sign_in, page, data
 ):
     meeting = make_meeting(campaign, staff)
     client = sign_in(staff)
     read = meeting.version
-    client.post(url(meeting, "/minutes"), data={"version": read, "minutes": "第一人"})
+    mark = services.mark_minutes(meeting)
+    client.post(url(meeting, "/minutes"), data={"mark": mark, "minutes": "第一人"})
     answer = client.post(url(meeting, page), data=data | {"version": read})
     assert answer.status_code == 409
     assert "刚被他人修改" in answer.text

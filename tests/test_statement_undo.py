@@ -101,7 +101,9 @@ def test_a_line_that_was_noted_before_is_as_it_was(campaign, education):
 
 def test_a_refund_goes_with_the_statement_that_brought_it(campaign, education):
     take_in(campaign, Paid("50.00", serial="1"), make=wechat_csv)
+    payment = db.session.scalars(sa.select(Statement)).one()
     refund = take_in(campaign, Paid("-20.00", serial="1"), make=wechat_csv)
+    assert told(payment) == ["后来导入的这一份里有同样的款项，请先撤销它"]
     [line] = list_lines()
     by = factories.make_user()
     lines.claim_line(line, education, kind=GiftKind.INDIVIDUAL, by=by)
@@ -111,6 +113,7 @@ def test_a_refund_goes_with_the_statement_that_brought_it(campaign, education):
     db.session.commit()
     [line] = list_lines()
     assert (line.net_fen, line.refunds, line.status) == (5_000, {}, LineStatus.OPEN)
+    assert told(payment) == []
 
 
 def test_the_later_of_two_that_overlap_goes_first(campaign):

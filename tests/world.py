@@ -9,7 +9,7 @@ from outreach.access import Role
 from outreach.campaigns.models import Campaign, Sector, Stage, StageCause, StageChange
 from outreach.db import db
 from outreach.digests.services import build_digest
-from outreach.gifts.models import PayerAlias
+from outreach.gifts.models import PayerAlias, Source, Statement
 from outreach.gifts.payers import learn_payer
 from outreach.meetings.models import ActionItem, Attendee, Meeting, MeetingStatus
 from outreach.messages.models import Message, SendingWindow
@@ -66,6 +66,21 @@ def make_story(
     factories.make_pledge(solicitation, amount_fen * 2, note=f"{mark}承诺")
     line = factories.make_line(campaign, payer=f"{mark}付款人", note=f"{mark}附言")
     learn_payer(line, solicitation, by=staff)
+    statement = save(
+        Statement(
+            campaign_id=campaign.id,
+            file_name=f"{mark}流水.csv",
+            sha256=mark.encode().hex().ljust(64, "0")[:64],
+            source=Source.BANK,
+            credit_count=0,
+            credit_fen=0,
+            known_count=0,
+            known_fen=0,
+            debit_count=0,
+            debit_fen=0,
+            imported_at=clock.now(),
+        )
+    )
     alias = db.session.scalars(sa.select(PayerAlias).filter_by(line_id=line.id)).one()
     visits = [
         save(
@@ -136,6 +151,7 @@ def make_story(
         "visit_id": visits[-1].id,
         "todo_id": todo.id,
         "meeting_id": meeting.id,
+        "statement_id": statement.id,
         "attendee_id": attendee.id,
         "item_id": item.id,
         "wave_id": wave.id,

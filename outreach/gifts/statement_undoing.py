@@ -38,7 +38,7 @@ def plan_undo(statement: Statement) -> StatementUndoing:
         obstacles=[
             *(_tell_settled(line) for line in made if line.status is not LineStatus.OPEN),
             *_find_changes(statement),
-            *_find_later(statement),
+            *_find_later(statement, made),
         ],
     )
 
@@ -112,18 +112,24 @@ def _given(line: StatementLine) -> int:
     return sum(gift.amount_fen for gift in line.gifts)
 
 
-def _find_later(statement: Statement) -> Iterator[Obstacle]:
-    """A later statement may have counted payments of this one as known."""
+def _find_later(statement: Statement, made: list[StatementLine]) -> Iterator[Obstacle]:
+    """A later statement has counted payments of this one as known, or noted that some went back."""
+    own = {str(line.id) for line in made}
     later = sa.select(Statement).where(
-        Statement.campaign_id == statement.campaign_id,
-        Statement.source == statement.source,
-        Statement.id > statement.id,
-        Statement.known_count > 0,
-        Statement.first_on <= statement.last_on,
-        Statement.last_on >= statement.first_on,
+        Statement.campaign_id == statement.campaign_id, Statement.id > statement.id
     )
     for other in db.session.scalars(later.order_by(Statement.id)):
-        yield Obstacle(other.file_name, _("后来导入的这一份里有同样的款项，请先撤销它"))
+        if own & other.changed.keys() or (other.known_count and _overlap(statement, other)):
+            yield Obstacle(other.file_name, _("后来导入的这一份里有同样的款项，请先撤销它"))
+
+
+def _overlap(one: Statement, other: Statement) -> bool:
+    if one.source is not other.source:
+        return False
+    days = (one.first_on, one.last_on, other.first_on, other.last_on)
+    if None in days:  # only refunds
+        return False
+    return one.first_on <= other.last_on and other.first_on <= one.last_on  # type: ignore[operator]
 
 
 def _name(line: StatementLine) -> str:

@@ -1,18 +1,21 @@
-"""What stands for one attendee outside: the link to answer an invitation, and the address that
-calendars reply to. Both are signed, so that nobody answers for others by guessing numbers."""
+"""What stands for an attendee or a meeting outside: the link to answer an invitation, the address
+that calendars reply to, the code at the door. All are signed, so that nobody answers for others by
+guessing numbers."""
 
 import hashlib
 import hmac
 import re
 
 from flask import current_app
-from itsdangerous import BadSignature, Signer
+from itsdangerous import BadSignature, Signer, TimestampSigner
 
 from outreach import web
-from outreach.meetings.models import Attendee
+from outreach.meetings.models import Attendee, Meeting
 
 MAC_LENGTH = 16
 """Hexadecimal digits, as in the addresses that bounces come back to."""
+DOOR_SECONDS = 600
+"""A photograph of the code that is sent to somebody elsewhere is soon worth nothing."""
 
 
 def answer_link(attendee: Attendee) -> str:
@@ -25,6 +28,20 @@ def read_token(token: str) -> int | None:
     """The attendee's id; None when the token is not one that we signed."""
     try:
         return int(_signer().unsign(token))
+    except BadSignature:
+        return None
+
+
+def door_link(meeting: Meeting) -> str:
+    """What the code at the door leads to."""
+    token = _door_signer().sign(str(meeting.id)).decode()
+    return web.external_url("invitations.door", token=token)
+
+
+def read_door_token(token: str) -> int | None:
+    """The meeting's id; None when the token is not one that we signed, or too old."""
+    try:
+        return int(_door_signer().unsign(token, max_age=DOOR_SECONDS))
     except BadSignature:
         return None
 
@@ -65,3 +82,9 @@ def _mailbox() -> str:
 
 def _signer() -> Signer:
     return Signer(current_app.config["SECRET_KEY"], salt="invitation", digest_method=hashlib.sha256)
+
+
+def _door_signer() -> TimestampSigner:
+    return TimestampSigner(
+        current_app.config["SECRET_KEY"], salt="door", digest_method=hashlib.sha256
+    )

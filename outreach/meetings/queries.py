@@ -48,6 +48,11 @@ def get_attendee(meeting: Meeting, attendee_id: int) -> Attendee:
     raise NotFound(_("这个人不在本次会议的名单上。"))
 
 
+def find_meeting(meeting_id: int) -> Meeting | None:
+    """Of whatever campaign."""
+    return db.session.scalar(sa.select(Meeting).where(Meeting.id == meeting_id).options(*_PEOPLE))
+
+
 def get_invited(attendee_id: int) -> Attendee | None:
     """An attendee of whatever campaign."""
     return db.session.get(Attendee, attendee_id)
@@ -247,16 +252,14 @@ def list_notices(meeting: Meeting) -> dict[str, MessageStatus]:
     return {message.address: message.status for message in messages}
 
 
+_PEOPLE = (
+    selectinload(Meeting.attendees).joinedload(Attendee.contact).joinedload(Contact.unit),
+    selectinload(Meeting.attendees).joinedload(Attendee.user),
+)
+
+
 def _select_meetings(campaign: Campaign) -> sa.Select[Meeting]:
-    people = selectinload(Meeting.attendees)
-    return (
-        sa.select(Meeting)
-        .where(Meeting.campaign_id == campaign.id)
-        .options(
-            people.joinedload(Attendee.contact).joinedload(Contact.unit),
-            people.joinedload(Attendee.user),
-        )
-    )
+    return sa.select(Meeting).where(Meeting.campaign_id == campaign.id).options(*_PEOPLE)
 
 
 def _one_meeting(query: sa.Select[Meeting]) -> Meeting:

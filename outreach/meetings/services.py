@@ -1,5 +1,6 @@
 """Changes of meetings, of who comes, and of what was agreed."""
 
+import hashlib
 import secrets
 from collections import defaultdict
 from collections.abc import Iterable
@@ -153,7 +154,7 @@ def cancel_meeting(meeting: Meeting, *, reason: str) -> int:
 
 def sign_in(attendee: Attendee) -> None:
     """The attendee is there. The second tick of the same person changes nothing."""
-    _refuse_not_due(attendee.meeting)
+    refuse_not_due(attendee.meeting)
     if attendee.signed_in_at is not None:
         return
     attendee.signed_in_at = clock.now()
@@ -176,7 +177,7 @@ def add_walk_in(
     meeting: Meeting, *, unit: Unit | None = None, user: User | None = None
 ) -> Attendee:
     """Signs in a unit or a member of staff that was not on the list."""
-    _refuse_not_due(meeting)
+    refuse_not_due(meeting)
     if unit is not None:
         person_id, column = _walk_in_contact(unit), "contact_id"
     elif user is not None:
@@ -191,7 +192,7 @@ def add_walk_in(
 
 def hold_meeting(meeting: Meeting) -> None:
     """The meeting has taken place: each unit that signed in was contacted."""
-    _refuse_not_due(meeting)
+    refuse_not_due(meeting)
     if meeting.status is MeetingStatus.HELD:
         return
     meeting.status = MeetingStatus.HELD
@@ -203,11 +204,20 @@ def hold_meeting(meeting: Meeting) -> None:
 def write_minutes(meeting: Meeting, *, minutes: str, decisions: str) -> None:
     """May be called as often as needed, from the day of the meeting on. Once it has begun,
     writing minutes says that it was held."""
-    _refuse_not_due(meeting)
+    refuse_not_due(meeting)
+    if (meeting.minutes, meeting.decisions) == (minutes, decisions):
+        return
     if meeting.starts_at <= clock.now():
         hold_meeting(meeting)
     meeting.minutes, meeting.decisions = minutes, decisions
     audit.record("write.minutes", f"meeting:{meeting.id}", length=len(minutes))
+
+
+def mark_minutes(meeting: Meeting) -> str:
+    """Changes whenever the minutes do, and not with the rest of the meeting: people sign in and
+    out while somebody types."""
+    text = f"{meeting.minutes}\x00{meeting.decisions}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def create_action_item(
@@ -312,7 +322,7 @@ def _refuse_cancelled(meeting: Meeting) -> None:
         raise Refused(_("会议已取消，不能再修改。"))
 
 
-def _refuse_not_due(meeting: Meeting) -> None:
+def refuse_not_due(meeting: Meeting) -> None:
     _refuse_cancelled(meeting)
     if not meeting.is_due:
         raise Refused(_("签到和纪要在会议当天才开放。"))

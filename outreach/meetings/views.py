@@ -2,12 +2,15 @@
 
 from datetime import time
 from http import HTTPStatus
+from io import BytesIO
 from typing import Any
 
-from flask import Response, flash, g, redirect, render_template, request, url_for
+import segno
+from flask import Response, flash, g, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext as _
 from flask_login import current_user
+from markupsafe import Markup
 
 from outreach import clock, jobs
 from outreach.accounts.models import User
@@ -16,7 +19,7 @@ from outreach.db import db
 from outreach.errors import Refused
 from outreach.forms import check_version
 from outreach.gifts.standings import list_standings, sector_figures
-from outreach.meetings import queries, services
+from outreach.meetings import links, queries, services
 from outreach.meetings.absences import list_absent, propose_calls
 from outreach.meetings.agenda import draft_agenda
 from outreach.meetings.forms import (
@@ -26,9 +29,10 @@ from outreach.meetings.forms import (
     MeetingForm,
     MinutesForm,
 )
+from outreach.meetings.minutes_file import write_minutes_file
 from outreach.meetings.models import Attendee, Meeting, MeetingStatus, PartStat
 from outreach.meetings.rendering import Method, build_calendar
-from outreach.web import is_htmx
+from outreach.web import is_htmx, wants_json
 
 bp = campaign_blueprint("meetings", __name__)
 USUAL_HOURS = {"start": time(14, 30), "end": time(16, 0)}
@@ -146,6 +150,15 @@ def sign_in_list(meeting_id: int) -> ResponseReturnValue:
     return render_template("meetings/sign_in.html", meeting=meeting)
 
 
+@bp.get("/meetings/<int:meeting_id>/door")
+def door_code(meeting_id: int) -> ResponseReturnValue:
+    meeting = queries.get_meeting(g.campaign, meeting_id)
+    services.refuse_not_due(meeting)
+    code = segno.make(links.door_link(meeting), error="m")
+    image = Markup(code.svg_inline(omitsize=True, border=2))  # noqa: S704 - made of squares alone
+    return render_template("meetings/door_code.html", meeting=meeting, image=image)
+
+
 @bp.post("/meetings/<int:meeting_id>/attendees/<int:attendee_id>/sign-in")
 def sign_in(meeting_id: int, attendee_id: int) -> ResponseReturnValue:
     meeting = _load(meeting_id)
@@ -218,15 +231,20 @@ def call_absent(meeting_id: int) -> ResponseReturnValue:
 def write_minutes(meeting_id: int) -> ResponseReturnValue:
     meeting = _load(meeting_id)
     form = MinutesForm(obj=meeting)
-    if form.validate_on_submit():
-        check_version(meeting.version)
-        services.write_minutes(
-            meeting, minutes=form.minutes.data or "", decisions=form.decisions.data or ""
-        )
-        db.session.commit()
-        flash(_("纪要已保存。"))
-        return _to(meeting)
-    return render_template("meetings/minutes.html", form=form, meeting=meeting), _status(form)
+    if not form.validate_on_submit():
+        return _minutes_page(meeting, form), _status(form)
+    services.refuse_not_due(meeting)
+    minutes, decisions = _lines(form.minutes.data), _lines(form.decisions.data)
+    is_same = (minutes, decisions) == (meeting.minutes, meeting.decisions)
+    if not is_same and request.form.get("mark") != services.mark_minutes(meeting):
+        # Both versions on one page: whoever came second puts them together.
+        return _minutes_page(meeting, form, theirs=meeting), HTTPStatus.CONFLICT
+    services.write_minutes(meeting, minutes=minutes, decisions=decisions)
+    db.session.commit()
+    if wants_json():
+        return {"mark": services.mark_minutes(meeting), "at": f"{clock.local(clock.now()):%H:%M}"}
+    flash(_("纪要已保存。"))
+    return _to(meeting)
 
 
 @bp.post("/meetings/<int:meeting_id>/action-items")
@@ -262,6 +280,18 @@ def reopen_action_item(item_id: int) -> ResponseReturnValue:
     return _after_action_item(item.meeting_id)
 
 
+@bp.get("/meetings/<int:meeting_id>/minutes.docx")
+def minutes_file(meeting_id: int) -> ResponseReturnValue:
+    meeting = queries.get_meeting(g.campaign, meeting_id)
+    day = f"{clock.local(meeting.starts_at):%Y%m%d}"
+    return send_file(
+        BytesIO(write_minutes_file(meeting)),
+        mimetype="application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        as_attachment=True,
+        download_name=f"会议纪要-{day}-{meeting.id}.docx",
+    )
+
+
 @bp.get("/meetings/<int:meeting_id>/calendar.ics")
 def calendar_file(meeting_id: int) -> ResponseReturnValue:
     meeting = queries.get_meeting(g.campaign, meeting_id)
@@ -294,6 +324,22 @@ def _show(meeting: Meeting, form: ActionItemForm | None = None) -> str:
     )
 
 
+def _minutes_page(meeting: Meeting, form: MinutesForm, theirs: Meeting | None = None) -> str:
+    return render_template(
+        "meetings/minutes.html",
+        form=form,
+        meeting=meeting,
+        theirs=theirs,
+        mark=request.form.get("mark")
+        if form.errors and theirs is None
+        else services.mark_minutes(meeting),
+    )
+
+
+def _lines(text: str | None) -> str:
+    return (text or "").replace("\r\n", "\n")
+
+
 def _answers(meeting: Meeting) -> dict[str, Any]:
     return {"answers": PartStat.choices(), "notices": queries.list_notices(meeting)}
 
@@ -304,7 +350,7 @@ def _facts(form: MeetingForm) -> dict[str, Any]:
         "starts_at": form.starts_at,
         "ends_at": form.ends_at,
         "place": form.place.data or "",
-        "agenda": (form.agenda.data or "").replace("\r\n", "\n"),
+        "agenda": _lines(form.agenda.data),
     }
 
 

@@ -1,0 +1,103 @@
+"""Minutes that are typed live, by two people at once too."""
+
+import re
+from datetime import date
+from io import BytesIO
+
+import pytest
+from docx import Document
+
+from outreach.audit import AuditEvent
+from outreach.db import db
+from outreach.meetings import services
+from tests import factories
+from tests.test_meetings import invite, make_meeting, url
+
+JSON = {"Accept": "application/json"}
+
+
+@pytest.fixture
+def meeting(app):
+    campaign = factories.make_campaign()
+    meeting = make_meeting(campaign, factories.make_user())
+    invite(meeting, factories.make_solicitation(campaign))
+    return meeting
+
+
+@pytest.fixture
+def page(meeting, sign_in):
+    client, address = sign_in(meeting.organizer), url(meeting, "/minutes")
+    return lambda data=None, **options: (
+        client.get(address) if data is None else client.post(address, data=data, **options)
+    )
+
+
+def mark(answer):
+    return (
+        answer.json["mark"] if answer.is_json else re.search('"mark" value="(.*?)"', answer.text)[1]
+    )
+
+
+def test_it_is_saved_while_it_is_typed(page, meeting):
+    first = mark(page())
+    saved = page({"minutes": "会议指出", "decisions": "一\r\n二", "mark": first}, headers=JSON)
+    assert saved.json["at"] == "10:00"
+    assert (meeting.minutes, meeting.decisions) == ("会议指出", "一\n二")
+    again = {"minutes": "会议指出，会议强调", "decisions": "一\n二", "mark": mark(saved)}
+    assert page(again, headers=JSON).status_code == 200
+    assert meeting.minutes == "会议指出，会议强调"
+
+
+def test_the_second_of_two_sees_both_versions_and_loses_nothing(page, meeting):
+    read = mark(page())
+    page({"minutes": "甲写的", "decisions": "甲定的", "mark": read}, headers=JSON)
+    mine = {"minutes": "乙写的", "decisions": "乙定的", "mark": read}
+    assert page(mine, headers=JSON).status_code == 409
+    answer = page(mine)
+    assert answer.status_code == 409
+    assert all(text in answer.text for text in ("甲写的", "甲定的", "乙写的", "乙定的"))
+    assert "data-autosave" not in answer.text
+    assert meeting.minutes == "甲写的"
+    both = mine | {"minutes": "甲写的，乙写的", "mark": mark(answer)}
+    assert page(both).status_code == 302
+    assert meeting.minutes == "甲写的，乙写的"
+
+
+def test_who_signs_in_meanwhile_disturbs_nobody(page, meeting):
+    read = mark(page())
+    services.sign_in(meeting.attendees[0])
+    services.hold_meeting(meeting)
+    db.session.commit()
+    assert page({"minutes": "会议指出", "mark": read}, headers=JSON).status_code == 200
+
+
+def test_the_same_text_again_is_no_change(page, meeting):
+    typed = {"minutes": "会议指出", "mark": mark(page())}
+    for _ in range(2):
+        assert page(typed, headers=JSON).status_code == 200
+    assert db.session.query(AuditEvent).filter_by(action="write.minutes").count() == 1
+
+
+def test_the_file_is_a_document_in_form_and_names_nobody_who_was_absent(
+    meeting, sign_in, tuesday_morning
+):
+    absent = factories.make_solicitation(meeting.campaign)
+    invite(meeting, absent)
+    services.sign_in(meeting.attendees[0])
+    services.write_minutes(meeting, minutes="会议指出\n\n会议强调", decisions="一是\n二是")
+    item = {"text": "送达倡议书", "owner": meeting.organizer, "due_on": date(2026, 10, 30)}
+    services.create_action_item(meeting, **item)
+    db.session.commit()
+    answer = sign_in(meeting.organizer).get(url(meeting, "/minutes.docx"))
+    assert "attachment" in answer.headers["Content-Disposition"]
+    document = Document(BytesIO(answer.data))
+    lines = [paragraph.text for paragraph in document.paragraphs]
+    assert lines[0] == "教育系统募捐协调会纪要"
+    assert "时间：2026年10月20日(星期二)09:00—11:00" in lines
+    assert {"会议指出", "会议强调", "一是", "二是"} <= set(lines)
+    assert any(line.startswith("1. 送达倡议书。责任人：") for line in lines)
+    assert meeting.attendees[0].contact.unit.name in "".join(lines)
+    assert absent.unit.name not in "".join(lines)
+    section = document.sections[0]
+    assert (round(section.page_width.mm), round(section.top_margin.mm)) == (210, 37)
+    assert document.paragraphs[0].runs[0].font.name == "方正小标宋简体"
