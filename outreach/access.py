@@ -261,6 +261,9 @@ RULES: dict[str, frozenset[Role | None]] = {
     "settings.remove_absence": OFFICE,
 }
 
+ASKED_BY_PAGES = frozenset({"campaigns.import_progress", "reminders.progress"})
+"""What an open page asks again and again by itself: it keeps nobody signed in."""
+
 
 def install(app: Flask) -> None:
     app.before_request(_enforce)

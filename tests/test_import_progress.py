@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from outreach import clock
 from outreach.access import Role
+from outreach.accounts.models import LoginSession
 from outreach.campaigns.models import Campaign
 from outreach.db import db
 from outreach.gifts.models import Gift, StatementLine
@@ -22,7 +25,7 @@ from tests.conftest import SignIn
 from tests.office import make_csv
 from tests.statement_files import Paid, bank_csv
 
-KEY = "0123456789abcdef" * 2
+KEY, OTHER = "0123456789abcdef" * 2, "f" * 32
 ROWS = 300
 
 
@@ -44,7 +47,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
     replace = Path.replace
 
     def note(self: Path, target: Path) -> Path:
-        notes.append(json.loads(self.read_text()))
+        notes.append(json.loads(self.read_text()) | {"key": target.stem})
         return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", note)
@@ -79,7 +82,9 @@ def test_every_import_tells_how_far_it_is(campaign, sign_in: SignIn, told, page,
     check_rises(told, ["reading", "checking", "comparing"])
     told.clear()
     fingerprint = shown.partition('name="fingerprint" value="')[2].partition('"')[0]
-    client.post(preview, data={"fingerprint": fingerprint, "progress": KEY})
+    # The page of the preview still has the key of the upload in its address.
+    client.post(preview, data={"fingerprint": fingerprint, "progress": OTHER})
+    assert {note["key"] for note in told} == {OTHER}
     matching = ["matching"] if model is StatementLine else []
     check_rises(told, ["reading", "checking", "comparing", "writing", *matching])
     assert db.session.scalar(sa.select(sa.func.count()).select_from(model)) >= ROWS
@@ -135,6 +140,29 @@ class TestReading:
         os.utime(dead, (0, 0))
         with progress.reporting(KEY, 1, PREVIEW):
             assert not dead.exists()
+
+    def test_a_full_disk_costs_the_bar_and_not_the_import(
+        self, app: Flask, monkeypatch: pytest.MonkeyPatch
+    ):
+        def fail(*_arguments: object) -> None:
+            raise OSError("no space left")
+
+        monkeypatch.setattr(Path, "write_text", fail)
+        with progress.reporting(KEY, 1, PREVIEW):
+            assert list(progress.follow([1, 2], Stage.CHECKING)) == [1, 2]
+        assert progress.read(KEY, 1) is None
+
+    def test_asking_is_no_sign_of_life(self, app: Flask, sign_in: SignIn):
+        """It would wait for the import that it asks about, and keep an empty chair signed in."""
+        client = sign_in(Role.STAFF)
+        campaign = factories.make_campaign()
+        login = db.session.scalars(sa.select(LoginSession)).one()
+        seen = login.last_seen_at = clock.now() - timedelta(minutes=10)
+        db.session.commit()
+        client.get(f"/c/{campaign.code}/imports/progress/{KEY}")
+        assert login.last_seen_at == seen
+        client.get("/password")
+        assert login.last_seen_at > seen
 
     def test_two_imports_at_once_do_not_tell_of_each_other(self, app: Flask):
         with progress.reporting(KEY, 1, PREVIEW):

@@ -299,7 +299,7 @@ MOVES = st.lists(
 
 
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(moves=MOVES)
 def test_whatever_happens_the_answer_is_the_last_one_about_this_time(app, tuesday_morning, moves):

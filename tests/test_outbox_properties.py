@@ -695,7 +695,7 @@ def test_the_promises_hold_whatever_happens(app):
     run_state_machine_as_test(
         Delivery,
         settings=settings(
-            max_examples=800 if IS_CHAOS else 14,
+            max_examples=800 if IS_CHAOS else 10,
             stateful_step_count=30,
             deadline=None,
             # Making a failure smaller takes minutes; thirty steps can be read as they are.

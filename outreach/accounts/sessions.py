@@ -10,6 +10,7 @@ from flask_login import LoginManager
 from sqlalchemy.orm import contains_eager
 
 from outreach import clock
+from outreach.access import ASKED_BY_PAGES
 from outreach.accounts.models import LoginSession, User
 from outreach.db import db, writing
 
@@ -66,7 +67,8 @@ def end_all_sessions(user: User) -> None:
 def _load_user() -> User | None:
     token = session.get("login", "")
     login = _find_login(token) if token else None
-    if login is not None and login.last_seen_at < clock.now() - SEEN_EVERY:
+    is_person = request.endpoint not in ASKED_BY_PAGES
+    if login is not None and is_person and login.last_seen_at < clock.now() - SEEN_EVERY:
         _mark_seen(login.id)
         login = _find_login(token)
     return login.user if login else None

@@ -127,7 +127,9 @@ class FilePages:
 
     def _reporting(self, stages: Sequence[Stage]) -> AbstractContextManager[None]:
         """Under the key that the page has made; one that has none is told nothing."""
-        return progress.reporting(request.values.get("progress", ""), current_user.id, stages)
+        # The form's own first: the address may still have that of the page before.
+        key = request.form.get("progress") or request.args.get("progress", "")
+        return progress.reporting(key, current_user.id, stages)
 
     def _show_upload(self, form: Any, status: HTTPStatus) -> ResponseReturnValue:
         page = render_template(

@@ -2,10 +2,11 @@
 its transaction is nobody's to see yet, and another process may be asked."""
 
 import json
+import logging
 import re
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +20,7 @@ from outreach import clock
 from outreach.terms import Term
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 EVERY = 0.2
 """Seconds between two notes."""
@@ -53,9 +55,12 @@ class _Reporter:
         now = time.monotonic()
         if is_due or now - self.noted_at >= EVERY:
             self.noted_at = now
-            part = self.path.with_suffix(".part")
-            part.write_text(json.dumps(self.as_dict()))
-            part.replace(self.path)
+            try:
+                part = self.path.with_suffix(".part")
+                part.write_text(json.dumps(self.as_dict()))
+                part.replace(self.path)
+            except OSError as error:  # a full disk: the import goes on without its bar
+                log.warning("no progress noted: %s", error)
 
     def as_dict(self) -> dict[str, Any]:
         place = self.stages.index(self.stage) if self.stage in self.stages else 0
@@ -80,15 +85,17 @@ def reporting(key: str, user_id: int, stages: Sequence[Stage]) -> Iterator[None]
         yield
         return
     reporter = _Reporter(_path(key), user_id, stages)
-    reporter.path.parent.mkdir(mode=0o700, exist_ok=True)
-    _remove_stale(reporter.path.parent)
+    with suppress(OSError):
+        reporter.path.parent.mkdir(mode=0o700, exist_ok=True)
+        _remove_stale(reporter.path.parent)
     reporter.note(is_due=True)
     token = _current.set(reporter)
     try:
         yield
     finally:
         _current.reset(token)
-        reporter.path.unlink(missing_ok=True)
+        with suppress(OSError):
+            reporter.path.unlink(missing_ok=True)
 
 
 def read(key: str, user_id: int) -> dict[str, Any] | None:
@@ -133,5 +140,7 @@ def _path(key: str) -> Path:
 def _remove_stale(folder: Path) -> None:
     oldest = (clock.now() - KEPT_FOR).timestamp()
     for path in folder.iterdir():
-        if path.stat().st_mtime < oldest:
-            path.unlink(missing_ok=True)
+        # Another import may be removing it, too.
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < oldest:
+                path.unlink()
