@@ -85,6 +85,7 @@ ACTIONS: dict[str, LazyString] = {
     "drop.visit": _("取消走访"),
     "log.visit": _("登记走访结果"),
     "create.meeting": _("新建会议"),
+    "call_absent.meeting": _("安排补会电话"),
     "edit.meeting": _("修改会议"),
     "cancel.meeting": _("取消会议"),
     "invite.meeting": _("邀请参会"),

@@ -36,6 +36,7 @@ LABELS: dict[str, LazyString] = {
     "parent_id": _("主管单位"),
     "merged_into_id": _("合并"),
     "district": _("区县"),
+    "visit_days": _("接待来访的日子"),
     "address": _("地址"),
     "title": _("职务"),
     "role": _("角色"),
