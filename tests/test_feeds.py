@@ -143,9 +143,11 @@ class TestAddress:
         kept = db.session.scalars(sa.select(CalendarFeed.token_hash)).one()
         assert token not in kept
 
-    def test_it_ends_with_the_account(self, client, staff):
+    @pytest.mark.parametrize("change", [{"is_enabled": False}, {"role": Role.AUDITOR}])
+    def test_it_ends_when_the_person_leaves_the_office(self, client, staff, change):
         token = services.create_feed(staff)
-        staff.is_enabled = False
+        for name, value in change.items():
+            setattr(staff, name, value)
         db.session.commit()
         assert client.get(f"/calendar/{token}.ics").status_code == 404
 

@@ -5,7 +5,7 @@ from datetime import date, time, timedelta
 import hypothesis.strategies as st
 import pytest
 import vobject
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from icalendar import Calendar
 
 from outreach import clock
@@ -302,6 +302,8 @@ MOVES = st.lists(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(moves=MOVES)
+@example(moves=[("move", PartStat.ACCEPTED, 0), ("page", PartStat.ACCEPTED, 1)])
+@example(moves=[("move", PartStat.ACCEPTED, 0), ("reply", PartStat.ACCEPTED, 1)])
 def test_whatever_happens_the_answer_is_the_last_one_about_this_time(app, tuesday_morning, moves):
     """Against a model of four numbers; SEQUENCE rises with each change that people learn of, and
     is that of the last message."""

@@ -1,15 +1,17 @@
 """Minutes that are typed live, by two people at once too."""
 
 import re
-from datetime import date
+from datetime import date, timedelta
 from io import BytesIO
 
 import pytest
 from docx import Document
 
+from outreach import clock
 from outreach.audit import AuditEvent
 from outreach.db import db
 from outreach.meetings import services
+from outreach.meetings.models import MeetingStatus
 from tests import factories
 from tests.test_meetings import invite, make_meeting, url
 
@@ -46,6 +48,17 @@ def test_it_is_saved_while_it_is_typed(page, meeting):
     again = {"minutes": "会议指出，会议强调", "decisions": "一\n二", "mark": mark(saved)}
     assert page(again, headers=JSON).status_code == 200
     assert meeting.minutes == "会议指出，会议强调"
+
+
+def test_only_who_saves_says_that_the_meeting_was_held(page, meeting):
+    """From then on who signed in counts as reached, and no tick can be taken back."""
+    meeting.starts_at = clock.now() - timedelta(minutes=5)
+    db.session.commit()
+    typed = {"minutes": "会议指出", "mark": mark(page())}
+    saved = page(typed, headers=JSON)
+    assert (meeting.minutes, meeting.status) == ("会议指出", MeetingStatus.PLANNED)
+    page(typed | {"mark": mark(saved)})
+    assert meeting.status is MeetingStatus.HELD
 
 
 def test_the_second_of_two_sees_both_versions_and_loses_nothing(page, meeting):

@@ -1,8 +1,6 @@
 """Changes to people's accounts. Whoever changes what a person may do also ends their sessions."""
 
-import hashlib
 import re
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +12,7 @@ from outreach import audit, clock
 from outreach.access import Role
 from outreach.accounts import passwords, sessions
 from outreach.accounts.models import User, UserSector
+from outreach.accounts.tokens import hash_token, make_token
 from outreach.db import db
 from outreach.errors import NotFound, Refused
 
@@ -106,8 +105,8 @@ def invite(user: User) -> str:
     """A token for one use, to choose a password with; an earlier one no longer works."""
     if not user.is_enabled:
         raise Refused(_("账号已停用。请先启用，再发邀请。"))
-    token = secrets.token_urlsafe(32)
-    user.invitation_hash = _hash(token)
+    token = make_token()
+    user.invitation_hash = hash_token(token)
     user.invitation_expires_at = clock.now() + INVITATION_LASTS
     audit.record("invite.user", f"user_account:{user.id}")
     return token
@@ -117,7 +116,7 @@ def get_invited(token: str) -> User:
     """Whom the token invites; NotFound when it was used, replaced, or is too old."""
     user = db.session.scalar(
         sa.select(User).where(
-            User.invitation_hash == _hash(token),
+            User.invitation_hash == hash_token(token),
             User.invitation_expires_at > clock.now(),
             User.is_enabled,
         )
@@ -155,7 +154,3 @@ def _keep_an_administrator(user: User) -> None:
 
 def _withdraw_invitation(user: User) -> None:
     user.invitation_hash = user.invitation_expires_at = None
-
-
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,7 +1,5 @@
 """Signing in: a session lives on the server, so that it can be ended there at any time."""
 
-import hashlib
-import secrets
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -12,6 +10,7 @@ from sqlalchemy.orm import contains_eager
 from outreach import clock
 from outreach.access import ASKED_BY_PAGES
 from outreach.accounts.models import LoginSession, User
+from outreach.accounts.tokens import hash_token, make_token
 from outreach.db import db, writing
 
 LONGEST = timedelta(hours=12)
@@ -30,13 +29,13 @@ def install(app: Flask) -> None:
 def start_session(user: User) -> None:
     """Signs the person in on this browser; whatever the browser's session held before is gone."""
     end_session()
-    token = secrets.token_urlsafe(32)
+    token = make_token()
     session["login"] = token
     now = clock.now()
     db.session.execute(sa.delete(LoginSession).where(~_is_alive(now)))
     db.session.add(
         LoginSession(
-            token_hash=_hash(token),
+            token_hash=hash_token(token),
             user_id=user.id,
             created_at=now,
             last_seen_at=now,
@@ -51,7 +50,9 @@ def start_session(user: User) -> None:
 def end_session() -> None:
     """Signs this browser out; only the language it reads stays."""
     db.session.execute(
-        sa.delete(LoginSession).where(LoginSession.token_hash == _hash(session.get("login", "")))
+        sa.delete(LoginSession).where(
+            LoginSession.token_hash == hash_token(session.get("login", ""))
+        )
     )
     language = session.get("language")
     session.clear()
@@ -83,7 +84,9 @@ def _find_login(token: str) -> LoginSession | None:
     return db.session.scalar(
         sa.select(LoginSession)
         .join(LoginSession.user)
-        .where(LoginSession.token_hash == _hash(token), _is_alive(clock.now()), User.is_enabled)
+        .where(
+            LoginSession.token_hash == hash_token(token), _is_alive(clock.now()), User.is_enabled
+        )
         .options(contains_eager(LoginSession.user))
     )
 
@@ -100,7 +103,3 @@ def _mark_seen(login_id: int) -> None:
             .values(last_seen_at=clock.now())
             .execution_options(synchronize_session=False)
         )
-
-
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()

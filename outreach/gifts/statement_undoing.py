@@ -99,17 +99,14 @@ def _find_changes(statement: Statement) -> Iterator[Obstacle]:
         line = db.session.get_one(StatementLine, int(line_id))
         if any(now[line.id][name] != new for name, (_old, new) in changes.items()):
             yield Obstacle(_name(line), _("后来导入的流水又改动了它，请先撤销那一份"))
-        elif line.gifts and _net_before(line, changes) != line.net_fen == _given(line):
+        elif _is_claimed_after_refund(line, changes):
             yield Obstacle(_name(line), _("已按退款后的金额认领，请先撤销认领"))
 
 
-def _net_before(line: StatementLine, changes: dict[str, Any]) -> int:
-    old, _new = changes.get("refunded_fen", (line.refunded_fen, None))
-    return int(line.amount_fen - old)
-
-
-def _given(line: StatementLine) -> int:
-    return sum(gift.amount_fen for gift in line.gifts)
+def _is_claimed_after_refund(line: StatementLine, changes: dict[str, Any]) -> bool:
+    """Its gifts are what stayed after the refund that would be taken back."""
+    is_claimed = sum(gift.amount_fen for gift in line.gifts) == line.net_fen > 0
+    return is_claimed and "refunded_fen" in changes
 
 
 def _find_later(statement: Statement, made: list[StatementLine]) -> Iterator[Obstacle]:

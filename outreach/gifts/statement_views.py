@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext as _
 from flask_login import current_user
 
-from outreach.campaigns.import_pages import MOST_LATEST, FilePages
+from outreach.campaigns.import_pages import MOST_LATEST, MOST_SHOWN, FilePages
 from outreach.db import db
 from outreach.errors import Conflict, NotFound, Refused
 from outreach.gifts import column_choices, statement_undoing
@@ -94,6 +94,7 @@ def undo_statement(statement_id: int) -> ResponseReturnValue:
             "gifts/statements/undo.html",
             statement=statement,
             undoing=statement_undoing.plan_undo(statement),
+            most_shown=MOST_SHOWN,
         )
     name = statement.file_name
     try:

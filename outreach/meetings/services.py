@@ -201,14 +201,16 @@ def hold_meeting(meeting: Meeting) -> None:
     audit.record("hold.meeting", f"meeting:{meeting.id}", signed_in=len(present))
 
 
-def write_minutes(meeting: Meeting, *, minutes: str, decisions: str) -> None:
-    """May be called as often as needed, from the day of the meeting on. Once it has begun,
-    writing minutes says that it was held."""
+def write_minutes(
+    meeting: Meeting, *, minutes: str, decisions: str, is_draft: bool = False
+) -> None:
+    """May be called as often as needed, from the day of the meeting on. Once it has begun, saving
+    minutes says that it was held; a draft, which is saved while somebody types, does not."""
     refuse_not_due(meeting)
+    if meeting.starts_at <= clock.now() and not is_draft:
+        hold_meeting(meeting)
     if (meeting.minutes, meeting.decisions) == (minutes, decisions):
         return
-    if meeting.starts_at <= clock.now():
-        hold_meeting(meeting)
     meeting.minutes, meeting.decisions = minutes, decisions
     audit.record("write.minutes", f"meeting:{meeting.id}", length=len(minutes))
 
