@@ -19,7 +19,8 @@ from tests.world import make_story, make_world
 
 CANARY = "鸩羽"
 CANARY_FEN = 7_654_321
-LEAK = re.compile(f"{CANARY}|76,?543.21|7.65")
+LEAK = re.compile(rf"{CANARY}|\b76,?543\.21|\b7\.65")
+"""Of another sector: its unit, or its money in 元 or 万元; not a key made at random."""
 READ_ONLY_BUT = {"audit_event", "login_session"}
 
 

@@ -479,7 +479,7 @@ def test_whatever_comes_of_the_steps_none_is_skipped_and_none_is_proposed_twice(
     for number, action in enumerate(actions):
         moment += timedelta(days=1)
         with time_machine.travel(moment):
-            act(action, solicitation, f"message:{solicitation.id}:{number}")
+            act(action, solicitation, f"rule:1:{solicitation.id}:{number}")
             db.session.commit()
             run_planner(solicitation.campaign)
         check_steps(solicitation)
