@@ -12,6 +12,7 @@ from outreach import clock
 from outreach.accounts.models import User
 from outreach.feeds import queries
 from outreach.meetings.models import MeetingStatus
+from outreach.meetings.rendering import time_zone
 from outreach.web import external_url
 
 VISIT_TAKES = timedelta(hours=1)
@@ -29,7 +30,7 @@ def build_feed(user: User) -> bytes:
     calendar.add("X-PUBLISHED-TTL", EVERY)
     for event in (*_visits(user), *_meetings(user), *_action_items(user), *_todos(user)):
         calendar.add_component(event)
-    calendar.add_missing_timezones(first_date=clock.today() - queries.PAST)
+    calendar.add_component(time_zone())
     return bytes(calendar.to_ical())
 
 

@@ -4,11 +4,12 @@ What leaves the house is Chinese, whatever language the sender's pages are in; i
 attendee that it is written to and nobody else.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
+from functools import cache
 
 from flask import current_app
-from icalendar import STATUS, Calendar, Event, vCalAddress
+from icalendar import STATUS, Calendar, Event, Timezone, vCalAddress
 
 from outreach import clock
 from outreach.meetings import links
@@ -45,8 +46,15 @@ def build_calendar(meeting: Meeting, method: Method, attendee: Attendee | None =
     calendar.add("PRODID", "-//Outreach//Coordination meetings//ZH")
     calendar.add("METHOD", method.value)
     calendar.add_component(event)
-    calendar.add_missing_timezones(first_date=clock.day_of(meeting.starts_at))
+    calendar.add_component(time_zone())
     return calendar.to_ical().decode()
+
+
+@cache
+def time_zone() -> Timezone:
+    """Asia/Shanghai, whose clocks have not changed since 1991. To work it out takes longer than to
+    write all the rest of a calendar."""
+    return Timezone.from_tzinfo(clock.SHANGHAI, first_date=date(2000, 1, 1))
 
 
 def render_notice(meeting: Meeting, attendees: list[Attendee]) -> tuple[str, str]:

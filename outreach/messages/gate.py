@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any
 
 import sqlalchemy as sa
@@ -77,7 +77,10 @@ class SendGate:
 
     def __init__(self, checks: Sequence[Check]) -> None:
         self.checks = tuple(checks)
-        self._screens = _screen_all(self.checks)
+
+    @cached_property
+    def _screens(self) -> sa.Select[Any]:
+        return _screen_all(self.checks)
 
     def ask(self, candidates: Sequence[Candidate], now: datetime) -> dict[int, Withheld]:
         """The first reason of each candidate that is withheld, by key.
