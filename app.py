@@ -34,6 +34,8 @@ from outreach.messages.return_paths import ReturnPaths
 from outreach.messages.webhooks import bp as messages
 from outreach.overview.export_views import bp as overview
 from outreach.receipts.views import bp as receipts
+from outreach.relay.public_views import bp as confirmations
+from outreach.relay.views import bp as relay
 from outreach.reminders import gate as reminders_gate
 from outreach.reminders.queries import try_text
 from outreach.reminders.rule_views import bp as reminders
@@ -74,6 +76,7 @@ IMPORTS = (register_imports.PAGES, gifts_imports.PAGES)
 BLUEPRINTS = (
     accounts,
     campaigns,
+    confirmations,
     digests,
     documents,
     feeds,
@@ -84,6 +87,7 @@ BLUEPRINTS = (
     messages,
     overview,
     receipts,
+    relay,
     reminders,
     settings_pages,
     todos,

@@ -27,6 +27,7 @@ TRUTH = {
         offline.manifest offline.worker offline.page feeds.read_feed
         messages.opt_out messages.confirm_opt_out messages.undo_opt_out
         messages.take_sms_reports messages.take_sms_replies
+        confirmations.confirmation confirmations.confirm
         invitations.invitation invitations.answer invitations.door invitations.enter
     """,
     SIGNED_IN: """
@@ -36,7 +37,7 @@ TRUTH = {
     """,
     READERS: """
         overview.dashboard gifts.list_gifts gifts.list_lines gifts.list_payers visits.list_visits
-        visits.week_plan
+        visits.week_plan relay.list_units
         gifts.compare gifts.reconcile gifts.list_without_line gifts.show_group gifts.list_counts
         gifts.export_gifts gifts.export_comparison gifts.export_reconciliation
         documents.basic_facts receipts.list_receipts receipts.of_gift receipts.receipt
@@ -51,7 +52,7 @@ TRUTH = {
         settings.index settings.timetable settings.calendar
     """,
     OFFICE: """
-        overview.preview_bulk overview.apply_bulk overview.export_phones
+        relay.note_answer overview.preview_bulk overview.apply_bulk overview.export_phones
         campaigns.change_stage campaigns.plan_next_action campaigns.import_register
         campaigns.import_progress feeds.show_feed feeds.create_feed feeds.revoke_feed
         merging.list_duplicates merging.keep_apart merging.find_other merging.merge

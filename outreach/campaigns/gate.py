@@ -52,34 +52,42 @@ def check_declined(candidates: Sequence[Candidate], _now: datetime) -> dict[int,
 
 
 @screened(is_set_aside)
-@asked_of(Purpose.REMINDER)
+@asked_of(Purpose.REMINDER, Purpose.RELAY)
 def check_exempt(candidates: Sequence[Candidate], _now: datetime) -> dict[int, Withheld]:
     return _withhold(candidates, WithheldReason.EXEMPT, Solicitation.is_exempt.is_(True))
 
 
 @screened(is_set_aside)
-@asked_of(Purpose.REMINDER)
+@asked_of(Purpose.REMINDER, Purpose.RELAY)
 def check_snoozed(candidates: Sequence[Candidate], now: datetime) -> dict[int, Withheld]:
     is_resting = Solicitation.snoozed_until >= clock.day_of(now)
     return _withhold(candidates, WithheldReason.SNOOZED, is_resting)
 
 
 @screened(is_not_running)
-@asked_of(Purpose.REMINDER)
+@asked_of(Purpose.REMINDER, Purpose.RELAY)
 def check_campaign(candidates: Sequence[Candidate], _now: datetime) -> dict[int, Withheld]:
-    running = set(
-        db.session.scalars(
-            sa.select(Campaign.id).where(
-                Campaign.id.in_({candidate.campaign_id for candidate in candidates}),
-                Campaign.status == CampaignStatus.RUNNING,
+    statuses: dict[int | None, CampaignStatus] = dict(
+        db.session.execute(
+            sa.select(Campaign.id, Campaign.status).where(
+                Campaign.id.in_({candidate.campaign_id for candidate in candidates})
             )
-        )
+        ).all()
     )
     return {
         candidate.key: Withheld(WithheldReason.CAMPAIGN_CLOSED, {})
         for candidate in candidates
-        if candidate.campaign_id not in running
+        if not may_write(candidate.purpose, statuses.get(candidate.campaign_id))
     }
+
+
+def may_write(purpose: Purpose, status: CampaignStatus | None) -> bool:
+    """Whether letters of a wave go out while the campaign is so far. Who answers for a unit is
+    asked before it begins, and a correction is owed whenever."""
+    is_running = status is CampaignStatus.RUNNING
+    if purpose is Purpose.RELAY:
+        return is_running or status is CampaignStatus.PLANNED
+    return is_running or purpose is Purpose.CORRECTION
 
 
 def _withhold(

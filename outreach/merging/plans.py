@@ -49,6 +49,7 @@ ON_SOLICITATION: Final[dict[str, LazyString]] = {
     "wave_member.solicitation_id": _("提醒批次"),
     "line_candidate.solicitation_id": _("待认领款项"),
     "sector_move.solicitation_id": _("板块变动"),
+    "relay_answer.solicitation_id": _("联络信息核对"),
 }
 """What goes over to the surviving unit's place in the same campaign."""
 BY_HAND: Final = {"solicitation.unit_id", "gift.unit_id", "unit.parent_id"}

@@ -69,7 +69,15 @@ Screen = Callable[[Subject], sa.ColumnElement[bool]]
 statement with all of them says of hundreds of rows that there is nothing to ask; none withholds."""
 
 
-TO_UNITS = frozenset({Purpose.REMINDER, Purpose.CORRECTION, Purpose.THANKS, Purpose.INVITATION})
+TO_UNITS = frozenset(
+    {
+        Purpose.REMINDER,
+        Purpose.CORRECTION,
+        Purpose.THANKS,
+        Purpose.RELAY,
+        Purpose.INVITATION,
+    }
+)
 
 
 class SendGate:

@@ -30,6 +30,8 @@ class Purpose(Term):
     CORRECTION = "correction", _("更正")
     """Goes to exactly those whom a wrong wave reached, whatever has happened since."""
     THANKS = "thanks", _("感谢")
+    RELAY = "relay", _("联络信息核对")
+    """Asks a unit, before the campaign begins, who answers for it; asks for no gift."""
     INVITATION = "invitation", _("会议通知")
     DIGEST = "digest", _("周报")
     TEST = "test", _("测试")

@@ -41,7 +41,7 @@ _WRITE_VARIABLE: dict[str, Callable[[int, str], str]] = {
     "tencent": lambda position, _name: f"{{{position}}}",
 }
 
-_OF_WAVES = (Purpose.REMINDER, Purpose.CORRECTION, Purpose.THANKS)
+_OF_WAVES = (Purpose.REMINDER, Purpose.CORRECTION, Purpose.THANKS, Purpose.RELAY)
 _MAYBE_GONE = (MessageStatus.SENDING, MessageStatus.UNKNOWN)
 
 Variables = Sequence[Sequence[str]]

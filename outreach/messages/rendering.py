@@ -15,7 +15,7 @@ from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 
 from outreach.errors import Refused
-from outreach.messages.models import Channel, TemplateVersion
+from outreach.messages.models import Channel, Purpose, TemplateVersion
 from outreach.terms import Term
 
 PLACEHOLDERS: dict[str, LazyString] = {
@@ -29,14 +29,16 @@ PLACEHOLDERS: dict[str, LazyString] = {
     "本次捐款": _("要致谢的到账金额，如“3.2 万元”；只用于感谢信"),
     "到账日期": _("要致谢的款项到账的日期，如“10月12日”；只用于感谢信"),
     "认捐金额": _("单位认捐的金额；仅写给已认捐的单位时使用"),
+    "开始日期": _("活动开始日，如“9月1日”"),
     "截止日期": _("活动结束日，如“12月31日”"),
+    "核对链接": _("单位核对联络员的网页，每位收信人一个；只用于联络信息核对函"),
     "劝募人": _("负责该单位的工作人员；未分配时为发信人"),
     "劝募人电话": _("上述工作人员的电话；短信中不可用"),
     "总会名称": _("本会名称"),
 }
 """Every name that may stand between double brackets, with what is put in its place."""
 
-SMS_BANNED_PLACEHOLDERS = ("上年度捐款", "本次捐款", "认捐金额", "劝募人电话")
+SMS_BANNED_PLACEHOLDERS = ("上年度捐款", "本次捐款", "认捐金额", "劝募人电话", "核对链接")
 SMS_VARIABLES = {
     "活动名称": "campaign",
     "单位名称": "unit",
@@ -44,6 +46,7 @@ SMS_VARIABLES = {
     "联系人": "contact",
     "称谓": "title",
     "板块": "sector",
+    "开始日期": "opening",
     "截止日期": "deadline",
     "到账日期": "received",
     "劝募人": "solicitor",
@@ -127,11 +130,16 @@ def has_link_or_phone(text: str) -> bool:
     return bool(_LINK.search(text) or _PHONE.search(text))
 
 
-def thanks_for_gift(version: TemplateVersion) -> bool:
-    """Whether the text has nothing to say to whom has not given."""
-    return not _OF_GIFTS.isdisjoint(placeholders_in(f"{version.subject}\n{version.body}"))
+def suits(version: TemplateVersion, purpose: Purpose) -> bool:
+    """What thanks for a gift has nothing to say to whom has not given, and what asks to confirm
+    says nothing without the link."""
+    used = set(placeholders_in(f"{version.subject}\n{version.body}"))
+    if purpose is Purpose.RELAY:
+        return RELAY_LINK in used
+    return RELAY_LINK not in used and (purpose is Purpose.THANKS or used.isdisjoint(_OF_GIFTS))
 
 
+RELAY_LINK = "核对链接"
 _OF_GIFTS = frozenset({"本次捐款", "到账日期"})
 
 
@@ -516,6 +524,24 @@ DEFAULT_TEMPLATES = (
 ((单位名称))自愿捐赠的((本次捐款))已于((到账日期))到账，谨向贵单位全体同志表示衷心感谢。
 
 善款的使用情况将按规定公开。捐赠票据如需邮寄或补开，请回复本邮件告知，我们尽快办理。
+
+((总会名称))
+联系人：((劝募人))""",
+    ),
+    DefaultTemplate(
+        name="联络信息核对函",
+        channel=Channel.EMAIL,
+        subject="请核对((单位名称))的联络员",
+        body="""\
+((联系人))((称谓))，您好：
+
+((活动名称))将于((开始日期))开始。为了不打扰到不相关的同志，请您用一两分钟核对((单位名称))的联络员、分管领导和人数：
+
+((核对链接))
+
+如联络工作已交给其他同志，也请在这个网页上写明，我们以后与接手的同志联系。网页供贵单位使用，请不要转发到单位以外；不便打开的，直接回复本邮件告知即可。
+
+这里只核对由谁联络。捐赠完全自愿，与是否核对无关。
 
 ((总会名称))
 联系人：((劝募人))""",

@@ -44,6 +44,7 @@ from outreach.overview import charts
 from outreach.overview.forms import BulkForm, BulkKind, Order, WorklistFilter
 from outreach.overview.queries import compare, is_shown, list_branches, search_units
 from outreach.overview.timeline import unit_timeline
+from outreach.relay.queries import find_answer
 from outreach.todos import queries as todos
 from outreach.visits.models import OPEN
 from outreach.visits.queries import list_visits
@@ -195,6 +196,7 @@ def unit(unit_id: int) -> ResponseReturnValue:
         contacts=solicitation.unit.contacts,
         solicitation=solicitation,
         standing=standing,
+        confirmed=find_answer(solicitation),
         entries=unit_timeline(solicitation),
         todos=todos.list_open(g.campaign, [unit_id]).get(unit_id, []),
         stage_form=stage_form(solicitation),

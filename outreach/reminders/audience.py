@@ -177,11 +177,12 @@ class Recipient:
 def choose_units(
     campaign: Campaign, audience: AudienceFilter, purpose: Purpose = Purpose.REMINDER
 ) -> list[Standing]:
-    """The units that the filter admits today: outstanding ones, or those that are thanked."""
+    """The units that the filter admits today: outstanding ones, those that are thanked, or all of
+    which is asked who answers for them."""
     standings = list_standings(
         campaign,
         sector_ids=_sector_ids(campaign, audience),
-        outstanding_only=purpose is not Purpose.THANKS,
+        outstanding_only=purpose not in {Purpose.THANKS, Purpose.RELAY},
         solicitor_id=audience.solicitor_id,
     )
     admitted = [standing for standing in standings if audience.admits(standing)]

@@ -39,7 +39,7 @@ def is_not_in_audience(subject: Subject) -> sa.ColumnElement[bool]:
 
 
 @screened(is_not_in_audience)
-@asked_of(Purpose.REMINDER, Purpose.CORRECTION, Purpose.THANKS)
+@asked_of(Purpose.REMINDER, Purpose.CORRECTION, Purpose.THANKS, Purpose.RELAY)
 def check_audience(candidates: Sequence[Candidate], _now: datetime) -> dict[int, Withheld]:
     """Withholds a wave's message unless each of its units was approved at this address; at the
     second one only what takes the place of a message that failed. What is not part of a wave yet

@@ -44,6 +44,7 @@ class RuleKind(Term):
     PLEDGE_OVERDUE = "pledge_overdue", _("认捐逾期未到账")
     GIFT_RECEIVED = "gift_received", _("款项到账")
     BOUNCED = "bounced", _("联络员失联")
+    RELAY = "relay", _("开始前核对联络信息")
 
 
 class ReminderRule(Base):
@@ -57,7 +58,7 @@ class ReminderRule(Base):
     kind: Mapped[RuleKind]
     is_on: Mapped[bool] = mapped_column(default=False)
     settings: Mapped[dict[str, Any]]
-    """The numbers in its sentence («points», «workdays»): see `reminders.rules`."""
+    """The numbers in its sentence («points», «days», «workdays»): see `reminders.rules`."""
     template_id: Mapped[int | None] = mapped_column(sa.ForeignKey("template.id"))
     author_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
     """Who switched it on, and who is the author of the waves that it proposes."""

@@ -20,6 +20,7 @@ from outreach.messages.provider_rules import find_faults
 from outreach.messages.queries import SendingState
 from outreach.messages.rendering import Finding, Rendered, Severity
 from outreach.messages.templates import sms_signature
+from outreach.relay.links import relay_link
 from outreach.reminders.audience import Member, Recipient, group
 from outreach.units.models import Contact, Unit
 from outreach.web import format_moment
@@ -100,6 +101,9 @@ class Preview:
         for version in (self.version, self.fallback):
             if version is None:
                 continue
+            if self.purpose is Purpose.RELAY and not rendering.suits(version, self.purpose):
+                text = _("信里没有((核对链接))，收信人无从核对。请换用带有它的模板。")
+                found.append(Finding(Severity.REFUSE, text))
             channel = version.template.channel
             found += rendering.lint(
                 channel,
@@ -184,7 +188,11 @@ class Writer:
             "上年度捐款": describe_amount(sum(standing.previous_fen for standing in standings)),
             "认捐金额": describe_amount(sum(standing.pledged_fen for standing in standings)),
             **self._name_gifts(recipient),
+            "开始日期": describe_day(self.campaign.starts_on),
             "截止日期": describe_day(self.campaign.ends_on),
+            "核对链接": relay_link(
+                self.campaign, [member.contact for member in recipient.members if member.contact]
+            ),
             "劝募人": solicitor.name,
             "劝募人电话": solicitor.mobile.removeprefix("+86"),
             "总会名称": federation_name(),

@@ -9,6 +9,7 @@ from wtforms.validators import InputRequired, NumberRange
 
 from outreach.forms import Form
 from outreach.messages.models import Template
+from outreach.messages.rendering import suits
 from outreach.reminders import rule_services, rules
 from outreach.reminders.models import ReminderRule
 
@@ -29,6 +30,11 @@ class RuleForm(Form):
         [InputRequired(_("请填写天数。")), NumberRange(1, 60, _("请填写 1 到 60 个工作日。"))],
         render_kw={"min": 1, "max": 60},
     )
+    days = IntegerField(
+        _("天数"),
+        [InputRequired(_("请填写天数。")), NumberRange(1, 60, _("请填写 1 到 60 天。"))],
+        render_kw={"min": 1, "max": 60},
+    )
     template_id = SelectField(_("模板"), [InputRequired(_("请选择模板。"))], coerce=int)
 
     def settings(self, rule: ReminderRule) -> dict[str, int]:
@@ -41,12 +47,17 @@ def make_form(rule: ReminderRule, templates: Sequence[Template], **options: Any)
     if rule.template is not None:
         values["template_id"] = rule.template.id
     form = RuleForm(prefix=rule.kind.value, data=values, **options)
-    for name in {"points", "workdays"} - set(rules.DEFAULTS[rule.kind]):
+    for name in {"points", "days", "workdays"} - set(rules.DEFAULTS[rule.kind]):
         del form[name]
     if not rules.drafts_waves(rule.kind):
         del form["template_id"]
         return form
-    form.template_id.choices = [(row.id, f"{row.name} · {row.channel.label}") for row in templates]
+    purpose = rules.PURPOSES[rule.kind]
+    form.template_id.choices = [
+        (row.id, f"{row.name} · {row.channel.label}")
+        for row in templates
+        if suits(row.versions[-1], purpose)
+    ]
     wording = rule_services.find_wording(rule.kind)
     if wording is not None and wording.name not in {row.name for row in templates}:
         label = _("%(name)s · %(channel)s（系统自带的文字）")

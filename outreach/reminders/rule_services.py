@@ -190,7 +190,15 @@ def run_rules() -> list[RuleRun]:
     switched_on = db.session.scalars(
         sa.select(ReminderRule)
         .join(ReminderRule.campaign)
-        .where(ReminderRule.is_on, Campaign.status == CampaignStatus.RUNNING)
+        .where(
+            ReminderRule.is_on,
+            sa.or_(
+                Campaign.status == CampaignStatus.RUNNING,
+                sa.and_(
+                    Campaign.status == CampaignStatus.PLANNED, ReminderRule.kind == RuleKind.RELAY
+                ),
+            ),
+        )
         .order_by(ReminderRule.id)
         .with_for_update(of=ReminderRule)
         .execution_options(populate_existing=True)

@@ -33,6 +33,8 @@ from outreach.messages.models import (
     WaveStatus,
     WithheldReason,
 )
+from outreach.relay import queries as relay
+from outreach.relay.models import RelayState
 from outreach.reminders.audience import (
     AudienceFilter,
     Member,
@@ -57,14 +59,24 @@ DEFAULTS: Final[dict[RuleKind, dict[str, int]]] = {
     RuleKind.PLEDGE_OVERDUE: {"workdays": 5},
     RuleKind.GIFT_RECEIVED: {"workdays": 3},
     RuleKind.BOUNCED: {},
+    RuleKind.RELAY: {"days": 14, "workdays": 5},
 }
 """The numbers in the sentence of each rule, until somebody sets others."""
 DEFAULT_TEMPLATES: Final[dict[RuleKind, str]] = {
     RuleKind.LAGGING_SECTOR: "活动联系函",
     RuleKind.PLEDGE_OVERDUE: "认捐到账核对",
     RuleKind.GIFT_RECEIVED: "感谢信",
+    RuleKind.RELAY: "联络信息核对函",
 }
 """Names of the wordings that rules which draft waves begin with."""
+
+PURPOSES: Final[dict[RuleKind, Purpose]] = {
+    RuleKind.LAGGING_SECTOR: Purpose.REMINDER,
+    RuleKind.PLEDGE_OVERDUE: Purpose.REMINDER,
+    RuleKind.GIFT_RECEIVED: Purpose.THANKS,
+    RuleKind.RELAY: Purpose.RELAY,
+}
+"""What the drafts of these rules are for."""
 
 NOT_TO_BE_ASKED = frozenset(
     {
@@ -461,6 +473,61 @@ def _list_failures(campaign: Campaign) -> list[tuple[Message, Contact, Solicitat
     return [(message, contact, solicitation) for message, contact, solicitation in rows]
 
 
+def _find_unconfirmed(rule: ReminderRule) -> Findings:
+    """Before the campaign begins a letter to every unit; after it, calls to those who did not
+    answer, and to those it did not get to."""
+    findings = Findings()
+    campaign, today = rule.campaign, clock.today()
+    if today > campaign.ends_on:
+        return findings
+    days_left = (campaign.starts_on - today).days
+    if relay.find_beginning(campaign) is None:
+        if 0 < days_left <= number(rule, "days"):
+            _add_relay(findings, rule)
+        return findings
+    first = workdays.load_calendar().last_workdays(today, number(rule, "workdays"))[-1]
+    for unit in relay.list_units(campaign):
+        if unit.state is RelayState.UNREACHED:
+            reason = _("核对函没有送到：%(why)s", why=unit.why_unreached)
+        elif unit.written_at is None or clock.day_of(unit.written_at) >= first:
+            continue
+        elif unit.state is RelayState.WAITING:
+            reason = _("%(day)s 发出核对函后没有答复", day=format_day(unit.written_at))
+        else:
+            continue
+        findings.todos.append(
+            TodoProposal(
+                key=_key(rule, "unit", unit.solicitation.id),
+                kind=TodoKind.CONFIRM,
+                solicitation=unit.solicitation,
+                contact_id=unit.letter.contact_id if unit.letter else None,
+                owner=_enabled(unit.solicitation.solicitor),
+                due_on=workdays.next_workday(today),
+                reason=str(reason),
+            )
+        )
+    return _less_known(findings, rule)
+
+
+def _add_relay(findings: Findings, rule: ReminderRule) -> None:
+    audience = AudienceFilter()
+    members = _find_members(rule, audience, Purpose.RELAY)
+    if not _free(members):
+        _pass_over_withheld(findings, members)
+        return
+    starts_on = format_day(rule.campaign.starts_on)
+    findings.waves.append(
+        WaveProposal(
+            key=_key(rule, "letter"),
+            name=str(_("%(campaign)s联络信息核对", campaign=rule.campaign.name)),
+            purpose=Purpose.RELAY,
+            audience=audience,
+            members=members,
+            reason=str(_("活动 %(day)s 开始，请各单位先核对由谁联络", day=starts_on)),
+        )
+    )
+
+
 def _less_known(findings: Findings, rule: ReminderRule) -> Findings:
     """Without what was proposed before, and what the unit waits for already."""
     known = set(db.session.scalars(sa.select(Todo.proposal_key).where(_is_of(Todo, rule))))
@@ -492,4 +559,5 @@ _FINDERS: Final[dict[RuleKind, Callable[[ReminderRule], Findings]]] = {
     RuleKind.PLEDGE_OVERDUE: _find_overdue,
     RuleKind.GIFT_RECEIVED: _find_thanks,
     RuleKind.BOUNCED: _find_dead,
+    RuleKind.RELAY: _find_unconfirmed,
 }

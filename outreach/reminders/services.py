@@ -13,7 +13,8 @@ from flask_babel import lazy_gettext as _
 from outreach import audit, clock, workdays
 from outreach.access import DECIDERS
 from outreach.accounts.models import User
-from outreach.campaigns.models import Campaign, CampaignStatus
+from outreach.campaigns.gate import may_write
+from outreach.campaigns.models import Campaign
 from outreach.db import db, insert_new
 from outreach.errors import Conflict, Forbidden, NotFound, Refused
 from outreach.messages import outbox, queueing, rendering, self_sends
@@ -418,8 +419,7 @@ def _check_startable(wave: Wave, now: datetime) -> None:
         raise Refused(_("还没有到批准的发送时间。"))
     if now >= wave.not_after:
         raise Refused(_("已过最迟发送时间。请修改时间后重新提交审批。"))
-    is_owed = wave.purpose is Purpose.CORRECTION
-    if _campaign(wave).status is not CampaignStatus.RUNNING and not is_owed:
+    if not may_write(wave.purpose, _campaign(wave).status):
         raise Refused(_("活动未在进行，不能发送提醒。"))
     if wave.approval_hash is None or wave.approval_hash != hash_approval(wave):
         raise Refused(_("内容或名单与批准时不一致，不能发送。请修改后重新提交审批。"))

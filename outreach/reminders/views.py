@@ -203,11 +203,9 @@ def _offer(form: AudienceForm, wave: Wave | None = None) -> Any:
 def offered_versions(wave: Wave | None) -> list[TemplateVersion]:
     """Texts to choose from; those of the wave stay on offer when there is a newer version, or
     when their template is archived. What thanks for a gift is no text for those who gave none."""
-    is_thanks = wave is not None and wave.purpose is Purpose.THANKS
+    purpose = wave.purpose if wave else Purpose.REMINDER
     versions = [
-        version
-        for version in queries.list_current_versions()
-        if is_thanks or not rendering.thanks_for_gift(version)
+        version for version in queries.list_current_versions() if rendering.suits(version, purpose)
     ]
     texts = (wave.template_version, wave.fallback_version) if wave is not None else ()
     return [text for text in texts if text is not None and text not in versions] + versions

@@ -19,6 +19,7 @@ ACTIONS: dict[str, LazyString] = {
     "add.alias": _("添加别名"),
     "remove.alias": _("删除别名"),
     "count.heads": _("填写单位人数"),
+    "answer.relay": _("核对联络信息"),
     "merge.unit": _("合并单位"),
     "undo.merge": _("撤销合并单位"),
     "keep_apart.units": _("记下不是同一单位"),

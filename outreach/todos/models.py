@@ -17,12 +17,15 @@ from outreach.units.models import Contact
 
 class TodoKind(Term):
     FIND_CONTACT = "find_contact", _("找到新的联络员")
+    CONFIRM = "confirm", _("电话核对联络信息")
     CALL = "call", _("打电话给联络员")
     LEADER = "leader", _("与分管领导沟通")
     PRESIDENT = "president", _("请会长对接")
 
 
 Step = TodoKind | Literal["visit"]
+ABOUT_PEOPLE: Final = (TodoKind.FIND_CONTACT, TodoKind.CONFIRM)
+"""They are about who answers for a unit, whatever it gives; they stay open until that is known."""
 VISIT: Final = "visit"
 """The step that is no to-do: `visits.planning` proposes it."""
 LADDER: Final[tuple[Step, ...]] = (TodoKind.CALL, VISIT, TodoKind.LEADER, TodoKind.PRESIDENT)

@@ -21,7 +21,16 @@ from outreach.gifts.queries import UnitMoney
 from outreach.messages.addresses import hash_address
 from outreach.messages.models import Channel, FailureKind, Message, OptOut
 from outreach.terms import Term
-from outreach.todos.models import LADDER, VISIT, Todo, TodoKind, TodoOutcome, TodoStatus, step_after
+from outreach.todos.models import (
+    ABOUT_PEOPLE,
+    LADDER,
+    VISIT,
+    Todo,
+    TodoKind,
+    TodoOutcome,
+    TodoStatus,
+    step_after,
+)
 from outreach.units.models import Contact, ContactRole, Unit
 
 DEAD = (FailureKind.BOUNCED, FailureKind.REJECTED)
@@ -158,7 +167,7 @@ def is_due(campaign: Campaign) -> sa.ColumnElement[bool]:
         Todo.status == TodoStatus.OPEN,
         Todo.due_on <= today,
         sa.or_(Solicitation.snoozed_until.is_(None), Solicitation.snoozed_until < today),
-        sa.or_(Todo.kind == TodoKind.FIND_CONTACT, Todo.solicitation_id.in_(asked)),
+        sa.or_(Todo.kind.in_(ABOUT_PEOPLE), Todo.solicitation_id.in_(asked)),
     )
 
 

@@ -74,7 +74,7 @@ def settle(todo: Todo, *, outcome: TodoOutcome, by: User, note: str = "") -> Ste
     """Notes what came of a to-do; a unit that answered counts as contacted. Returns the step that
     follows because nobody answered. Conflict when somebody else has closed it."""
     if todo.kind not in LADDER and outcome is TodoOutcome.NO_ANSWER:
-        raise Refused(_("还没有找到联络员时，这件事保持待办。不再需要时请写明原因并取消。"))
+        raise Refused(_("还没有结果时，这件事保持待办。不再需要时请写明原因并取消。"))
     lock_open_todo(todo)
     _close(todo, outcome, by=by, note=note)
     audit.record("settle.todo", f"todo:{todo.id}", kind=todo.kind.value, outcome=outcome.value)
@@ -129,6 +129,12 @@ def note_new_address(contact: Contact) -> None:
         Solicitation.unit_id == contact.unit_id, Todo.kind == TodoKind.FIND_CONTACT
     ):
         _end_search(todo, contact)
+
+
+def end_check(solicitation: Solicitation, *, by: User | None) -> None:
+    """The unit has said who answers for it: nobody need ask on the telephone."""
+    for todo in _take_open(Todo.solicitation_id == solicitation.id, Todo.kind == TodoKind.CONFIRM):
+        _close(todo, TodoOutcome.SETTLED, by=by, note=str(_("已核对")))
 
 
 def lock_open_todo(todo: Todo) -> None:

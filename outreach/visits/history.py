@@ -12,7 +12,7 @@ from outreach.campaigns.models import Campaign, Solicitation, StageCause, StageC
 from outreach.db import db
 from outreach.gifts.models import Gift, Pledge
 from outreach.messages.models import Message, MessageSolicitation, MessageStatus, Purpose
-from outreach.todos.models import Todo, TodoKind, TodoOutcome
+from outreach.todos.models import ABOUT_PEOPLE, Todo, TodoOutcome
 from outreach.todos.queries import Ladder, list_ladders
 from outreach.visits.models import Visit
 
@@ -129,7 +129,7 @@ def _last_answers(campaign: Campaign) -> dict[int, datetime]:
             Solicitation.campaign_id == campaign.id,
             Todo.outcome == TodoOutcome.SETTLED,
             Todo.settled_at.is_not(None),
-            Todo.kind != TodoKind.FIND_CONTACT,
+            Todo.kind.not_in(ABOUT_PEOPLE),
         )
     )
     return _newest(given, promised, told)
