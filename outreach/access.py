@@ -193,6 +193,7 @@ RULES: dict[str, frozenset[Role | None]] = {
     "meetings.create_action_item": OFFICE,
     "meetings.complete_action_item": OFFICE,
     "meetings.reopen_action_item": OFFICE,
+    "meetings.circulate_minutes": OFFICE,
     "meetings.minutes_file": READERS,
     "meetings.calendar_file": READERS,
     "reminders.list_waves": READERS,

@@ -79,8 +79,9 @@ TRUTH = {
         settings.list_staffing settings.set_rooms settings.add_absence settings.remove_absence
         todos.settle todos.drop todos.hand_over
         meetings.create_meeting meetings.edit_meeting meetings.cancel_meeting meetings.invite
-        meetings.send_invitations meetings.remove_attendee meetings.record_answer
-        meetings.sign_in meetings.undo_sign_in meetings.find_walk_in meetings.add_walk_in
+        meetings.circulate_minutes meetings.send_invitations meetings.remove_attendee
+        meetings.record_answer meetings.sign_in meetings.undo_sign_in meetings.find_walk_in
+        meetings.add_walk_in
         meetings.hold_meeting meetings.write_minutes meetings.create_action_item
         meetings.complete_action_item meetings.reopen_action_item meetings.call_absent
         meetings.door_code

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outreach.messages.channels import Outcome, Outgoing, Verdict, email, mime
+from outreach.messages.channels import EnclosedFile, Outcome, Outgoing, Verdict, email, mime
 from tests.smtp_server import DROP, HANG, Received, RecordingServer
 
 V = Verdict
@@ -316,6 +316,16 @@ def parse(message: Outgoing):
     with RecordingServer() as server:
         deliver(server, message)
     return server.messages[0].message
+
+
+def test_a_file_arrives_beside_the_letter_under_its_name():
+    file = EnclosedFile("教育系统募捐协调会纪要.docx", "application/zip", bytes(range(256)) * 9)
+    message = parse(make_outgoing(body_html="<p>您好</p>", enclosed=file))
+    assert message.get_content_type() == "multipart/mixed"
+    assert message.get_body(("plain",)).get_content().strip() == "李联络，您好。"
+    [attached] = message.iter_attachments()
+    assert attached.get_filename() == file.name
+    assert (attached.get_content_type(), attached.get_content()) == (file.media_type, file.content)
 
 
 def test_text_html_and_calendar_arrive_as_alternatives():

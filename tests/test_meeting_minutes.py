@@ -5,14 +5,19 @@ from datetime import date, timedelta
 from io import BytesIO
 
 import pytest
+import sqlalchemy as sa
 from docx import Document
 
 from outreach import clock
 from outreach.audit import AuditEvent
 from outreach.db import db
-from outreach.meetings import services
+from outreach.errors import Refused
+from outreach.meetings import circulation, services
 from outreach.meetings.models import MeetingStatus
-from tests import factories
+from outreach.messages import delivery
+from outreach.messages.channels import accepted
+from outreach.messages.models import Message
+from tests import factories, fake_channel
 from tests.test_meetings import invite, make_meeting, url
 
 JSON = {"Accept": "application/json"}
@@ -114,3 +119,70 @@ def test_the_file_is_a_document_in_form_and_names_nobody_who_was_absent(
     section = document.sections[0]
     assert (round(section.page_width.mm), round(section.top_margin.mm)) == (210, 37)
     assert document.paragraphs[0].runs[0].font.name == "方正小标宋简体"
+
+
+# 印发
+
+
+@pytest.fixture
+def held(meeting):
+    """With minutes; of three units one signed in, and the other two share a mailbox."""
+    here = meeting.attendees[0]
+    others = [factories.make_solicitation(meeting.campaign) for _ in range(2)]
+    others[1].unit.contacts[0].email = others[0].unit.contacts[0].email
+    invite(meeting, *others)
+    meeting.starts_at = clock.now() - timedelta(hours=1)
+    meeting.ends_at = clock.now() - timedelta(minutes=5)
+    services.sign_in(here)
+    services.write_minutes(meeting, minutes="会议指出", decisions="一、按时上报")
+    db.session.commit()
+    return meeting
+
+
+def list_letters():
+    return db.session.scalars(sa.select(Message).order_by(Message.id)).all()
+
+
+def test_who_was_there_gets_the_minutes_as_a_file(app, held, sign_in):
+    factories.open_sending()
+    client = sign_in(held.organizer)
+    assert "纪要还没有印发" in client.get(url(held)).text
+    answer = client.post(url(held, "/minutes/circulate"), follow_redirects=True)
+    assert "会议纪要 1 份待发" in answer.text
+    held.minutes = "改过的纪要"  # what was queued stays as it was
+    db.session.commit()
+    taken = []
+    fake_channel.install(app, lambda message: taken.append(message) or accepted("ok"))
+    delivery.drain()
+    [sent] = taken
+    assert (sent.address, "现将会议纪要印发给你们" in sent.body_text) == (
+        held.attendees[0].person.email,
+        True,
+    )
+    assert sent.enclosed.name == "教育系统募捐协调会纪要.docx"
+    text = "".join(line.text for line in Document(BytesIO(sent.enclosed.content)).paragraphs)
+    assert ("会议指出" in text, "改过" in text) == (True, False)
+    letter = list_letters()[0]
+    assert "附件：教育系统募捐协调会纪要.docx" in client.get(f"/messages/{letter.id}").text
+    assert "之后内容又改过" in client.get(url(held)).text
+
+
+def test_the_same_minutes_reach_nobody_twice(held):
+    assert circulation.circulate(held, with_absent=False) == 1
+    assert circulation.circulate(held, with_absent=True) == 1  # the shared mailbox, once
+    assert circulation.circulate(held, with_absent=True) == 0
+    held.decisions = "一、按时上报。二、逐户走访。"
+    assert circulation.circulate(held, with_absent=True) == 2
+    shared = list_letters()[1]
+    assert all(row.contact.unit.name in shared.body_text for row in held.attendees[1:])
+    assert "未能到会" in shared.body_text
+
+
+def test_there_is_nothing_to_send_before_the_meeting_or_without_minutes(held):
+    held.minutes = held.decisions = ""
+    with pytest.raises(Refused):
+        circulation.circulate(held, with_absent=True)
+    held.minutes, held.status = "会议指出", MeetingStatus.PLANNED
+    with pytest.raises(Refused):
+        circulation.circulate(held, with_absent=True)
+    assert list_letters() == []

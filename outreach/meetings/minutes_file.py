@@ -19,6 +19,7 @@ from outreach import clock
 from outreach.meetings.models import ActionItem, Meeting
 from outreach.meetings.rendering import format_period
 
+MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 MARGINS_MM = {"top": 37, "bottom": 35, "left": 28, "right": 26}
 TITLE, HEADING, BODY, PAGE_NUMBER = "方正小标宋简体", "黑体", "仿宋_GB2312", "宋体"
 SIZE_2, SIZE_3, SIZE_4 = 22.0, 16.0, 14.0

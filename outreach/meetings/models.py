@@ -50,6 +50,10 @@ class Meeting(Base):
     agenda: Mapped[str] = mapped_column(sa.Text, default="")
     minutes: Mapped[str] = mapped_column(sa.Text, default="")
     decisions: Mapped[str] = mapped_column(sa.Text, default="")
+    circulated_at: Mapped[datetime | None]
+    """When its minutes were last sent to those on the list."""
+    circulated_version: Mapped[str] = mapped_column(sa.String(16), default="")
+    """What they said then: see `circulation.version`."""
     cancel_reason: Mapped[str] = mapped_column(sa.String(200), default="")
     status: Mapped[MeetingStatus] = mapped_column(default=MeetingStatus.PLANNED)
     organizer_id: Mapped[int] = mapped_column(sa.ForeignKey("user_account.id"))

@@ -78,7 +78,7 @@ def render_notice(meeting: Meeting, attendees: list[Attendee]) -> tuple[str, str
         is_update=is_update,
         period=format_period(meeting.starts_at, meeting.ends_at),
         sender=current_app.extensions["outreach.settings"].mail_sender_name,
-        day=_format_day(clock.now()),
+        day=format_formal_day(clock.now()),
     )
     return subject, text.strip() + "\n"
 
@@ -86,10 +86,11 @@ def render_notice(meeting: Meeting, attendees: list[Attendee]) -> tuple[str, str
 def format_period(start: datetime, end: datetime) -> str:
     """«2026年10月22日（星期四）14:30—16:00»"""
     weekday = WEEKDAYS[clock.day_of(start).weekday()]
-    return f"{_format_day(start)}(星期{weekday}){clock.local(start):%H:%M}—{clock.local(end):%H:%M}"
+    hours = f"{clock.local(start):%H:%M}—{clock.local(end):%H:%M}"
+    return f"{format_formal_day(start)}(星期{weekday}){hours}"
 
 
-def _format_day(instant: datetime) -> str:
+def format_formal_day(instant: datetime) -> str:
     day = clock.day_of(instant)
     return f"{day.year}年{day.month}月{day.day}日"
 

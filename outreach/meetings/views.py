@@ -19,7 +19,7 @@ from outreach.db import db
 from outreach.errors import Refused
 from outreach.forms import check_version
 from outreach.gifts.standings import list_standings, sector_figures
-from outreach.meetings import links, queries, services
+from outreach.meetings import circulation, links, queries, services
 from outreach.meetings.absences import list_absent, propose_calls
 from outreach.meetings.agenda import draft_agenda
 from outreach.meetings.forms import (
@@ -29,7 +29,7 @@ from outreach.meetings.forms import (
     MeetingForm,
     MinutesForm,
 )
-from outreach.meetings.minutes_file import write_minutes_file
+from outreach.meetings.minutes_file import MEDIA_TYPE, write_minutes_file
 from outreach.meetings.models import Attendee, Meeting, MeetingStatus, PartStat
 from outreach.meetings.rendering import Method, build_calendar
 from outreach.web import is_htmx, wants_json
@@ -286,10 +286,19 @@ def minutes_file(meeting_id: int) -> ResponseReturnValue:
     day = f"{clock.local(meeting.starts_at):%Y%m%d}"
     return send_file(
         BytesIO(write_minutes_file(meeting)),
-        mimetype="application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        mimetype=MEDIA_TYPE,
         as_attachment=True,
         download_name=f"会议纪要-{day}-{meeting.id}.docx",
     )
+
+
+@bp.post("/meetings/<int:meeting_id>/minutes/circulate")
+def circulate_minutes(meeting_id: int) -> ResponseReturnValue:
+    meeting = _load(meeting_id)
+    queued = circulation.circulate(meeting, with_absent="with_absent" in request.form)
+    _commit_and_wake(queued)
+    flash(_("会议纪要 %(count)s 份待发。", count=queued) if queued else _("这份纪要已经发过了。"))
+    return _to(meeting)
 
 
 @bp.get("/meetings/<int:meeting_id>/calendar.ics")
@@ -314,6 +323,11 @@ def _show(meeting: Meeting, form: ActionItemForm | None = None) -> str:
         to_notify=services.list_to_notify(meeting),
         absent=list_absent(meeting) if meeting.status is MeetingStatus.HELD else [],
         counts=queries.count_attendees(meeting),
+        reader_counts=[
+            len(circulation.list_readers(meeting, with_absent=with_absent))
+            for with_absent in (False, True)
+        ],
+        minutes_changed=circulation.version(meeting) != meeting.circulated_version,
         carried_over=[
             item
             for item in queries.list_open_action_items(g.campaign)

@@ -76,6 +76,7 @@ TO_UNITS = frozenset(
         Purpose.THANKS,
         Purpose.RELAY,
         Purpose.INVITATION,
+        Purpose.MINUTES,
     }
 )
 

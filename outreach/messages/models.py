@@ -33,6 +33,7 @@ class Purpose(Term):
     RELAY = "relay", _("联络信息核对")
     """Asks a unit, before the campaign begins, who answers for it; asks for no gift."""
     INVITATION = "invitation", _("会议通知")
+    MINUTES = "minutes", _("会议纪要")
     DIGEST = "digest", _("周报")
     TEST = "test", _("测试")
     ACCOUNT = "account", _("账号")
@@ -284,6 +285,27 @@ class MessageSolicitation(Base):
     solicitation_id: Mapped[int] = mapped_column(
         sa.ForeignKey("solicitation.id"), primary_key=True, index=True
     )
+
+
+class Attachment(Base):
+    """A file that goes with messages, kept as it was when they were queued."""
+
+    __tablename__ = "attachment"
+
+    id: Mapped[PrimaryKey]
+    name: Mapped[str] = mapped_column(sa.String(60))
+    media_type: Mapped[str] = mapped_column(sa.String(100))
+    content: Mapped[bytes] = mapped_column(deferred=True)
+    created_at: Mapped[datetime]
+
+
+class MessageAttachment(Base):
+    """Which message carries which file; one file goes with many messages."""
+
+    __tablename__ = "message_attachment"
+
+    message_id: Mapped[int] = mapped_column(sa.ForeignKey("message.id"), primary_key=True)
+    attachment_id: Mapped[int] = mapped_column(sa.ForeignKey("attachment.id"), index=True)
 
 
 class ReceiptKind(Term):

@@ -22,7 +22,7 @@ from flask import current_app
 
 from outreach import clock
 from outreach.db import among, db, looked_up, one_of, run, table_of
-from outreach.messages import instance, opt_outs, queries, rates, waves
+from outreach.messages import attachments, instance, opt_outs, queries, rates, waves
 from outreach.messages.channels import OpenChannel, Outcome, Outgoing, Verdict
 from outreach.messages.effects import tell_sent
 from outreach.messages.gate import TO_UNITS, Candidate, SendGate
@@ -188,11 +188,15 @@ _BEGIN = prepare(
 def _read(rows: Iterable[Any], now: datetime) -> dict[Channel, list[Outgoing]]:
     links = opt_outs.Links()
     outgoing: dict[Channel, list[Outgoing]] = defaultdict(list)
-    for row in sorted(rows):
+    rows = sorted(rows)
+    files = attachments.read([row.id for row in rows if row.purpose is Purpose.MINUTES])
+    for row in rows:
         id_, channel, purpose, address_hash, *content = row
         is_letter = purpose in TO_UNITS and channel is Channel.EMAIL
         url = links.to(channel, address_hash) if is_letter else ""
-        outgoing[channel].append(Outgoing(id_, *content, at=now, unsubscribe_url=url))
+        outgoing[channel].append(
+            Outgoing(id_, *content, at=now, enclosed=files.get(id_), unsubscribe_url=url)
+        )
     return dict(outgoing)
 
 

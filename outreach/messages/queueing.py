@@ -8,11 +8,18 @@ from typing import Any
 from flask import current_app
 
 from outreach import clock
-from outreach.db import insert_many
+from outreach.db import db, insert_many
 from outreach.messages import rendering
 from outreach.messages.addresses import domain_of, hash_normalised, normalise_address
 from outreach.messages.channels import wecom
-from outreach.messages.models import Channel, MessageSolicitation, Purpose, Wave
+from outreach.messages.models import (
+    Attachment,
+    Channel,
+    MessageAttachment,
+    MessageSolicitation,
+    Purpose,
+    Wave,
+)
 from outreach.messages.states import insert
 
 KEEP_TRYING = timedelta(days=10)
@@ -53,6 +60,7 @@ def queue_message(  # noqa: PLR0913
     solicitation_ids: Sequence[int] = (),
     reply_to: str = "",
     calendar: str = "",
+    attachment: Attachment | None = None,
     provider_template: str = "",
     variables: Sequence[tuple[str, str]] = (),
     next_at: datetime | None = None,
@@ -85,6 +93,8 @@ def queue_message(  # noqa: PLR0913
     )
     for message_id in ids.values():
         _link({message_id: solicitation_ids})
+        if attachment is not None:
+            db.session.add(MessageAttachment(message_id=message_id, attachment_id=attachment.id))
     return bool(ids)
 
 

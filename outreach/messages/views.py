@@ -14,7 +14,7 @@ from flask_babel import lazy_gettext as _
 from outreach import clock, jobs
 from outreach.db import db
 from outreach.errors import Conflict, NotFound, Refused
-from outreach.messages import queries, rates, services
+from outreach.messages import attachments, queries, rates, services
 from outreach.messages.forms import CapsForm, RateForm, ResolveForm, SwitchForm, WindowForm
 from outreach.messages.models import Channel, MessageStatus, Purpose
 from outreach.messages.outbox import Decision
@@ -179,6 +179,7 @@ def _show(message_id: int, form: ResolveForm) -> str:
         message=message,
         names=queries.unit_names([message_id]).get(message_id, []),
         explanation=queries.explain(message),
+        attachment=attachments.find(message_id),
         form=form,
     )
 

@@ -93,6 +93,7 @@ ACTIONS: dict[str, LazyString] = {
     "notify.meeting": _("发送会议通知"),
     "hold.meeting": _("会议结束"),
     "write.minutes": _("填写会议纪要"),
+    "circulate.minutes": _("印发会议纪要"),
     "answer.attendee": _("登记参会回执"),
     "remove.attendee": _("移除参会人"),
     "sign_in.attendee": _("会议签到"),

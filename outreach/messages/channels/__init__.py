@@ -11,6 +11,15 @@ from outreach.messages.models import ReceiptKind
 
 
 @dataclass(frozen=True)
+class EnclosedFile:
+    """A file that goes with an e-mail."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True)
 class Outgoing:
     """A message as a channel needs it: no row, no session."""
 
@@ -29,6 +38,7 @@ class Outgoing:
     """Of a text message: [placeholder, value] in the order of the text."""
     _: KW_ONLY
     at: datetime
+    enclosed: EnclosedFile | None = None
     unsubscribe_url: str = ""
     """Where the recipient can say that there should be no more such letters."""
 
