@@ -41,7 +41,8 @@ class Settings(BaseSettings):
         "embedded", description="embedded: one process, SQLite; production: PostgreSQL and Redis"
     )
     data_dir: Path = Field(
-        ROOT / "var", description="where the SQLite file, the local outbox and uploads are kept"
+        ROOT / "var",
+        description="where the SQLite file, the local outbox, photos and uploads are kept",
     )
     database_url: str = Field(
         "",

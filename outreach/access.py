@@ -162,6 +162,8 @@ RULES: dict[str, frozenset[Role | None]] = {
     "visits.list_visits": READERS,
     "visits.plan_visit": OFFICE,
     "visits.log_visit": OFFICE,
+    "visits.photo": EVERYONE,
+    "visits.remove_photo": OFFICE,
     "visits.confirm_visit": OFFICE,
     "visits.move_visit": OFFICE,
     "visits.drop_visit": OFFICE,

@@ -5,6 +5,7 @@
 const Waiting = (() => {
   const STORE = "forms";
   const SLOW = 15000; // milliseconds
+  const SLOWEST = 10; // bytes in a millisecond, for photos
   const me = document.body.dataset.user;
 
   function open() {
@@ -33,10 +34,21 @@ const Waiting = (() => {
   const put = (kept) => inStore("readwrite", (store) => store.put(kept));
   const forget = (key) => inStore("readwrite", (store) => store.delete(key));
 
+  // Unless it was sent anew from its page meanwhile, which says more than an answer that comes late.
+  const noteAnswer = (kept, answer) =>
+    inStore("readwrite", (store) => {
+      const request = store.get(kept.key);
+      request.onsuccess = () => request.result?.at === kept.at && store.put({ ...kept, ...answer });
+      return request;
+    });
+
   async function list() {
     const all = await inStore("readonly", (store) => store.getAll());
     return all.filter((kept) => kept.user === me).sort((one, other) => one.at - other.at);
   }
+
+  // A field for files of which none was chosen.
+  const isEmpty = (value) => value instanceof File && !value.size;
 
   async function keep(form) {
     const kept = {
@@ -44,7 +56,7 @@ const Waiting = (() => {
       user: me,
       url: form.action,
       label: form.dataset.label,
-      fields: [...new FormData(form)].filter(([name]) => name !== "csrf_token"),
+      fields: [...new FormData(form)].filter(([name, value]) => name !== "csrf_token" && !isEmpty(value)),
       at: Date.now(),
     };
     await put(kept);
@@ -52,9 +64,9 @@ const Waiting = (() => {
   }
 
   // Reads the answer to its end: one that nobody reads keeps its connection.
-  async function ask(url, options) {
+  async function ask(url, options, patience = SLOW) {
     const headers = { Accept: "application/json" };
-    const answer = await fetch(url, { headers, signal: AbortSignal.timeout(SLOW), ...options });
+    const answer = await fetch(url, { headers, signal: AbortSignal.timeout(patience), ...options });
     const text = await answer.text();
     return { ok: answer.ok, status: answer.status, json: () => JSON.parse(text) };
   }
@@ -68,14 +80,15 @@ const Waiting = (() => {
       const body = new FormData();
       kept.fields.forEach(([name, value]) => body.append(name, value));
       body.append("csrf_token", token);
-      const answer = await ask(kept.url, { method: "POST", body });
+      const size = kept.fields.reduce((sum, [, value]) => sum + (value.size ?? 0), 0);
+      const answer = await ask(kept.url, { method: "POST", body }, SLOW + size / SLOWEST);
       if (answer.ok) {
         const { next } = answer.json();
         await forget(kept.key);
         return { next };
       }
       const isRefused = [403, 404, 409, 413, 422].includes(answer.status);
-      if (isRefused) await put({ ...kept, isRefused });
+      if (isRefused) await noteAnswer(kept, { isRefused, isTooLarge: answer.status === 413 });
       return { isRefused };
     } catch {
       return {};
@@ -97,7 +110,7 @@ const Waiting = (() => {
   // A phone may believe that it is connected, or not say when it is again.
   const isReachable = () => ask("/healthz").then(() => true, () => false);
 
-  return { keep, send, sendAll, list, forget, isReachable };
+  return { SLOW, keep, send, sendAll, list, forget, isReachable };
 })();
 
 // The note above every page: no network, what waits, and what the server would not take.
@@ -141,16 +154,25 @@ function makeRow(form) {
 }
 
 // As if it were sent from its page: the server shows what is wrong beside what was typed.
-async function openAgain({ url, fields }) {
+async function openAgain({ url, fields, isTooLarge }) {
   const session = await (await fetch("/session", { headers: { Accept: "application/json" } })).json();
   const again = document.createElement("form");
-  Object.assign(again, { method: "post", action: url, hidden: true });
+  Object.assign(again, { method: "post", action: url, enctype: "multipart/form-data", hidden: true });
   for (const [name, value] of [...fields, ["csrf_token", session.csrf_token]]) {
-    if (typeof value !== "string") continue;
-    again.append(Object.assign(document.createElement("input"), { name, value }));
+    if (typeof value === "string") again.append(makeField({ name, value }));
+    // What is too large to be sent stays on the phone: without it the rest can be saved.
+    else if (!isTooLarge) again.append(makeField({ name, type: "file", files: holding(value) }));
   }
   document.body.append(again);
   again.submit();
+}
+
+const makeField = (values) => Object.assign(document.createElement("input"), values);
+
+function holding(file) {
+  const held = new DataTransfer();
+  held.items.add(file);
+  return held.files;
 }
 
 const AGAIN = 15000; // milliseconds
@@ -190,7 +212,8 @@ document.addEventListener("submit", async (event) => {
   event.preventDefault();
   try {
     const kept = await Waiting.keep(form);
-    const { next, isRefused } = await Waiting.send(kept);
+    const later = new Promise((resolve) => setTimeout(resolve, Waiting.SLOW, {}));
+    const { next, isRefused } = await Promise.race([Waiting.send(kept), later]);
     if (!isRefused) return window.location.assign(next ?? form.dataset.offline);
     await Waiting.forget(kept.key);
   } catch {

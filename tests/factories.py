@@ -1,10 +1,13 @@
 """Rows for tests, with defaults that are true to life. Each function flushes and commits."""
 
 import hashlib
+import io
 import itertools
 import secrets
 from datetime import date, timedelta
 from typing import Any, TypeVar
+
+from PIL import Image
 
 from outreach import clock
 from outreach.access import Role
@@ -43,7 +46,8 @@ from outreach.receipts.models import DonationReceipt
 from outreach.reminders.models import WaveMember
 from outreach.todos.models import Todo, TodoKind
 from outreach.units.models import Contact, ContactRole, ImportBatch, ImportKind, Unit, UnitKind
-from outreach.visits.models import Visit, VisitStatus
+from outreach.visits import photos
+from outreach.visits.models import Visit, VisitPhoto, VisitStatus
 
 Row = TypeVar("Row", bound=Base)
 _numbers = itertools.count(1)
@@ -305,6 +309,19 @@ def make_visit(solicitation: Solicitation, visitor: User | None = None, **values
             | values
         )
     )
+
+
+def make_picture(colour: str = "teal", kind: str = "JPEG", **options: Any) -> bytes:
+    """A file as a camera makes it; `options` are what Pillow is told."""
+    buffer = io.BytesIO()
+    Image.new("RGB", options.pop("size", (40, 30)), colour).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def make_photo(visit: Visit, by: User | None = None) -> VisitPhoto:
+    photos.add_photos(visit, [photos.read_picture("门口.jpg", make_picture())], by=by)
+    db.session.commit()
+    return visit.photos[-1]
 
 
 def make_todo(solicitation: Solicitation, owner: User | None = None, **values: Any) -> Todo:

@@ -34,6 +34,7 @@ TRUTH = {
         accounts.logout accounts.change_password offline.session overview.my_day
         overview.home overview.sectors overview.sector overview.worklist
         overview.search overview.unit overview.export_worklist todos.list_todos todos.todo
+        visits.photo
     """,
     READERS: """
         overview.dashboard gifts.list_gifts gifts.list_lines gifts.list_payers visits.list_visits
@@ -75,7 +76,7 @@ TRUTH = {
         gifts.import_gifts gifts.preview_gifts gifts.apply_previewed_gifts gifts.gifts_sample
         campaigns.preview_register campaigns.apply_previewed_register campaigns.register_sample
         visits.my_day visits.plan_visit visits.log_visit visits.confirm_visit visits.move_visit
-        visits.drop_visit visits.plan_week visits.shift_visit
+        visits.drop_visit visits.plan_week visits.shift_visit visits.remove_photo
         settings.list_staffing settings.set_rooms settings.add_absence settings.remove_absence
         todos.settle todos.drop todos.hand_over
         meetings.create_meeting meetings.edit_meeting meetings.cancel_meeting meetings.invite

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from outreach.demo.accounts import PASSWORD
+from tests.factories import make_picture
 from tests.office import make_csv
 from tests.services import free_port, wait_until
 
@@ -282,6 +283,9 @@ def test_a_visit_is_logged_without_a_network_and_arrives_once(sit_down, record_p
     page.locator("a[data-log]").last.click()
     unit = page.locator(".page-pretitle a").inner_text()
     page.get_by_text("未见到负责人").click()
+    photo = make_picture(size=(4000, 3000))
+    page.locator("#photos").set_input_files({"name": "门口.jpg", "mimeType": "", "buffer": photo})
+    page.locator("[data-chosen] canvas").wait_for()
     page.get_by_role("button", name="保存").click()
     page.get_by_text("有 1 次登记存在手机上").wait_for()
     record_property("seconds_in_three_taps", round(time.monotonic() - began, 1))
@@ -296,6 +300,12 @@ def test_a_visit_is_logged_without_a_network_and_arrives_once(sit_down, record_p
     assert done.count() == 1
     page.reload()
     assert done.count() == 1
+    done.click()
+    photo = page.locator(".photos img")
+    photo.scroll_into_view_if_needed()
+    page.wait_for_load_state("networkidle")
+    widths = photo.evaluate_all("photos => photos.map(photo => photo.naturalWidth)")
+    assert widths == [1600], "it was made small, and arrived once"
 
 
 def test_of_two_who_log_one_visit_the_second_sees_both_versions(sit_down):

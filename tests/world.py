@@ -149,6 +149,7 @@ def make_story(
         "name": "open_lines",
         "batch_id": factories.make_import_batch(campaign).id,
         "visit_id": visits[-1].id,
+        "photo_id": factories.make_photo(visits[0], staff).id,
         "todo_id": todo.id,
         "meeting_id": meeting.id,
         "statement_id": statement.id,

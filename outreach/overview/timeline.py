@@ -1,13 +1,13 @@
 """Everything that happened with a unit in a campaign, on one line of time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 
 import sqlalchemy as sa
 from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import joinedload, selectinload
 
 from outreach import clock
 from outreach.campaigns.models import SectorMove, Solicitation, StageChange
@@ -21,7 +21,7 @@ from outreach.terms import Term
 from outreach.todos.models import Todo
 from outreach.todos.rendering import icon_of
 from outreach.units.models import Contact
-from outreach.visits.models import Visit, VisitStatus
+from outreach.visits.models import Visit, VisitPhoto, VisitStatus
 
 NOON = time(12)
 """Where events that know only their day stand on the line."""
@@ -39,6 +39,9 @@ class Entry:
     meeting_id: int | None = None
     todo_id: int | None = None
     group_id: int | None = None
+    visit_id: int | None = None
+    """Of one that was logged."""
+    photos: Sequence[VisitPhoto] = ()
     is_ahead: bool = False
     has_hour: bool = True
     """False for what is known by its day only."""
@@ -120,7 +123,7 @@ def _visits(solicitation: Solicitation) -> Iterator[Entry]:
     visits = db.session.scalars(
         sa.select(Visit)
         .filter_by(solicitation_id=solicitation.id)
-        .options(joinedload(Visit.visitor))
+        .options(joinedload(Visit.visitor), selectinload(Visit.photos))
     )
     for visit in visits:
         is_ahead = visit.status in {VisitStatus.PROPOSED, VisitStatus.PLANNED}
@@ -133,6 +136,8 @@ def _visits(solicitation: Solicitation) -> Iterator[Entry]:
             detail=visit.note or visit.reason,
             who=visit.visitor.name if visit.visitor else "",
             badge=visit.status,
+            visit_id=visit.id if visit.outcome else None,
+            photos=visit.photos,
             is_ahead=is_ahead,
             has_hour=visit.logged_at is not None or visit.planned_time is not None,
         )

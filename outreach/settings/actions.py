@@ -85,6 +85,7 @@ ACTIONS: dict[str, LazyString] = {
     "move.visit": _("改期走访"),
     "drop.visit": _("取消走访"),
     "log.visit": _("登记走访结果"),
+    "remove.photo": _("删除走访照片"),
     "create.meeting": _("新建会议"),
     "call_absent.meeting": _("安排补会电话"),
     "edit.meeting": _("修改会议"),

@@ -2,7 +2,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask_babel import lazy_gettext as _
+from werkzeug.datastructures import FileStorage
 from wtforms import (
+    Field,
     HiddenField,
     SelectField,
     StringField,
@@ -10,11 +12,61 @@ from wtforms import (
     TimeField,
 )
 from wtforms.validators import InputRequired, Length, Optional
+from wtforms.widgets import FileInput
 
 from outreach.accounts.models import User
 from outreach.campaigns.models import DeclineReason
+from outreach.errors import NotFound, Refused
 from outreach.forms import DayField, Form, TermField, YuanField, positive
+from outreach.spreadsheets import uploads
+from outreach.spreadsheets.reading import SourceFile
+from outreach.visits import photos
 from outreach.visits.models import VisitOutcome
+from outreach.visits.photos import Picture
+
+
+class PhotosField(Field):
+    """Files of pictures; or the SHA-256 of one that came with an answer that was refused, for a
+    browser does not choose a file a second time by itself. `data` holds those that are good, also
+    when others are not."""
+
+    widget = FileInput(multiple=True)
+    data: list[Picture]
+
+    def process_data(self, value: Any) -> None:
+        self.data = []
+
+    def process_formdata(self, valuelist: list[FileStorage | str]) -> None:
+        self.data, problems = [], []
+        chosen = [value for value in valuelist if isinstance(value, str) or value.filename]
+        for value in chosen[: photos.MOST]:
+            try:
+                self.data.append(_take(value))
+            except (NotFound, Refused) as refusal:
+                problems.append(str(refusal.message))
+        if len(chosen) > photos.MOST:
+            problems.append(str(_("一次走访最多 3 张照片，多出的没有保留。")))
+        if problems:
+            raise ValueError(" ".join(problems))
+
+    def keep(self) -> list[Picture]:
+        """Puts the pictures by until the form is sent again."""
+        for picture in self.data:
+            uploads.keep(SourceFile(picture.name, picture.content))
+        return self.data
+
+    def forget(self) -> None:
+        """They have arrived, so what was put by is not needed."""
+        for value in self.raw_data or ():
+            if isinstance(value, str):
+                uploads.remove(value)
+
+
+def _take(value: FileStorage | str) -> Picture:
+    if isinstance(value, str):
+        file = uploads.take(value)
+        return photos.read_picture(file.name, file.content)
+    return photos.read_picture(value.filename or "", value.stream.read(photos.MOST_BYTES + 1))
 
 
 class LogVisitForm(Form):
@@ -24,6 +76,7 @@ class LogVisitForm(Form):
     next_on = DayField(_("下次联系日期"))
     decline_reason = TermField(_("婉拒原因"), DeclineReason, blank=_("请选择"))
     note = TextAreaField(_("备注"), [Length(max=1000)])
+    photos = PhotosField(_("照片"))
     visited_on = DayField(_("走访日期"), [InputRequired(_("请填写走访日期。"))])
     client_key = HiddenField(validators=[Length(max=36)])
 
@@ -35,6 +88,7 @@ class LogVisitForm(Form):
         return {
             "outcome": outcome,
             "note": self.note.data or "",
+            "pictures": self.photos.data,
             "visited_on": self.visited_on.data,
             "client_key": self.client_key.data or None,
             "pledge_fen": self.pledge_fen.data if is_pledge else None,

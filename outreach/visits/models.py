@@ -121,6 +121,7 @@ class Visit(Base):
 
     solicitation: Mapped[Solicitation] = relationship()
     visitor: Mapped[User | None] = relationship()
+    photos: Mapped[list["VisitPhoto"]] = relationship(order_by="VisitPhoto.id", viewonly=True)
 
     __mapper_args__ = {"version_id_col": version}
 
@@ -130,3 +131,23 @@ class Visit(Base):
 
     def is_overdue(self, today: date) -> bool:
         return self.is_open and self.planned_on < today
+
+
+class VisitPhoto(Base):
+    """A photo that was brought home; its file is named in `photos.path_of`."""
+
+    __tablename__ = "visit_photo"
+    __table_args__ = (sa.UniqueConstraint("visit_id", "sha256"),)
+
+    id: Mapped[PrimaryKey]
+    visit_id: Mapped[int] = mapped_column(sa.ForeignKey("visit.id"))
+    name: Mapped[str] = mapped_column(sa.String(40), unique=True)
+    """Of its file, by chance: it says nothing and cannot be guessed."""
+    byte_count: Mapped[int]
+    sha256: Mapped[str] = mapped_column(sa.String(64))
+    width: Mapped[int]
+    height: Mapped[int]
+    made_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
+    created_at: Mapped[datetime]
+
+    visit: Mapped[Visit] = relationship(viewonly=True)

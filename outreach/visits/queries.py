@@ -17,7 +17,7 @@ from outreach.errors import NotFound
 from outreach.gifts.models import Gift, Pledge
 from outreach.messages.models import Message, MessageSolicitation, MessageStatus, Purpose
 from outreach.units.models import Contact, ContactRole, Unit
-from outreach.visits.models import OPEN, Visit, VisitStatus
+from outreach.visits.models import OPEN, Visit, VisitPhoto, VisitStatus
 
 
 def select_visits(campaign: Campaign, viewer: User | None = None) -> sa.Select[Visit]:
@@ -40,6 +40,22 @@ def get_visit(campaign: Campaign, visit_id: int, viewer: User) -> Visit:
     if visit is None:
         raise NotFound(_("没有这次走访，或不在您负责的范围内。"))
     return visit
+
+
+def get_photo(campaign: Campaign, photo_id: int, viewer: User) -> VisitPhoto:
+    photo = db.session.scalar(
+        sa.select(VisitPhoto)
+        .join(VisitPhoto.visit)
+        .join(Visit.solicitation)
+        .where(
+            VisitPhoto.id == photo_id,
+            Solicitation.campaign_id == campaign.id,
+            in_scope(viewer, Solicitation.sector_id),
+        )
+    )
+    if photo is None:
+        raise NotFound(_("没有这张照片，可能已被删除，或不在您负责的范围内。"))
+    return photo
 
 
 def find_by_client_key(client_key: str | None) -> Visit | None:

@@ -1,6 +1,6 @@
 """Planning, moving and logging visits. Logging moves the unit on and proposes the next step."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 
@@ -32,6 +32,7 @@ from outreach.gifts.services import record_pledge
 from outreach.units.models import Contact
 from outreach.visits import planning
 from outreach.visits.models import OPEN, Visit, VisitOutcome, VisitStatus
+from outreach.visits.photos import Picture, add_photos
 from outreach.visits.queries import find_by_client_key, find_open_visit
 from outreach.web import format_day
 
@@ -143,6 +144,7 @@ def log_visit(  # noqa: PLR0913
     outcome: VisitOutcome,
     by: User | None,
     note: str = "",
+    pictures: Sequence[Picture] = (),
     pledge_fen: int | None = None,
     pledge_due_on: date | None = None,
     next_on: date | None = None,
@@ -176,7 +178,8 @@ def log_visit(  # noqa: PLR0913
     visit.client_key = client_key
     report.write(visit)
     report.move_on(visit)
-    audit.record("log.visit", f"visit:{visit.id}", outcome=outcome.value)
+    add_photos(visit, pictures, by=by)
+    audit.record("log.visit", f"visit:{visit.id}", outcome=outcome.value, photos=len(pictures))
     return visit
 
 

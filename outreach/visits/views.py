@@ -2,8 +2,10 @@ import uuid
 from collections.abc import Callable
 from datetime import date, timedelta
 from http import HTTPStatus
+from typing import Any
 
-from flask import flash, g, redirect, render_template, request, url_for
+from flask import Response as Answer
+from flask import flash, g, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext as _
 from flask_login import current_user
@@ -15,11 +17,11 @@ from outreach.campaigns.models import Solicitation
 from outreach.campaigns.queries import get_solicitation
 from outreach.campaigns.scope import campaign_blueprint
 from outreach.db import db, writing
-from outreach.errors import Conflict, Refused
+from outreach.errors import Conflict, NotFound, Refused
 from outreach.forms import Form, check_version
 from outreach.gifts.standings import find_standing
 from outreach.todos import queries as todos
-from outreach.visits import queries, services
+from outreach.visits import photos, queries, services
 from outreach.visits.forms import DropVisitForm, LogVisitForm, PlaceForm, PlanVisitForm
 from outreach.visits.models import OPEN, Visit, VisitOutcome, VisitStatus
 from outreach.visits.weeks import build_week
@@ -29,6 +31,13 @@ bp = campaign_blueprint("visits", __name__)
 
 DAYS_UNTIL_PLEDGE_IS_DUE = 14
 DAYS_AHEAD = timedelta(days=7)
+
+
+@bp.url_value_preprocessor
+def _make_room_for_photos(endpoint: str | None, _values: dict[str, Any] | None) -> None:
+    """Before anything reads the form, for the token is read with it."""
+    if endpoint == "visits.log_visit":
+        request.max_content_length = photos.MOST_SENT
 
 
 @bp.get("/my-day")
@@ -110,7 +119,10 @@ def log_visit(visit_id: int | None = None, unit_id: int | None = None) -> Respon
     if visit and not visit.is_open and request.method == "GET":
         return render_template("visits/conflict.html", visit=visit, message="", sent={})
     try:
-        if form.validate_on_submit() and _accepted(form, lambda: _log(visit, solicitation, form)):
+        if _was_logged(form) or (
+            form.validate_on_submit() and _accepted(form, lambda: _log(visit, solicitation, form))
+        ):
+            form.photos.forget()
             _say_what_follows(form)
             return _return_or_tell(unit_id)
     except Conflict as conflict:
@@ -123,7 +135,32 @@ def log_visit(visit_id: int | None = None, unit_id: int | None = None) -> Respon
         solicitation=solicitation,
         standing=find_standing(solicitation),
         outcomes=VisitOutcome,
+        kept=form.photos.keep(),
     )
+
+
+@bp.get("/visits/photos/<int:photo_id>")
+def photo(photo_id: int) -> ResponseReturnValue:
+    """Asked for each time whether it may still be seen; sent once."""
+    photo = queries.get_photo(g.campaign, photo_id, current_user)
+    try:
+        answer: Answer = send_file(
+            photos.path_of(photo.name), mimetype="image/jpeg", etag=photo.sha256
+        )
+    except FileNotFoundError:
+        raise NotFound(_("这张照片的文件不见了，可能没有随数据库一起恢复。")) from None
+    answer.headers["Cache-Control"] = "private, no-cache"
+    return answer
+
+
+@bp.post("/visits/photos/<int:photo_id>/remove")
+def remove_photo(photo_id: int) -> ResponseReturnValue:
+    photo = queries.get_photo(g.campaign, photo_id, current_user)
+    photos.remove_photo(photo)
+    db.session.commit()
+    photos.delete_file(photo.name)
+    flash(_("照片已删除。"), "success")
+    return redirect(url_for("visits.log_visit", visit_id=photo.visit_id))
 
 
 @bp.post("/visits/<int:visit_id>/confirm")
@@ -195,6 +232,13 @@ def _log_form() -> LogVisitForm:
     )
 
 
+def _was_logged(form: LogVisitForm) -> bool:
+    """A phone that did not hear the answer sends its form again; whatever was wrong with one that
+    waited, it has arrived in another way."""
+    sent_before = queries.find_by_client_key(form.client_key.data) if form.is_submitted() else None
+    return sent_before is not None and sent_before.status is VisitStatus.LOGGED
+
+
 def _log(visit: Visit | None, solicitation: Solicitation, form: LogVisitForm) -> None:
     key = form.client_key.data or None
     if visit is None:
@@ -225,6 +269,7 @@ def _show_conflict(
         message=conflict.message,
         outcome=form.outcome.data,
         sent=request.form,
+        kept=form.photos.keep(),
     )
     return page, HTTPStatus.CONFLICT
 
