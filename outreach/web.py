@@ -34,6 +34,7 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map
+from werkzeug.wrappers import Response as BaseResponse
 
 from outreach import access, clock, money
 from outreach.db import SAFE_METHODS, db
@@ -115,6 +116,11 @@ def is_htmx() -> bool:
 
 def wants_json() -> bool:
     return request.accept_mimetypes.best == "application/json"
+
+
+def tell_next(answer: BaseResponse) -> ResponseReturnValue:
+    """A script that sends what waited on a phone is told where the person goes next."""
+    return {"next": answer.location} if wants_json() else answer
 
 
 def format_day(day: date | datetime | None, with_year: bool = False) -> str:

@@ -47,16 +47,21 @@ const Waiting = (() => {
     return all.filter((kept) => kept.user === me).sort((one, other) => one.at - other.at);
   }
 
+  // What the button says with which a form is sent.
+  const pressed = (button) => (button?.name ? [[button.name, button.value]] : []);
+
   // A field for files of which none was chosen.
   const isEmpty = (value) => value instanceof File && !value.size;
 
-  async function keep(form) {
+  async function keep(form, button) {
+    const fields = [...new FormData(form), ...pressed(button)];
     const kept = {
       key: form.elements.client_key.value,
       user: me,
       url: form.action,
+      page: form.dataset.page ?? new URL(form.action).pathname,
       label: form.dataset.label,
-      fields: [...new FormData(form)].filter(([name, value]) => name !== "csrf_token" && !isEmpty(value)),
+      fields: fields.filter(([name, value]) => name !== "csrf_token" && !isEmpty(value)),
       at: Date.now(),
     };
     await put(kept);
@@ -110,7 +115,7 @@ const Waiting = (() => {
   // A phone may believe that it is connected, or not say when it is again.
   const isReachable = () => ask("/healthz").then(() => true, () => false);
 
-  return { SLOW, keep, send, sendAll, list, forget, isReachable };
+  return { SLOW, pressed, keep, send, sendAll, list, forget, isReachable };
 })();
 
 // The note above every page: no network, what waits, and what the server would not take.
@@ -122,6 +127,7 @@ async function tell(isOnline) {
   const waiting = kept.length - refused.length;
   const show = (name, isShown) => (note.querySelector(`[data-${name}]`).hidden = !isShown);
   show("no-network", !isOnline);
+  for (const part of document.querySelectorAll("[data-online]")) part.hidden = !isOnline;
   show("some-wait", waiting);
   show("some-refused", refused.length);
   note.querySelector("[data-count]").textContent = waiting;
@@ -131,10 +137,10 @@ async function tell(isOnline) {
   for (const form of kept) mark(form);
 }
 
-// A visit that waits must not be logged a second time.
-function mark({ url }) {
-  const path = new URL(url).pathname;
-  for (const link of document.querySelectorAll(`main a[href^="${path}"]`)) {
+// A visit or a call that waits must not be logged a second time.
+function mark({ page }) {
+  for (const link of document.querySelectorAll("main a")) {
+    if (link.pathname !== page) continue;
     link.classList.add("disabled");
     link.setAttribute("aria-disabled", "true");
     link.textContent = note.dataset.waits;
@@ -207,17 +213,20 @@ if (note && "serviceWorker" in navigator) {
 }
 
 document.addEventListener("submit", async (event) => {
-  const form = event.target;
+  const { target: form, submitter } = event;
   if (!form.matches("[data-offline]") || event.defaultPrevented || !("indexedDB" in window)) return;
   event.preventDefault();
   try {
-    const kept = await Waiting.keep(form);
+    const kept = await Waiting.keep(form, submitter);
     const later = new Promise((resolve) => setTimeout(resolve, Waiting.SLOW, {}));
     const { next, isRefused } = await Promise.race([Waiting.send(kept), later]);
     if (!isRefused) return window.location.assign(next ?? form.dataset.offline);
     await Waiting.forget(kept.key);
   } catch {
     // No store, as in a private window: it is sent as without this file.
+  }
+  for (const [name, value] of Waiting.pressed(submitter)) {
+    form.append(makeField({ name, value, type: "hidden" }));
   }
   form.submit();
 });

@@ -1,5 +1,5 @@
-// Keeps what a person needs on the road: «my day» and the forms of its visits. The network always
-// comes first; what was kept answers when there is none, or when it takes too long.
+// Keeps what a person needs on the road: «my day» and the forms of its visits and calls. The network
+// always comes first; what was kept answers when there is none, or when it takes too long.
 "use strict";
 
 const PAGES = "pages";

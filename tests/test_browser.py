@@ -308,6 +308,29 @@ def test_a_visit_is_logged_without_a_network_and_arrives_once(sit_down, record_p
     assert widths == [1600], "it was made small, and arrived once"
 
 
+def test_a_call_is_logged_without_a_network_and_arrives_once(sit_down):
+    staff = sit_down("staff1", PHONE)
+    page = staff.page
+    go_off_the_net(staff)
+    call = page.locator("article", has_text="打电话给联络员").first
+    call.get_by_role("link", name="登记结果").click()
+    unit = page.locator(".page-pretitle a").inner_text()
+    page.get_by_text("转交或改期").wait_for(state="hidden")  # it needs the network
+    page.get_by_label("备注").fill("说月底到账")
+    page.get_by_role("button", name="有了答复").click()
+    page.get_by_text("有 1 次登记存在手机上").wait_for()
+    assert page.get_by_role("link", name="联网后提交").count() == 1
+    staff.picture("my-day-call-offline")
+    come_back(staff)
+    page.reload()
+    page.get_by_text("请接着记下谈的结果").wait_for()
+    assert page.locator("#waiting").is_hidden()
+    page.goto(page.url.replace("my-day", "todos?view=done"))
+    done = page.locator("tr", has_text="说月底到账")
+    assert unit in done.inner_text()
+    assert done.count() == 1
+
+
 def test_of_two_who_log_one_visit_the_second_sees_both_versions(sit_down):
     staff, secretary = sit_down("staff3", PHONE), sit_down("secretary", DESKTOP)
     page = staff.page

@@ -143,29 +143,56 @@ def test_of_two_who_settle_the_same_the_second_loses_no_word(call: Todo, sign_in
     assert theirs.post(url(call, "/{}/settle"), data=data | {"note": "已谈妥"}).status_code == 302
     answer = mine.post(url(call, "/{}/settle"), data=data | {"note": "我打通了"})
     assert answer.status_code == 409
-    for words in ("李向阳已办结这件事（有了答复）", "已谈妥", "我打通了", "还没有保存"):
+    for words in (
+        "李向阳已办结这件事（有了答复）",
+        "已谈妥",
+        "您填写的内容",
+        "我打通了",
+        "还没有保存",
+    ):
         assert words in answer.text
     db.session.refresh(call)
     assert call.note == "已谈妥"
 
 
-def test_of_two_at_the_same_moment_one_wins(app: Flask, call: Todo, sign_in: SignIn):
+def test_a_form_that_waited_on_a_phone_is_one_log_however_often_it_is_sent(
+    call: Todo, sign_in: SignIn
+):
+    client = sign_in(call.owner)
+    page = client.get(url(call, "/{}")).text
+    data = {"version": call.version, "outcome": "settled", "note": "说定了"}
+    data["client_key"] = re.search(r'name="client_key"[^>]* value="([^"]+)"', page)[1]
+    for _time in range(3):
+        answer = client.post(
+            url(call, "/{}/settle"), data=data, headers={"Accept": "application/json"}
+        )
+        assert (answer.status_code, answer.get_json()) == (200, {"next": url(call, "/{}")})
+    events = sa.select(sa.func.count(AuditEvent.id)).filter_by(action="settle.todo")
+    assert db.session.scalar(events) == 1
+    other = data | {"client_key": "another", "note": "再说一遍"}
+    assert client.post(url(call, "/{}/settle"), data=other).status_code == 409
+
+
+@pytest.mark.parametrize(("keys", "expected"), [("ab", [302, 409]), ("aa", [302, 302])])
+def test_of_two_at_the_same_moment_one_wins_unless_they_are_the_same(
+    app: Flask, call: Todo, sign_in: SignIn, keys: str, expected: list[int]
+):
     clients = [sign_in(make_user()) for _ in range(2)]
     address, data = url(call, "/{}/settle"), {"version": call.version, "outcome": "no_answer"}
     barrier, codes = threading.Barrier(2), []
 
-    def run(client) -> None:
+    def run(client, key: str) -> None:
         with app.app_context():
             barrier.wait()
-            codes.append(client.post(address, data=data).status_code)
+            codes.append(client.post(address, data=data | {"client_key": key}).status_code)
 
     db.session.commit()
-    threads = [threading.Thread(target=run, args=(client,)) for client in clients]
+    threads = [threading.Thread(target=run, args=pair) for pair in zip(clients, keys, strict=True)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(codes) == [302, 409]
+    assert sorted(codes) == expected
 
 
 def test_a_to_do_that_was_handed_over_meanwhile_is_settled_after_a_look(

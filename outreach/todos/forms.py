@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 
 from flask_babel import lazy_gettext as _
-from wtforms import SelectField, StringField, TextAreaField
+from wtforms import HiddenField, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length
 
 from outreach.accounts.models import User
@@ -16,6 +16,7 @@ class SettleForm(Form):
 
     outcome = TermField(_("结果"), TodoOutcome)
     note = TextAreaField(_("备注"), [Length(max=500, message=TOO_LONG)])
+    client_key = HiddenField(validators=[Length(max=36)])
 
 
 class DropForm(Form):

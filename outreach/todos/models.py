@@ -55,6 +55,7 @@ class Todo(Base):
         sa.CheckConstraint("(status = 'done') = (outcome IS NOT NULL)", "done_has_outcome"),
         sa.CheckConstraint("(status = 'open') = (settled_at IS NULL)", "settled_has_moment"),
         sa.Index("ix_todo_owner_id_status", "owner_id", "status"),
+        sa.Index("uq_todo_client_key", "client_key", unique=True),
         # A unit never waits for the same thing twice.
         sa.Index(
             "uq_todo_open_solicitation_id_kind",
@@ -77,6 +78,8 @@ class Todo(Base):
     """Why it was proposed, in words that its owner reads."""
     proposal_key: Mapped[str | None] = mapped_column(sa.String(80), unique=True)
     """What it was proposed for («message:17:4»): nothing is proposed twice."""
+    client_key: Mapped[str | None] = mapped_column(sa.String(36))
+    """Made by the browser that settled it: the same log sent twice is one."""
     outcome: Mapped[TodoOutcome | None]
     note: Mapped[str] = mapped_column(sa.String(500), default="")
     created_at: Mapped[datetime]

@@ -128,6 +128,13 @@ def get_todo(campaign: Campaign, todo_id: int, viewer: User) -> Todo:
     return todo
 
 
+def find_by_client_key(client_key: str | None) -> Todo | None:
+    """The to-do that was settled with this key, when the same log was sent before."""
+    if not client_key:
+        return None
+    return db.session.scalar(sa.select(Todo).filter_by(client_key=client_key))
+
+
 @dataclass(frozen=True)
 class Agenda:
     """What one person has to do."""

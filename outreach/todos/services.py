@@ -16,7 +16,7 @@ from outreach.db import db, insert_any_new
 from outreach.errors import Conflict, Refused
 from outreach.gifts.standings import find_standing
 from outreach.todos.models import LADDER, Step, Todo, TodoKind, TodoOutcome, TodoStatus, step_after
-from outreach.todos.queries import find_secretary_general, list_reachable
+from outreach.todos.queries import find_by_client_key, find_secretary_general, list_reachable
 from outreach.todos.rendering import tell_in_vain
 from outreach.units.models import Contact
 
@@ -70,13 +70,21 @@ def propose_step(
     return due_on if is_new else None
 
 
-def settle(todo: Todo, *, outcome: TodoOutcome, by: User, note: str = "") -> Step | None:
+def settle(
+    todo: Todo,
+    *,
+    outcome: TodoOutcome,
+    by: User,
+    note: str = "",
+    client_key: str | None = None,
+) -> Step | None:
     """Notes what came of a to-do; a unit that answered counts as contacted. Returns the step that
     follows because nobody answered. Conflict when somebody else has closed it."""
     if todo.kind not in LADDER and outcome is TodoOutcome.NO_ANSWER:
         raise Refused(_("还没有结果时，这件事保持待办。不再需要时请写明原因并取消。"))
     lock_open_todo(todo)
     _close(todo, outcome, by=by, note=note)
+    todo.client_key = client_key
     audit.record("settle.todo", f"todo:{todo.id}", kind=todo.kind.value, outcome=outcome.value)
     if todo.kind not in LADDER:
         return None
@@ -137,9 +145,14 @@ def end_check(solicitation: Solicitation, *, by: User | None) -> None:
         _close(todo, TodoOutcome.SETTLED, by=by, note=str(_("已核对")))
 
 
-def lock_open_todo(todo: Todo) -> None:
-    """Reads to-do and unit anew and keeps others from changing them until the commit; Conflict
-    when it was closed meanwhile."""
+def was_settled(todo: Todo, client_key: str | None) -> bool:
+    """Whether this very log has arrived before. Of two at the same moment the second waits."""
+    lock_todo(todo)
+    return find_by_client_key(client_key) is not None
+
+
+def lock_todo(todo: Todo) -> None:
+    """Reads to-do and unit anew and keeps others from changing them until the commit."""
     db.session.flush()
     for statement in (
         sa.select(Todo).filter_by(id=todo.id).with_for_update(),
@@ -147,6 +160,11 @@ def lock_open_todo(todo: Todo) -> None:
         sa.select(Solicitation).filter_by(id=todo.solicitation_id).with_for_update(key_share=True),
     ):
         db.session.scalars(statement, execution_options={"populate_existing": True}).one()
+
+
+def lock_open_todo(todo: Todo) -> None:
+    """The same; Conflict when it was closed meanwhile."""
+    lock_todo(todo)
     if todo.status is TodoStatus.OPEN:
         return
     name = todo.settled_by.name if todo.settled_by else _("系统")

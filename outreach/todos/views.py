@@ -1,5 +1,6 @@
 """待办: the list, and the page of one to-do where it is settled, dropped or handed over."""
 
+import uuid
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -19,7 +20,7 @@ from outreach.todos import queries, rendering, services
 from outreach.todos.forms import DropForm, HandOverForm, SettleForm
 from outreach.todos.models import VISIT, Step, Todo, TodoKind, TodoOutcome
 from outreach.todos.queries import TodoView
-from outreach.web import local_path, page_number
+from outreach.web import local_path, page_number, tell_next
 
 bp = campaign_blueprint("todos", __name__)
 bp.add_app_template_global(rendering.icon_of, "todo_icon")
@@ -57,13 +58,21 @@ def settle(todo_id: int) -> ResponseReturnValue:
     form = SettleForm()
 
     def change() -> None:
-        outcome, note = form.outcome.data, form.note.data or ""
-        following = services.settle(todo, outcome=outcome, by=current_user, note=note)
-        flash(_tell_what_follows(outcome, following), "success")
+        following = services.settle(
+            todo,
+            outcome=form.outcome.data,
+            by=current_user,
+            note=form.note.data or "",
+            client_key=form.client_key.data or None,
+        )
+        flash(_tell_what_follows(todo, following), "success")
 
     answered = form.outcome.data is TodoOutcome.SETTLED
     here = url_for(".todo", todo_id=todo_id, next=request.args.get("next"))
-    return _change(todo, form, change, then=here if answered else None)
+    then = here if answered else None
+    if services.was_settled(todo, form.client_key.data):
+        return _go_on(then)
+    return _change(todo, form, change, then)
 
 
 @bp.post("/todos/<int:todo_id>/drop")
@@ -106,7 +115,12 @@ def _change(
         db.session.rollback()
         return _show(todo, form, refusal.message), refusal.status
     db.session.commit()
-    return redirect(then or local_path(request.args.get("next") or url_for("visits.my_day")))
+    return _go_on(then)
+
+
+def _go_on(then: str | None) -> ResponseReturnValue:
+    target = then or local_path(request.args.get("next") or url_for("visits.my_day"))
+    return tell_next(redirect(target))
 
 
 def _show(todo: Todo, sent: Form | None = None, message: str = "") -> str:
@@ -115,7 +129,7 @@ def _show(todo: Todo, sent: Form | None = None, message: str = "") -> str:
     )
     hand_over.offer(list_office())
     forms: dict[type[Form], Form] = {
-        SettleForm: SettleForm(formdata=None),
+        SettleForm: SettleForm(formdata=None, client_key=str(uuid.uuid4())),
         DropForm: DropForm(formdata=None),
         HandOverForm: hand_over,
     }
@@ -132,9 +146,10 @@ def _show(todo: Todo, sent: Form | None = None, message: str = "") -> str:
     )
 
 
-def _tell_what_follows(outcome: TodoOutcome, following: Step | None) -> LazyString:
-    if outcome is TodoOutcome.SETTLED:
-        return _("已登记。请接着记下谈的结果。")
+def _tell_what_follows(todo: Todo, following: Step | None) -> LazyString:
+    if todo.outcome is TodoOutcome.SETTLED:
+        unit = todo.solicitation.unit
+        return _("%(unit)s：已登记。请接着记下谈的结果。", unit=unit.short_name or unit.name)
     if following == VISIT:
         return _("已登记：没有答复。系统将在明早建议上门走访。")
     if isinstance(following, TodoKind):

@@ -25,7 +25,7 @@ from outreach.visits import photos, queries, services
 from outreach.visits.forms import DropVisitForm, LogVisitForm, PlaceForm, PlanVisitForm
 from outreach.visits.models import OPEN, Visit, VisitOutcome, VisitStatus
 from outreach.visits.weeks import build_week
-from outreach.web import format_day, local_path, wants_json
+from outreach.web import format_day, local_path, tell_next
 
 bp = campaign_blueprint("visits", __name__)
 
@@ -124,7 +124,7 @@ def log_visit(visit_id: int | None = None, unit_id: int | None = None) -> Respon
         ):
             form.photos.forget()
             _say_what_follows(form)
-            return _return_or_tell(unit_id)
+            return tell_next(return_back(unit_id))
     except Conflict as conflict:
         db.session.rollback()
         return _show_conflict(visit, solicitation, form, conflict)
@@ -307,12 +307,6 @@ def return_back(unit_id: int | None = None) -> Response:
     if unit_id is not None:
         return redirect(url_for("overview.unit", unit_id=unit_id))
     return redirect(url_for("visits.my_day"))
-
-
-def _return_or_tell(unit_id: int | None) -> ResponseReturnValue:
-    """A script that sends what waited on a phone is told where the person goes next."""
-    answer = return_back(unit_id)
-    return {"next": answer.location} if wants_json() else answer
 
 
 def asked_day() -> date | None:
