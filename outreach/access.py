@@ -170,6 +170,7 @@ RULES: dict[str, frozenset[Role | None]] = {
     "visits.week_plan": READERS,
     "visits.plan_week": OFFICE,
     "visits.shift_visit": OFFICE,
+    "visits.place_visit": OFFICE,
     "invitations.invitation": ANYONE,
     "invitations.answer": ANYONE,
     "invitations.door": ANYONE,

@@ -99,6 +99,8 @@ class Visit(Base):
     """The day of the visit: as planned, and once it is logged as it was."""
     planned_time: Mapped[time | None]
     """Wall clock in Asia/Shanghai; empty: any time of the day."""
+    position: Mapped[int | None]
+    """Place in the visitor's day, as somebody laid it down; see `day_order`."""
     reason: Mapped[str] = mapped_column(sa.String(200), default="")
     """Why it was proposed, in words that its visitor reads."""
     alternative: Mapped[Means | None]

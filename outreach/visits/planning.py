@@ -87,7 +87,7 @@ class DayPlan:
 
     def __init__(self, campaign: Campaign, visitor_ids: Iterable[int | None]) -> None:
         visitors = {visitor_id for visitor_id in visitor_ids if visitor_id is not None}
-        _hold_plans(visitors)
+        hold_plans(visitors)
         self.calendar = workdays.load_calendar()
         self.rooms = Rooms(campaign.visits_per_day, visitors)
         self._last_day = campaign.ends_on
@@ -348,7 +348,7 @@ def _id_of(user: User | None) -> int | None:
     return None if user is None else user.id
 
 
-def _hold_plans(visitor_ids: set[int]) -> None:
+def hold_plans(visitor_ids: set[int]) -> None:
     """SQLite needs no lock: there, whoever writes is alone. In order, so that two who hold
     several plans never wait for each other."""
     if db.engine.dialect.name == "postgresql":

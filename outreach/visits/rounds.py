@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, time, timedelta
+from datetime import date, timedelta
 from itertools import groupby
 
 from sqlalchemy.orm import joinedload
@@ -14,6 +14,7 @@ from outreach.campaigns.models import Campaign
 from outreach.db import db
 from outreach.todos.models import Todo
 from outreach.todos.queries import select_todos
+from outreach.visits.day_order import arrange
 from outreach.visits.models import OPEN, Absence, VisitStatus
 from outreach.visits.queries import Card, list_cards, list_visits
 from outreach.visits.staffing import Rooms
@@ -35,8 +36,13 @@ class Round:
     next: date | None
 
     @property
+    def visit_ids(self) -> list[int]:
+        """In the order of the day."""
+        return [card.visit.id for _district, cards in self.districts for card in cards]
+
+    @property
     def visit_count(self) -> int:
-        return sum(len(cards) for _district, cards in self.districts)
+        return len(self.visit_ids)
 
 
 @dataclass(frozen=True)
@@ -126,16 +132,10 @@ def build_plan(
 
 
 def _by_district(cards: Sequence[Card]) -> list[tuple[str, list[Card]]]:
-    """Within a district by time, address and name; districts by their first fixed time, those
-    without one around noon."""
-    ordered = sorted(cards, key=_place_in_district)
-    groups = [(name, list(group)) for name, group in groupby(ordered, lambda c: c.unit.district)]
-    return sorted(groups, key=lambda group: group[1][0].visit.planned_time or time(12))
-
-
-def _place_in_district(card: Card) -> tuple[str, time, str, str]:
-    unit = card.unit
-    return unit.district, card.visit.planned_time or time.max, unit.address, unit.name
+    """In the order of the day: a district that is gone to twice stands there twice."""
+    of_visit = {card.visit.id: card for card in cards}
+    ordered = [of_visit[visit.id] for visit in arrange(card.visit for card in cards)]
+    return [(name, list(group)) for name, group in groupby(ordered, lambda c: c.unit.district)]
 
 
 def _list_todos(

@@ -93,6 +93,7 @@ def move_visit(
                 member.solicitation.next_action_on = planned_on
             member.planned_on = planned_on
             member.visitor_id = visitor.id
+            member.position = None
     visit.planned_time = planned_time
     visit.status = VisitStatus.PLANNED
     audit.record("move.visit", f"visit:{visit.id}", day=planned_on.isoformat(), visitor=visitor.id)

@@ -22,6 +22,7 @@ from outreach.forms import Form, check_version
 from outreach.gifts.standings import find_standing
 from outreach.todos import queries as todos
 from outreach.visits import photos, queries, services
+from outreach.visits.day_order import arrange
 from outreach.visits.forms import DropVisitForm, LogVisitForm, PlaceForm, PlanVisitForm
 from outreach.visits.models import OPEN, Visit, VisitOutcome, VisitStatus
 from outreach.visits.weeks import build_week
@@ -46,8 +47,9 @@ def my_day() -> ResponseReturnValue:
     mine = queries.list_visits(g.campaign, visitor_id=current_user.id, status=OPEN)
     planned = [visit for visit in mine if visit.status is VisitStatus.PLANNED]
     proposals = [visit for visit in mine if visit.status is VisitStatus.PROPOSED]
-    due = [visit for visit in planned if visit.planned_on <= today]
-    cards = queries.list_cards(g.campaign, due, current_user)
+    overdue = [visit for visit in planned if visit.planned_on < today]
+    todays = arrange(visit for visit in planned if visit.planned_on == today)
+    cards = queries.list_cards(g.campaign, [*overdue, *todays], current_user)
     agenda = todos.read_agenda(g.campaign, current_user)
     todo_cards = todos.list_cards(agenda.due, current_user)
     shown = [card.contact for card in cards if card.shows_phone]
@@ -58,6 +60,7 @@ def my_day() -> ResponseReturnValue:
     return render_template(
         "visits/my_day.html",
         cards=cards,
+        order=[visit.id for visit in todays],
         todo_cards=todo_cards,
         todos_ahead=agenda.ahead_count,
         later=[visit for visit in planned if today < visit.planned_on <= today + DAYS_AHEAD],

@@ -398,6 +398,8 @@ def _book(draft: Draft, candidate: Candidate, place: VisitorDay, old: Visit | No
     choice = candidate.choice
     alternative = choice.alternative if choice.means is Means.VISIT else choice.means
     if old is not None:
+        if (old.visitor_id, old.planned_on) != (place.visitor_id, place.day):
+            old.position = None
         old.visitor_id, old.planned_on = place.visitor_id, place.day
         old.reason, old.alternative = candidate.reason, alternative
         return True

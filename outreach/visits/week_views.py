@@ -12,10 +12,12 @@ from outreach.accounts.queries import list_office
 from outreach.db import db
 from outreach.errors import Refused
 from outreach.visits import queries, services
+from outreach.visits.day_order import place_visit as place_in_day
+from outreach.visits.models import Visit
 from outreach.visits.rounds import build_plan
 from outreach.visits.views import asked_day, bp, locked, return_back
 from outreach.visits.week_planning import book_week, coming_week, draft_week
-from outreach.web import format_day
+from outreach.web import format_day, tell_next, wants_json
 
 PATIENCE = 5.0
 """Seconds that a person waits for the solver; the task of the morning has more."""
@@ -65,14 +67,10 @@ def plan_week() -> ResponseReturnValue:
 @bp.post("/visits/<int:visit_id>/shift")
 def shift_visit(visit_id: int) -> ResponseReturnValue:
     """To another day of the same visitor, by a button of the plan."""
-    visit = locked(queries.get_visit(g.campaign, visit_id, current_user))
+    visit = queries.get_visit(g.campaign, visit_id, current_user)
+    day = _day_of_form()
     try:
-        day = date.fromisoformat(request.form.get("day", ""))
-    except ValueError:
-        raise Refused(_("日期不对，请用“改期”选择日期。")) from None
-    visitor = visit.visitor or current_user
-    try:
-        services.move_visit(visit, planned_on=day, visitor=visitor, planned_time=visit.planned_time)
+        _shift(visit, day)
     except Refused as refusal:
         db.session.rollback()
         flash(refusal.message, "danger")
@@ -80,3 +78,42 @@ def shift_visit(visit_id: int) -> ResponseReturnValue:
         db.session.commit()
         flash(_("走访改到 %(day)s。", day=format_day(day)), "success")
     return return_back()
+
+
+@bp.post("/visits/<int:visit_id>/place")
+def place_visit(visit_id: int) -> ResponseReturnValue:
+    """To another place of its visitor's day, or of another of their days."""
+    visit = queries.get_visit(g.campaign, visit_id, current_user)
+    day = _day_of_form()
+    is_shifted = day != visit.planned_on
+    shown = [int(number) for number in request.form.get("shown", "").split(",") if number.isdigit()]
+    try:
+        if is_shifted:
+            _shift(visit, day)
+        place_in_day(visit, before=request.form.get("before", type=int), shown=shown)
+    except Refused as refusal:
+        if wants_json():
+            raise
+        db.session.rollback()
+        flash(refusal.message, "danger")
+    else:
+        db.session.commit()
+        if is_shifted:
+            flash(_("走访改到 %(day)s。", day=format_day(day)), "success")
+    return tell_next(return_back())
+
+
+def _day_of_form() -> date:
+    try:
+        return date.fromisoformat(request.form.get("day", ""))
+    except ValueError:
+        raise Refused(_("日期不对，请用“改期”选择日期。")) from None
+
+
+def _shift(visit: Visit, day: date) -> None:
+    services.move_visit(
+        locked(visit),
+        planned_on=day,
+        visitor=visit.visitor or current_user,
+        planned_time=visit.planned_time,
+    )

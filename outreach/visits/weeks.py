@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 from outreach import workdays
 from outreach.accounts.models import User
+from outreach.visits.day_order import arrange
 from outreach.visits.models import Visit
 from outreach.workdays import CalendarUnknown
 
@@ -55,7 +56,7 @@ def build_week(monday: date, visits: Sequence[Visit]) -> Week:
         if day.is_workday or day.day in visited or day.day.weekday() < 5
     ]
     order = sorted(visitors, key=lambda visitor_id: visitor_id or 0)
-    rows = [Row(visitors[key], [cells[key, day.day] for day in days]) for key in order]
+    rows = [Row(visitors[key], [arrange(cells[key, day.day]) for day in days]) for key in order]
     return Week(days, rows)
 
 
