@@ -1,7 +1,9 @@
 """我的一天, the week of visits and the form in which a visit is logged."""
 
+import html
 import re
 from datetime import date
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import sqlalchemy as sa
@@ -78,6 +80,23 @@ def test_my_day_tells_what_a_visitor_wants_to_know_before_the_door(visit: Visit,
         "登记走访",
     ):
         assert words in page
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_an_address_opens_in_a_map_that_learns_nothing_else(visit: Visit, sign_in: SignIn):
+    unit = visit.solicitation.unit
+    unit.address = '解放路 1 号 A&B 座 "#2"'
+    db.session.commit()
+    client = sign_in(visit.visitor)
+    unit_page = f"/c/{visit.solicitation.campaign.code}/units/{unit.id}"
+    for address in (my_day(visit), unit_page):
+        [link] = re.findall(r"<a[^>]*amap[^>]*>", client.get(address).text)
+        url = html.unescape(re.search('href="([^"]*)"', link)[1])
+        assert parse_qs(urlsplit(url).query) == {"keyword": [unit.address], "callnative": ["1"]}
+        assert 'rel="noopener noreferrer"' in link
+    unit.address = ""
+    db.session.commit()
+    assert "amap" not in client.get(my_day(visit)).text + client.get(unit_page).text
 
 
 def test_the_number_is_shown_for_own_visits_of_today_and_noted_once_a_day(
