@@ -9,14 +9,30 @@ load it for one question.
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
+from typing import Self
 
 import chinese_calendar
 import sqlalchemy as sa
+from flask_babel import lazy_gettext as _
 from sqlalchemy.orm import Mapped, mapped_column
 
 from outreach.db import Base, db
+from outreach.terms import Term
+
+NOON = time(12)
+
+
+class Half(Term):
+    """Of a working day."""
+
+    MORNING = "a", _("上午")
+    AFTERNOON = "p", _("下午")
+
+    @classmethod
+    def of(cls, hour: time) -> Self:
+        return cls.MORNING if hour < NOON else cls.AFTERNOON
 
 
 class CalendarUnknown(Exception):
@@ -80,7 +96,7 @@ class Calendar:
     def add_workdays(self, start: date, count: int) -> date:
         """The day on which `count` working days have passed since `start`."""
         day = start
-        for _ in range(count):
+        for _each in range(count):
             day = self.next_workday(day)
         return day
 

@@ -1,8 +1,9 @@
 """When people have time for visits, and that plans keep to it."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
 from outreach import clock
@@ -12,13 +13,15 @@ from outreach.errors import Refused
 from outreach.meetings.models import Attendee, MeetingStatus, PartStat
 from outreach.units.models import Unit
 from outreach.visits import services, staffing
-from outreach.visits.models import AbsenceKind
+from outreach.visits.models import AbsenceKind, Visit
 from outreach.visits.planning import DayPlan
+from outreach.workdays import Half
 from tests.conftest import SignIn
 from tests.factories import (
     make_campaign,
     make_sector,
     make_solicitation,
+    make_unit,
     make_user,
     make_visit,
     save,
@@ -49,7 +52,7 @@ def test_proposals_and_plans_keep_to_the_room(app: Flask):
     staffing.set_rooms(user, {3: 2})
     make_visit(make_solicitation(campaign, sector), user, planned_on=THURSDAY)
     plan = DayPlan(campaign, [user.id])
-    assert plan.find_day(user.id, clock.today()) == THURSDAY
+    assert plan.find_day(make_unit(), user.id, clock.today()) == THURSDAY
     assert plan.count_room(user.id, THURSDAY) == 1
     solicitation = make_solicitation(campaign, sector)
     with pytest.raises(Refused, match="走访时间"):
@@ -89,6 +92,68 @@ def test_a_unit_says_on_which_days_it_receives_visitors(app: Flask, sign_in: Sig
     assert not unit.receives_on(WEDNESDAY)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_unit_may_receive_visitors_in_half_of_a_day(app: Flask, sign_in: SignIn):
+    solicitation = make_solicitation()
+    url = f"/units/{solicitation.unit_id}/edit"
+    data = {"name": "甲局", "kind": "organ", "visit_days": ["3p", "", "0a", "4"]}
+    client = sign_in(Role.STAFF)
+    client.post(url, data=data)
+    db.session.expire_all()
+    unit = solicitation.unit
+    assert (unit.visit_days, unit.visit_hours) == ("0a3p4", "周一上午、周四下午、周五")
+    halves = [unit.half_on(WEDNESDAY + timedelta(days=days)) for days in range(3)]
+    assert halves == [None, Half.AFTERNOON, None]
+    page = client.get(url).text
+    assert '<option value="3p" selected>' in page
+    assert '<option value="3" selected>' not in page
+    page = client.get(f"/c/{solicitation.campaign.code}/units/{unit.id}").text
+    assert "周一上午、周四下午、周五" in page
+    assert client.post(url, data=data | {"visit_days": ["9x"]}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("visit_days", "time", "absence", "warning"),
+    [
+        ("", "09:00", None, None),
+        ("4", "", None, "10-22 不接待来访（接待：周五）"),
+        ("3p", "", None, None),
+        ("3p", "15:00", None, None),
+        ("3p", "09:00", None, "走访排在上午"),
+        ("3p", "", AbsenceKind.AFTERNOON, "走访排在上午"),
+        ("3p", "", AbsenceKind.MEETING, None),
+    ],
+)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_who_plans_a_visit_when_the_unit_receives_nobody_is_told(
+    app: Flask, sign_in: SignIn, visit_days, time, absence, warning
+):
+    user = make_user()
+    unit = make_unit(visit_days=visit_days)
+    solicitation = make_solicitation(unit=unit)
+    if absence:
+        staffing.add_absence(user, absence, THURSDAY, THURSDAY)
+    client = sign_in(user)
+    start = f"/c/{solicitation.campaign.code}"
+    form = {"planned_on": THURSDAY, "planned_time": time, "visitor_id": user.id}
+    url = f"{start}/units/{unit.id}/visits/new"
+    planned = client.post(url, data=form, follow_redirects=True).text
+    [visit] = db.session.scalars(sa.select(Visit))
+    url = f"{start}/visits/{visit.id}/move"
+    moved = client.post(url, data=form, follow_redirects=True).text
+    for page in (planned, moved):
+        assert (warning in page) if warning else ("如未说好" not in page)
+
+
+def test_who_is_away_in_both_halves_has_no_time(app: Flask):
+    user = make_user()
+    staffing.add_absence(user, AbsenceKind.MORNING, WEDNESDAY, THURSDAY)
+    staffing.add_absence(user, AbsenceKind.AFTERNOON, THURSDAY, THURSDAY)
+    rooms = staffing.Rooms(4, [user.id])
+    assert [rooms.of(user.id, day) for day in (WEDNESDAY, THURSDAY)] == [2, 0]
+    assert rooms.half_of(user.id, WEDNESDAY) is Half.AFTERNOON
+
+
 def test_a_coordination_meeting_takes_half_a_day_from_those_who_go(app: Flask):
     organizer, guest, other = make_user(), make_user(), make_user()
     meeting = make_meeting(make_campaign(), organizer, day=THURSDAY)
@@ -98,6 +163,8 @@ def test_a_coordination_meeting_takes_half_a_day_from_those_who_go(app: Flask):
     rooms = staffing.Rooms(4, people)
     assert [rooms.of(user_id, THURSDAY) for user_id in people] == [2, 2, 4]
     assert rooms.of(guest.id, WEDNESDAY) == 4
+    begins = Half.of(clock.local(meeting.starts_at).time())
+    assert {begins, rooms.half_of(guest.id, THURSDAY)} == set(Half)
     meeting.status = MeetingStatus.CANCELLED
     db.session.commit()
     assert staffing.Rooms(4, people).of(guest.id, THURSDAY) == 4

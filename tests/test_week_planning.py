@@ -128,6 +128,21 @@ def test_a_unit_is_visited_when_it_receives_visitors_and_not_before_its_day(app:
     assert visit_of(promised) is None
 
 
+def test_a_unit_that_receives_in_the_afternoon_waits_for_one_with_a_free_afternoon(app: Flask):
+    office = Office(staff=2)
+    user, other = office.users
+    staffing.add_absence(user, AbsenceKind.AFTERNOON, TODAY, FRIDAY)
+    staffing.add_absence(other, AbsenceKind.LEAVE, TODAY, date(2026, 10, 22))
+    mornings, afternoons = office.unit(visit_days="3a"), office.unit(visit_days="3p4p")
+    silent = office.unit(called=False, visit_days="3p")
+    office.plan()
+    assert visit_of(mornings).visitor_id == user.id
+    assert visit_of(afternoons).visitor_id == other.id
+    plan = DayPlan(office.campaign, [user.id])
+    assert plan.find_day(silent.unit, user.id, TODAY) == date(2026, 10, 29)
+    assert plan.find_day(silent.unit, None, TODAY) == date(2026, 10, 22)
+
+
 def test_planning_again_keeps_what_people_decided_and_moves_only_proposals(app: Flask):
     office = Office(visits_per_day=1)
     units = [office.unit(10_000 + number) for number in range(3)]
@@ -356,20 +371,21 @@ def test_the_cheapest_step_that_is_likely_to_work_comes_first(case, means, alter
 @given(
     room=st.integers(1, 3),
     units=st.lists(
-        st.tuples(st.sampled_from([0, 1, None]), st.sampled_from(["", "02", "4"])), max_size=10
+        st.tuples(st.sampled_from([0, 1, None]), st.sampled_from(["", "02", "4", "3p", "4a"])),
+        max_size=10,
     ),
     leave=st.lists(st.tuples(st.integers(0, 1), st.integers(0, 6), st.integers(0, 2)), max_size=3),
     decisions=st.lists(st.sampled_from(["confirm", "drop", "move", "plan"]), max_size=8),
 )
 def test_whatever_people_do_a_plan_keeps_its_promises(app: Flask, room, units, leave, decisions):
-    """No unit twice, no day beyond its room, none on leave, a holiday or a day on which the unit
+    """No unit twice, no day beyond its room, none on leave, a holiday or when the unit
     receives nobody; and what was confirmed stays."""
     office = Office(staff=2, visits_per_day=room)
     for owner, visit_days in units:
         office.unit(owner=owner, visit_days=visit_days)
     for user, offset, length in leave:
         first = MONDAY + timedelta(days=offset)
-        kind = AbsenceKind.MEETING if length == 2 else AbsenceKind.LEAVE
+        kind = (AbsenceKind.LEAVE, AbsenceKind.AFTERNOON, AbsenceKind.MEETING)[length]
         last = first + timedelta(days=length)
         staffing.add_absence(office.users[user], kind, first, last)
     office.plan()
@@ -386,13 +402,16 @@ def test_whatever_people_do_a_plan_keeps_its_promises(app: Flask, room, units, l
         kept = now
     visits = _open_visits(office)
     rooms = staffing.Rooms(room, [user.id for user in office.users])
+    plan = DayPlan(office.campaign, [user.id for user in office.users])
     taken = Counter((visit.visitor_id, visit.planned_on) for visit in visits)
     assert all(count <= rooms.of(*place) for place, count in taken.items())
     assert len({visit.solicitation_id for visit in visits}) == len(visits)
     for visit in visits:
         if visit.status is VisitStatus.PROPOSED:
             assert clock.today() < visit.planned_on <= FRIDAY
-            assert visit.solicitation.unit.receives_on(visit.planned_on)
+            unit = visit.solicitation.unit
+            assert unit.receives_on(visit.planned_on)
+            assert plan.meets(unit, visit.visitor_id, visit.planned_on)
 
 
 def _open_visits(office: Office) -> list[Visit]:

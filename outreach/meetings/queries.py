@@ -24,6 +24,7 @@ from outreach.meetings.models import (
 )
 from outreach.messages.models import Message, MessageStatus
 from outreach.units.models import Contact, ContactRole, Unit
+from outreach.workdays import Half
 
 
 def get_meeting(campaign: Campaign, meeting_id: int) -> Meeting:
@@ -117,9 +118,9 @@ def count_attendance(campaign: Campaign) -> dict[int, tuple[int, int]]:
     return {meeting_id: (listed, present) for meeting_id, listed, present in rows}
 
 
-def list_engagements(user_ids: Collection[int]) -> set[tuple[int, date]]:
-    """Who of these people is at a meeting on which day: its organizer, and who of the office was
-    invited and has not declined."""
+def list_engagements(user_ids: Collection[int]) -> set[tuple[int, date, Half]]:
+    """Who of these people is at a meeting on which day, and in which half of it it begins: its
+    organizer, and who of the office was invited and has not declined."""
     is_on = Meeting.status != MeetingStatus.CANCELLED
     organized = sa.select(Meeting.organizer_id, Meeting.starts_at).where(
         is_on, Meeting.organizer_id.in_(user_ids)
@@ -130,7 +131,7 @@ def list_engagements(user_ids: Collection[int]) -> set[tuple[int, date]]:
         .where(is_on, Attendee.user_id.in_(user_ids), Attendee.partstat != PartStat.DECLINED)
     )
     return {
-        (user_id, clock.day_of(starts_at))
+        (user_id, clock.day_of(starts_at), Half.of(clock.local(starts_at).time()))
         for statement in (organized, invited)
         for user_id, starts_at in db.session.execute(statement)
         if user_id is not None

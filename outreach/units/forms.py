@@ -1,7 +1,9 @@
+import re
 from typing import Any, Final
 
+from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
-from wtforms import BooleanField, SelectChoice, SelectMultipleField, StringField
+from wtforms import BooleanField, SelectMultipleField, StringField
 from wtforms.validators import AnyOf, InputRequired, Length, ValidationError
 
 from outreach.errors import Refused
@@ -9,18 +11,13 @@ from outreach.forms import DayField, Form, TermField
 from outreach.messages.addresses import normalise_address
 from outreach.messages.models import TO_ONE_PERSON, Channel
 from outreach.units.contacts import Details, RevealReason
-from outreach.units.models import AliasKind, Contact, ContactRole, Unit, UnitKind
+from outreach.units.models import WEEKDAYS, AliasKind, Contact, ContactRole, Unit, UnitKind
 from outreach.units.naming import name_key, propose_kind
 from outreach.units.queries import find_unit
 from outreach.units.services import LONGEST_SMS_NAME, UnitDetails, normalise_credit_code
+from outreach.workdays import Half
 
-WEEKDAYS: Final = [
-    SelectChoice("0", _("周一")),
-    SelectChoice("1", _("周二")),
-    SelectChoice("2", _("周三")),
-    SelectChoice("3", _("周四")),
-    SelectChoice("4", _("周五")),
-]
+WORKDAYS: Final = range(5)
 
 
 class UnitForm(Form):
@@ -38,16 +35,28 @@ class UnitForm(Form):
     district = StringField(_("区县"), [Length(max=40, message=_("最多 40 个字。"))])
     address = StringField(_("地址"), [Length(max=200, message=_("最多 200 个字。"))])
     parent = StringField(_("主管单位"))
-    visit_days = SelectMultipleField(_("接待来访的日子"), choices=WEEKDAYS)
+    visit_days = SelectMultipleField(
+        _("接待来访的日子"),
+        choices=["", *(f"{day}{half}" for day in WORKDAYS for half in ("", *Half))],
+    )
 
     def __init__(self, unit: Unit) -> None:
         names = ("name", "short_name", "sms_name", "public_name", "kind", "district", "address")
         data = {name: getattr(unit, name) for name in names}
         parent = unit.parent.name if unit.parent else ""
         data |= {"credit_code": unit.credit_code or "", "parent": parent}
-        super().__init__(data=data | {"visit_days": list(unit.visit_days)})
+        days = re.findall("[0-6][ap]?", unit.visit_days)
+        super().__init__(data=data | {"visit_days": days})
         self.code: str | None = unit.credit_code
         self.parent_id: int | None = unit.parent_id
+
+    @property
+    def days(self) -> list[tuple[LazyString, list[tuple[str, LazyString]]]]:
+        """Each working day with what may be chosen for it."""
+        hours = [("", _("全天")), *Half.choices()]
+        return [
+            (WEEKDAYS[day], [(f"{day}{half}", text) for half, text in hours]) for day in WORKDAYS
+        ]
 
     @property
     def proposed_kind(self) -> UnitKind | None:
@@ -87,7 +96,7 @@ class UnitForm(Form):
             district=self.district.data or "",
             address=self.address.data or "",
             parent_id=self.parent_id,
-            visit_days="".join(sorted(self.visit_days.data or ())),
+            visit_days="".join(sorted(set(self.visit_days.data or ()))),
         )
 
 

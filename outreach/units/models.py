@@ -1,5 +1,6 @@
 """Workplaces, the names they go by, and the people there who answer for the campaign."""
 
+import re
 from datetime import date, datetime
 from typing import Any
 
@@ -11,6 +12,9 @@ from outreach.accounts.models import User
 from outreach.db import Base, PrimaryKey
 from outreach.messages.models import Channel
 from outreach.terms import Term
+from outreach.workdays import Half
+
+WEEKDAYS = (_("周一"), _("周二"), _("周三"), _("周四"), _("周五"), _("周六"), _("周日"))
 
 
 class UnitKind(Term):
@@ -55,8 +59,9 @@ class Unit(Base):
     kind: Mapped[UnitKind]
     district: Mapped[str] = mapped_column(sa.String(40), default="")
     address: Mapped[str] = mapped_column(sa.String(200), default="")
-    visit_days: Mapped[str] = mapped_column(sa.String(7), default="")
-    """Days of the week on which it receives visitors, Monday is 0: «02»; empty: on all."""
+    visit_days: Mapped[str] = mapped_column(sa.String(14), default="")
+    """Days of the week on which it receives visitors, Monday is 0, each with the half of the day
+    where it is only one: «02», «0a3p»; empty: on all."""
     is_demo: Mapped[bool] = mapped_column(default=False)
     parent_id: Mapped[int | None] = mapped_column(sa.ForeignKey("unit.id"), index=True)
     """The unit in charge (主管单位); there is never a circle."""
@@ -78,6 +83,23 @@ class Unit(Base):
 
     def receives_on(self, day: date) -> bool:
         return not self.visit_days or str(day.weekday()) in self.visit_days
+
+    def half_on(self, day: date) -> Half | None:
+        """The half of this day in which alone it receives visitors; None where both will do."""
+        mark = self.visit_days.partition(str(day.weekday()))[2][:1]
+        return next((half for half in Half if half.value == mark), None)
+
+    @property
+    def visit_hours(self) -> str:
+        """«周一上午、周四»; empty when it receives visitors at any time."""
+        labels = {half.value: half.label for half in Half}
+        found = re.findall("([0-6])([ap]?)", self.visit_days)
+        return "、".join(
+            str(_("%(day)s%(half)s", day=WEEKDAYS[int(day)], half=labels[mark]))
+            if mark
+            else str(WEEKDAYS[int(day)])
+            for day, mark in found
+        )
 
 
 class UnitAlias(Base):

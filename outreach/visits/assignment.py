@@ -11,9 +11,11 @@ docs/decisions/0018. `benchmarks/week_plan.py` holds both against each other.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
+
+from outreach.workdays import Half
 
 STRANGER_PERCENT: Final = 80
 """What a stop is worth to a visitor who is not its own, of a hundred."""
@@ -40,6 +42,8 @@ class Stop:
     """On which the unit receives visitors and wants one."""
     visitor_id: int | None = None
     """Whose unit it is."""
+    half_days: Mapping[date, Half] = field(default_factory=dict)
+    """Those of the days of which only one half will do."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,12 @@ class VisitorDay:
     """Where the visitor goes on this day in any case."""
     is_there: bool = True
     """The visitor works on this day, also when no visit fits any more."""
+    half: Half | None = None
+    """When the visitor has time, if it is only half of the day."""
+
+    def suits(self, stop: Stop) -> bool:
+        half = stop.half_days.get(self.day, self.half)
+        return self.room > 0 and self.day in stop.days and self.half in {None, half}
 
 
 class Week:
@@ -65,9 +75,7 @@ class Week:
         self._order = {day: rank for rank, day in enumerate(sorted({d.day for d in days}))}
         self.gains: Mapping[int, Mapping[int, int]] = {
             stop.key: {
-                place: self._worth(stop, day)
-                for place, day in enumerate(days)
-                if day.day in stop.days and day.room > 0
+                place: self._worth(stop, day) for place, day in enumerate(days) if day.suits(stop)
             }
             for stop in stops
         }

@@ -13,8 +13,7 @@ from outreach.db import db
 from outreach.errors import Conflict, Refused
 from outreach.visits.models import OPEN, Visit
 from outreach.visits.planning import hold_plans
-
-NOON = time(12)
+from outreach.workdays import NOON
 
 
 def arrange(visits: Iterable[Visit]) -> list[Visit]:

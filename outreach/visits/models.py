@@ -10,6 +10,7 @@ from outreach.accounts.models import User
 from outreach.campaigns.models import Solicitation
 from outreach.db import Base, PrimaryKey
 from outreach.terms import Term
+from outreach.workdays import Half
 
 
 class VisitStatus(Term):
@@ -43,6 +44,14 @@ class Means(Term):
 class AbsenceKind(Term):
     LEAVE = "leave", _("请假、出差（全天）")
     MEETING = "meeting", _("会议、培训（半天）")
+    MORNING = "morning", _("会议、培训（上午）")
+    AFTERNOON = "afternoon", _("会议、培训（下午）")
+
+    @property
+    def half(self) -> Half | None:
+        """The half of the day that it takes; None where that is not known, or both."""
+        halves = {AbsenceKind.MORNING: Half.MORNING, AbsenceKind.AFTERNOON: Half.AFTERNOON}
+        return halves.get(self)
 
 
 class StaffRoom(Base):

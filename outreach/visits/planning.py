@@ -30,6 +30,7 @@ from outreach.todos import services as todos
 from outreach.todos.models import VISIT, TodoKind, step_after
 from outreach.todos.queries import Ladder, find_ladder
 from outreach.todos.rendering import tell_in_vain
+from outreach.units.models import Unit
 from outreach.visits.history import History, read_history
 from outreach.visits.models import OPEN, Visit, VisitOutcome, VisitStatus
 from outreach.visits.silence import find_silent, is_promised
@@ -108,15 +109,21 @@ class DayPlan:
         """Visits that still fit; below 0 where more are planned than fit."""
         return self.rooms.of(visitor_id, day) - self._taken[visitor_id, day]
 
-    def find_day(self, visitor_id: int | None, after: date) -> date | None:
-        """The first working day after `after` with room; None when the campaign ends before.
-        CalendarUnknown when it comes to a year that nobody knows."""
+    def find_day(self, unit: Unit, visitor_id: int | None, after: date) -> date | None:
+        """The first working day after `after` with room on which the unit receives visitors; None
+        when the campaign ends before. CalendarUnknown when it comes to a year that nobody knows."""
         day = after + _DAY
         while day <= self._last_day:
-            if self.calendar.is_workday(day) and self.has_room(visitor_id, day):
+            is_open = self.calendar.is_workday(day) and unit.receives_on(day)
+            if is_open and self.has_room(visitor_id, day) and self.meets(unit, visitor_id, day):
                 return day
             day += _DAY
         return None
+
+    def meets(self, unit: Unit, visitor_id: int | None, day: date) -> bool:
+        """Whether both have time in the same half of the day."""
+        half = self.rooms.half_of(visitor_id, day) if visitor_id else None
+        return half is None or unit.half_on(day) in {None, half}
 
     def take(self, visitor_id: int | None, day: date) -> None:
         self._taken[visitor_id, day] += 1
@@ -190,8 +197,9 @@ def _propose(follow_up: FollowUp, plan: DayPlan) -> NextStep | None:
         )
         return NextStep(due_on, follow_up.step) if due_on else None
     visitor_id = _id_of(follow_up.visitor)
+    unit = follow_up.solicitation.unit
     rest = follow_up.solicitation.snoozed_until or clock.today()
-    day = plan.find_day(visitor_id, max(clock.today(), rest, follow_up.not_before - _DAY))
+    day = plan.find_day(unit, visitor_id, max(clock.today(), rest, follow_up.not_before - _DAY))
     if day is None:
         return None
     visit_id = insert_open_visit(

@@ -34,7 +34,9 @@ from outreach.visits import planning
 from outreach.visits.models import OPEN, Visit, VisitOutcome, VisitStatus
 from outreach.visits.photos import Picture, add_photos
 from outreach.visits.queries import find_by_client_key, find_open_visit
+from outreach.visits.staffing import Rooms
 from outreach.web import format_day
+from outreach.workdays import Half
 
 DAYS_TO_DISCUSS = 7
 """When the unit did not say how long it needs."""
@@ -97,6 +99,25 @@ def move_visit(
     visit.planned_time = planned_time
     visit.status = VisitStatus.PLANNED
     audit.record("move.visit", f"visit:{visit.id}", day=planned_on.isoformat(), visitor=visitor.id)
+
+
+def tell_closed(visit: Visit) -> LazyString | None:
+    """That the unit does not receive visitors when the visit is planned; None when it does, as far
+    as is known. Who plans by hand may have asked."""
+    unit, day = visit.solicitation.unit, visit.planned_on
+    names = {"unit": unit.name, "day": format_day(day), "hours": unit.visit_hours}
+    if not unit.receives_on(day):
+        return _("%(unit)s %(day)s 不接待来访（接待：%(hours)s）。如未说好，请改期。", **names)
+    visitor_id = visit.visitor_id
+    free = Rooms(0, [visitor_id]).half_of(visitor_id, day) if visitor_id else None
+    half = Half.of(visit.planned_time) if visit.planned_time else free
+    if half is None or unit.half_on(day) in {None, half}:
+        return None
+    return _(
+        "走访排在%(half)s，%(unit)s %(day)s 这时不接待来访（接待：%(hours)s）。如未说好，请改期。",
+        half=half.label,
+        **names,
+    )
 
 
 def drop_visit(visit: Visit, *, reason: str) -> None:

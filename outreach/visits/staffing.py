@@ -12,10 +12,11 @@ from outreach.accounts.models import User
 from outreach.db import db
 from outreach.errors import NotFound, Refused
 from outreach.visits.models import Absence, AbsenceKind, StaffRoom
+from outreach.workdays import Half
 
-ReadEngagements = Callable[[Collection[int]], Set[tuple[int, date]]]
-"""Who of some people is at a meeting on which day: meetings are beside this package, so the reader
-is handed over where the application is put together."""
+ReadEngagements = Callable[[Collection[int]], Set[tuple[int, date, Half]]]
+"""Who of some people is at a meeting in which half of a day: meetings are beside this package, so
+the reader is handed over where the application is put together."""
 
 
 class Rooms:
@@ -32,13 +33,24 @@ class Rooms:
     def of(self, user_id: int, day: date) -> int:
         visits = self._visits.get((user_id, day.weekday()), self._default)
         kinds = {absence.kind for absence in self.absences_of(user_id, day)}
-        if AbsenceKind.LEAVE in kinds:
+        if AbsenceKind.LEAVE in kinds or self._taken(user_id, day) >= set(Half):
             return 0
         return visits // 2 if kinds or self.has_meeting(user_id, day) else visits
 
     def has_meeting(self, user_id: int, day: date) -> bool:
         """A coordination meeting."""
-        return (user_id, day) in self._engagements
+        return any((user_id, day, half) in self._engagements for half in Half)
+
+    def half_of(self, user_id: int, day: date) -> Half | None:
+        """The half of the day that is left; None where it is all of it, or nobody knows which."""
+        taken = self._taken(user_id, day)
+        return next((half for half in Half if half not in taken), None) if taken else None
+
+    def _taken(self, user_id: int, day: date) -> set[Half]:
+        absent = {absence.kind.half for absence in self.absences_of(user_id, day)}
+        return {
+            half for half in Half if half in absent or (user_id, day, half) in self._engagements
+        }
 
     def absences_of(self, user_id: int, day: date) -> list[Absence]:
         return [

@@ -109,6 +109,7 @@ def plan_visit(unit_id: int) -> ResponseReturnValue:
         ),
     ):
         flash(_("已安排 %(day)s 的走访。", day=format_day(form.planned_on.data)), "success")
+        warn_of_hours(queries.find_open_visit(solicitation.id))
         return return_back(unit_id)
     open_visit = queries.find_open_visit(solicitation.id)
     return _show(form, "visits/plan.html", solicitation=solicitation, open_visit=open_visit)
@@ -198,7 +199,7 @@ def move_visit(visit_id: int) -> ResponseReturnValue:
             visitor=visitors[form.visitor_id.data],
         ),
     ):
-        flash(_("走访改到 %(day)s。", day=format_day(form.planned_on.data)), "success")
+        say_where_it_went(visit)
         return return_back()
     return _show(form, "visits/move.html", visit=visit)
 
@@ -300,6 +301,16 @@ def locked(visit: Visit) -> Visit:
     services.lock_visit(visit)
     check_version(visit.version)
     return visit
+
+
+def say_where_it_went(visit: Visit) -> None:
+    flash(_("走访改到 %(day)s。", day=format_day(visit.planned_on)), "success")
+    warn_of_hours(visit)
+
+
+def warn_of_hours(visit: Visit | None) -> None:
+    if visit is not None and (closed := services.tell_closed(visit)):
+        flash(closed, "warning")
 
 
 def return_back(unit_id: int | None = None) -> Response:

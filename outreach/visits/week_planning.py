@@ -36,7 +36,7 @@ from outreach.visits.planning import DayPlan, insert_open_visit
 from outreach.visits.silence import is_promised
 from outreach.visits.steps import Case, Choice, choose
 from outreach.web import format_day
-from outreach.workdays import CalendarUnknown
+from outreach.workdays import CalendarUnknown, Half
 
 CALLS_PER_DAY: Final = 5
 """How many calls are proposed to one person for one day."""
@@ -75,6 +75,7 @@ class Candidate:
     choice: Choice
     reason: str
     days: frozenset[date]
+    half_days: dict[date, Half]
 
     @property
     def stop(self) -> Stop:
@@ -84,6 +85,7 @@ class Candidate:
             district=self.district,
             days=self.days,
             visitor_id=self.solicitor_id,
+            half_days=self.half_days,
         )
 
     @property
@@ -255,6 +257,7 @@ class _Reader:
             choice=choose(case),
             reason="；".join(str(part) for part in self._reasons(standing, case))[:170],
             days=frozenset(d for d in self.days if d > rest and solicitation.unit.receives_on(d)),
+            half_days={d: half for d in self.days if (half := solicitation.unit.half_on(d))},
         )
 
     def _case(self, standing: Standing) -> Case:
@@ -352,6 +355,7 @@ def _list_places(
             room=max(plan.count_room(visitor.id, day), 0),
             districts=frozenset(districts[visitor.id, day]),
             is_there=plan.rooms.of(visitor.id, day) > 0,
+            half=plan.rooms.half_of(visitor.id, day),
         )
         for visitor in visitors
         for day in days

@@ -15,9 +15,9 @@ from outreach.visits import queries, services
 from outreach.visits.day_order import place_visit as place_in_day
 from outreach.visits.models import Visit
 from outreach.visits.rounds import build_plan
-from outreach.visits.views import asked_day, bp, locked, return_back
+from outreach.visits.views import asked_day, bp, locked, return_back, say_where_it_went
 from outreach.visits.week_planning import book_week, coming_week, draft_week
-from outreach.web import format_day, tell_next, wants_json
+from outreach.web import tell_next, wants_json
 
 PATIENCE = 5.0
 """Seconds that a person waits for the solver; the task of the morning has more."""
@@ -76,7 +76,7 @@ def shift_visit(visit_id: int) -> ResponseReturnValue:
         flash(refusal.message, "danger")
     else:
         db.session.commit()
-        flash(_("走访改到 %(day)s。", day=format_day(day)), "success")
+        say_where_it_went(visit)
     return return_back()
 
 
@@ -99,7 +99,7 @@ def place_visit(visit_id: int) -> ResponseReturnValue:
     else:
         db.session.commit()
         if is_shifted:
-            flash(_("走访改到 %(day)s。", day=format_day(day)), "success")
+            say_where_it_went(visit)
     return tell_next(return_back())
 
 
