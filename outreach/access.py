@@ -171,6 +171,7 @@ RULES: dict[str, frozenset[Role | None]] = {
     "visits.plan_week": OFFICE,
     "visits.shift_visit": OFFICE,
     "visits.place_visit": OFFICE,
+    "visits.separate_visit": OFFICE,
     "invitations.invitation": ANYONE,
     "invitations.answer": ANYONE,
     "invitations.door": ANYONE,

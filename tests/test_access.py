@@ -77,7 +77,7 @@ TRUTH = {
         campaigns.preview_register campaigns.apply_previewed_register campaigns.register_sample
         visits.my_day visits.plan_visit visits.log_visit visits.confirm_visit visits.move_visit
         visits.drop_visit visits.plan_week visits.shift_visit visits.remove_photo
-        visits.place_visit
+        visits.place_visit visits.separate_visit
         settings.list_staffing settings.set_rooms settings.add_absence settings.remove_absence
         todos.settle todos.drop todos.hand_over
         meetings.create_meeting meetings.edit_meeting meetings.cancel_meeting meetings.invite

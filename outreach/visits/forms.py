@@ -4,8 +4,10 @@ from typing import Any
 from flask_babel import lazy_gettext as _
 from werkzeug.datastructures import FileStorage
 from wtforms import (
+    BooleanField,
     Field,
     HiddenField,
+    SelectChoice,
     SelectField,
     StringField,
     TextAreaField,
@@ -21,8 +23,9 @@ from outreach.forms import DayField, Form, TermField, YuanField, positive
 from outreach.spreadsheets import uploads
 from outreach.spreadsheets.reading import SourceFile
 from outreach.visits import photos
-from outreach.visits.models import VisitOutcome
+from outreach.visits.models import Visit, VisitOutcome
 from outreach.visits.photos import Picture
+from outreach.web import format_day
 
 
 class PhotosField(Field):
@@ -104,11 +107,31 @@ class PlaceForm(Form):
     planned_on = DayField(_("日期"), [InputRequired(_("请填写日期。"))])
     planned_time = TimeField(_("时间"), [Optional()])
     visitor_id = SelectField(_("走访人"), coerce=int)
+    parent_id = SelectField(
+        _("一起走访"),
+        coerce=int,
+        default=0,
+        invalid_choice_message=_("要同行的那次走访已登记或取消。请重新选择。"),
+    )
 
     def offer(self, visitors: Sequence[User]) -> dict[int, User]:
         """Lets one of these be chosen; returns them by id."""
         self.visitor_id.choices = [(user.id, user.name) for user in visitors]
         return {user.id: user for user in visitors}
+
+    def offer_company(self, visits: Sequence[Visit]) -> dict[int, Visit]:
+        """Lets one of these be the visit with which it is made, the visitor's own first; returns
+        them by id."""
+        self.parent_id.choices = [SelectChoice("0", _("不与其他走访同行"))] + [
+            SelectChoice(
+                str(visit.id),
+                f"{format_day(visit.planned_on)} {visit.solicitation.unit.name}",
+                optgroup=visit.visitor.name,
+            )
+            for visit in sorted(visits, key=lambda v: v.visitor_id != self.visitor_id.data)
+            if visit.visitor
+        ]
+        return {visit.id: visit for visit in visits}
 
 
 class PlanVisitForm(PlaceForm):
@@ -117,3 +140,4 @@ class PlanVisitForm(PlaceForm):
 
 class DropVisitForm(Form):
     reason = StringField(_("取消原因"), [InputRequired(_("请填写取消原因。")), Length(max=1000)])
+    drops_companions = BooleanField(_("一并取消同行的走访"))

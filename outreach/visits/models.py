@@ -115,7 +115,8 @@ class Visit(Base):
     alternative: Mapped[Means | None]
     """What else may be tried, as the planner of the week says."""
     parent_id: Mapped[int | None] = mapped_column(sa.ForeignKey("visit.id"), index=True)
-    """The visit with which this one is made, such as that to the unit in charge: both move."""
+    """The visit with which this one is made, such as that to the unit in charge: both move. Once
+    that one is made or dropped it means nothing."""
     proposal_key: Mapped[str | None] = mapped_column(sa.String(80), unique=True)
     """What it was proposed for («visit:5», or «message:17:4» for the solicitation 4 of a message):
     the planner proposes nothing twice."""
@@ -132,6 +133,7 @@ class Visit(Base):
 
     solicitation: Mapped[Solicitation] = relationship()
     visitor: Mapped[User | None] = relationship()
+    parent: Mapped["Visit | None"] = relationship(remote_side="Visit.id")
     photos: Mapped[list["VisitPhoto"]] = relationship(order_by="VisitPhoto.id", viewonly=True)
 
     __mapper_args__ = {"version_id_col": version}
@@ -139,6 +141,11 @@ class Visit(Base):
     @property
     def is_open(self) -> bool:
         return self.status in OPEN
+
+    @property
+    def goes_with(self) -> "Visit | None":
+        """The visit with which this one is still to be made."""
+        return self.parent if self.parent is not None and self.parent.is_open else None
 
     def is_overdue(self, today: date) -> bool:
         return self.is_open and self.planned_on < today

@@ -71,6 +71,29 @@ def find_open_visit(solicitation_id: int) -> Visit | None:
     )
 
 
+def list_open_ahead(
+    campaign: Campaign, viewer: User, *, besides: Visit | None = None
+) -> list[Visit]:
+    """Open visits of today and later that somebody is to make, by person and day."""
+    visits = list_visits(campaign, viewer=viewer, first=clock.today(), status=OPEN)
+    return sorted(
+        (visit for visit in visits if visit.visitor_id and visit is not besides),
+        key=lambda visit: (visit.visitor_id or 0, visit.planned_on),
+    )
+
+
+def count_companions(visit: Visit) -> int:
+    """Open visits that go along with this one, or with those."""
+    ids = (
+        sa.select(Visit.id)
+        .where(Visit.parent_id == visit.id, Visit.status.in_(OPEN))
+        .cte(recursive=True)
+    )
+    further = sa.select(Visit.id).where(Visit.parent_id == ids.c.id, Visit.status.in_(OPEN))
+    ids = ids.union(further)
+    return db.session.scalar(sa.select(sa.func.count()).select_from(ids)) or 0
+
+
 def find_follow_up(visit: Visit) -> Visit | None:
     """The visit that was proposed because of this one."""
     return db.session.scalar(sa.select(Visit).filter_by(proposal_key=f"visit:{visit.id}"))

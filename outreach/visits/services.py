@@ -49,8 +49,10 @@ def plan_visit(
     visitor: User,
     planned_time: time | None = None,
     reason: str = "",
+    parent: Visit | None = None,
 ) -> Visit:
-    """Plans a visit; Refused when the unit has an open one or the visitor's day is full."""
+    """Plans a visit, alone or with an open one of the same day and visitor; Refused when the unit
+    has an open one or the visitor's day is full."""
     _check_place(solicitation.campaign, visitor, planned_on)
     visit_id = planning.insert_open_visit(
         solicitation_id=solicitation.id,
@@ -59,6 +61,7 @@ def plan_visit(
         planned_on=planned_on,
         planned_time=planned_time,
         reason=reason,
+        parent_id=parent.id if parent else None,
     )
     if visit_id is None:
         raise Refused(_("这个单位已有一次待走访的安排。请改期或取消那一次。"))
@@ -81,15 +84,23 @@ def confirm_visit(visit: Visit, *, by: User) -> None:
 
 
 def move_visit(
-    visit: Visit, *, planned_on: date, visitor: User, planned_time: time | None = None
+    visit: Visit,
+    *,
+    planned_on: date,
+    visitor: User,
+    planned_time: time | None = None,
+    parent: Visit | None = None,
 ) -> None:
     """Gives an open visit another day or visitor; who moves a proposal has confirmed it. Visits
-    that are made with it go along, and the unit's next step when it is on that day."""
+    that are made with it go along, and the unit's next step when it is on that day. From then on
+    it is made alone, or with `parent`, an open visit of that day and visitor."""
     lock_open_visit(visit)
+    party = [visit, *_lock_companions(visit)]
+    if parent in party:
+        raise Refused(_("这次走访不能跟随自己，也不能跟随与它同行的走访。"))
+    visit.parent_id = parent.id if parent else None
     if (visit.visitor_id, visit.planned_on) != (visitor.id, planned_on):
-        party = [visit, *_lock_companions(visit)]
         _check_place(visit.solicitation.campaign, visitor, planned_on, count=len(party))
-        visit.parent_id = None
         for member in party:
             if member.solicitation.next_action_on == member.planned_on:
                 member.solicitation.next_action_on = planned_on
@@ -120,14 +131,28 @@ def tell_closed(visit: Visit) -> LazyString | None:
     )
 
 
-def drop_visit(visit: Visit, *, reason: str) -> None:
-    """Takes an open visit off the plan. What it was proposed for is not proposed again."""
+def separate_visit(visit: Visit) -> None:
+    """Lets an open visit stay where it is, and not go along with another one any more."""
+    lock_open_visit(visit)
+    visit.parent_id = None
+    audit.record("separate.visit", f"visit:{visit.id}")
+
+
+def drop_visit(visit: Visit, *, reason: str, drops_companions: bool = False) -> int:
+    """Takes an open visit off the plan. What it was proposed for is not proposed again. Visits that
+    are made with it are dropped, too, or stay and are made alone; how many there are."""
     if not reason:
         raise Refused(_("请填写取消原因。"))
     lock_open_visit(visit)
-    visit.status = VisitStatus.DROPPED
-    visit.note = reason
-    audit.record("drop.visit", f"visit:{visit.id}")
+    companions = _lock_companions(visit)
+    for companion in companions:
+        if companion.parent_id == visit.id:
+            companion.parent_id = None
+    for dropped in (visit, *companions) if drops_companions else (visit,):
+        dropped.status = VisitStatus.DROPPED
+        dropped.note = reason
+        audit.record("drop.visit", f"visit:{dropped.id}")
+    return len(companions)
 
 
 def start_unplanned_visit(

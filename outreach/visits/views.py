@@ -7,6 +7,7 @@ from typing import Any
 from flask import Response as Answer
 from flask import flash, g, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response
@@ -97,19 +98,13 @@ def plan_visit(unit_id: int) -> ResponseReturnValue:
         planned_on=_next_workday(clock.today()),
         visitor_id=solicitation.solicitor_id or current_user.id,
     )
-    visitors = form.offer(list_office())
+    choose = _offer_places(form)
     if form.validate_on_submit() and _accepted(
         form,
-        lambda: services.plan_visit(
-            solicitation,
-            planned_on=form.planned_on.data,
-            planned_time=form.planned_time.data,
-            visitor=visitors[form.visitor_id.data],
-            reason=form.reason.data or "",
-        ),
+        lambda: services.plan_visit(solicitation, **choose(), reason=form.reason.data or ""),
     ):
-        flash(_("已安排 %(day)s 的走访。", day=format_day(form.planned_on.data)), "success")
-        warn_of_hours(queries.find_open_visit(solicitation.id))
+        if visit := queries.find_open_visit(solicitation.id):
+            say_where_it_went(visit, _("已安排 %(day)s 的走访。", day=format_day(visit.planned_on)))
         return return_back(unit_id)
     open_visit = queries.find_open_visit(solicitation.id)
     return _show(form, "visits/plan.html", solicitation=solicitation, open_visit=open_visit)
@@ -188,17 +183,15 @@ def move_visit(visit_id: int) -> ResponseReturnValue:
         planned_on=max(visit.planned_on, clock.today()),
         planned_time=visit.planned_time,
         visitor_id=visit.visitor_id or current_user.id,
+        parent_id=visit.parent_id if visit.goes_with else 0,
     )
-    visitors = form.offer(list_office())
-    if form.validate_on_submit() and _accepted(
-        form,
-        lambda: services.move_visit(
-            locked(visit),
-            planned_on=form.planned_on.data,
-            planned_time=form.planned_time.data,
-            visitor=visitors[form.visitor_id.data],
-        ),
-    ):
+    choose = _offer_places(form, visit)
+
+    def move() -> None:
+        place = choose()
+        services.move_visit(locked(visit), **place)
+
+    if form.validate_on_submit() and _accepted(form, move):
         say_where_it_went(visit)
         return return_back()
     return _show(form, "visits/move.html", visit=visit)
@@ -209,11 +202,52 @@ def drop_visit(visit_id: int) -> ResponseReturnValue:
     visit = queries.get_visit(g.campaign, visit_id, current_user)
     form = DropVisitForm()
     if form.validate_on_submit():
-        services.drop_visit(locked(visit), reason=form.reason.data)
+        drops = form.drops_companions.data
+        count = services.drop_visit(locked(visit), reason=form.reason.data, drops_companions=drops)
         db.session.commit()
         flash(_("走访已取消。"), "success")
+        if count and drops:
+            flash(_("同行的 %(count)s 家一并取消。", count=count), "success")
+        elif count:
+            flash(_("同行的 %(count)s 家仍按原计划走访，不再随它改期。", count=count), "warning")
         return return_back()
-    return _show(form, "visits/drop.html", visit=visit)
+    companion_count = queries.count_companions(visit)
+    return _show(form, "visits/drop.html", visit=visit, companion_count=companion_count)
+
+
+@bp.post("/visits/<int:visit_id>/separate")
+def separate_visit(visit_id: int) -> ResponseReturnValue:
+    visit = queries.get_visit(g.campaign, visit_id, current_user)
+    services.separate_visit(locked(visit))
+    db.session.commit()
+    flash(_("已分开：这次走访不再随别的走访改期。"), "success")
+    return return_back()
+
+
+def _offer_places(form: PlaceForm, visit: Visit | None = None) -> Callable[[], dict[str, Any]]:
+    """Fills the lists of the form. What is returned reads it: the arguments that say where a visit
+    is planned. Who chooses another visit to go with goes where that one goes; who moves a visit
+    elsewhere than the one with which it went goes alone."""
+    visitors = form.offer(list_office())
+    parents = form.offer_company(queries.list_open_ahead(g.campaign, current_user, besides=visit))
+
+    def choose() -> dict[str, Any]:
+        day, visitor_id = form.planned_on.data, form.visitor_id.data
+        parent = parents.get(form.parent_id.data)
+        if parent is not None:
+            # Before the visit itself, as when the parent is moved: nobody waits in a circle.
+            services.lock_open_visit(parent)
+            is_old = visit is not None and visit.parent_id == parent.id
+            if is_old and (day, visitor_id) != (parent.planned_on, parent.visitor_id):
+                parent = None
+        return {
+            "planned_on": parent.planned_on if parent else day,
+            "visitor": parent.visitor if parent else visitors[visitor_id],
+            "planned_time": form.planned_time.data,
+            "parent": parent,
+        }
+
+    return choose
 
 
 def _find(visit_id: int | None, unit_id: int | None) -> tuple[Visit | None, Solicitation]:
@@ -303,13 +337,12 @@ def locked(visit: Visit) -> Visit:
     return visit
 
 
-def say_where_it_went(visit: Visit) -> None:
-    flash(_("走访改到 %(day)s。", day=format_day(visit.planned_on)), "success")
-    warn_of_hours(visit)
-
-
-def warn_of_hours(visit: Visit | None) -> None:
-    if visit is not None and (closed := services.tell_closed(visit)):
+def say_where_it_went(visit: Visit, message: LazyString | None = None) -> None:
+    flash(message or _("走访改到 %(day)s。", day=format_day(visit.planned_on)), "success")
+    if visit.goes_with:
+        unit = visit.goes_with.solicitation.unit
+        flash(_("与%(unit)s一起走访，随它改期。", unit=unit.name), "success")
+    if closed := services.tell_closed(visit):
         flash(closed, "warning")
 
 
