@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from outreach import clock
 from outreach.accounts.models import User
+from outreach.audit import AuditEvent
 from outreach.campaigns.models import Campaign, CampaignStatus, Sector, Solicitation
 from outreach.db import db
 from outreach.errors import Refused
@@ -190,6 +191,9 @@ def test_a_reservation_that_nobody_made_is_given_back(app: Flask):
     assert return_unworked(office.campaign) == 1
     db.session.commit()
     assert (made.status, made.note) == (VisitStatus.DROPPED, "逾期 2 个工作日未走访，退回重排")
+    [event] = db.session.scalars(sa.select(AuditEvent).filter_by(action="return.visit"))
+    assert (event.subject, event.facts) == (f"visit:{made.id}", {"day": "2026-10-15"})
+    assert event.user_id is None, "the clock did it"
     office.plan()
     assert visit_of(late).planned_on > TODAY
 

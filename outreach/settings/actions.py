@@ -83,6 +83,7 @@ ACTIONS: dict[str, LazyString] = {
     "plan.visit": _("安排走访"),
     "confirm.visit": _("确认走访"),
     "move.visit": _("改期走访"),
+    "return.visit": _("退回逾期未走访的安排"),
     "separate.visit": _("分开同行的走访"),
     "place.visit": _("调整走访次序"),
     "drop.visit": _("取消走访"),

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 
-from outreach import clock, money, workdays
+from outreach import audit, clock, money, workdays
 from outreach.access import Role
 from outreach.accounts.models import User
 from outreach.accounts.queries import list_office
@@ -204,6 +204,7 @@ def return_unworked(campaign: Campaign) -> int:
             visit.note = str(
                 _("逾期 %(count)s 个工作日未走访，退回重排", count=campaign.return_workdays)
             )
+            audit.record("return.visit", f"visit:{visit.id}", day=visit.planned_on.isoformat())
             count += 1
     return count
 
