@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outreach.visits.assignment import Stop, VisitorDay, Week, solve, spread
+from outreach.workdays import Half
 
 MONDAY = date(2026, 10, 26)
 DAYS = [MONDAY + timedelta(days=offset) for offset in range(5)]
@@ -18,6 +19,7 @@ stops = st.builds(
     district=st.sampled_from(["蒸湘区", "雁峰区", "衡南县"]),
     days=st.frozensets(st.sampled_from(DAYS)),
     visitor_id=st.sampled_from([None, 1, 2]),
+    half_days=st.dictionaries(st.sampled_from(DAYS), st.sampled_from(Half)),
 )
 visitor_days = st.builds(
     VisitorDay,
@@ -25,6 +27,7 @@ visitor_days = st.builds(
     day=st.sampled_from(DAYS),
     room=st.integers(0, 3),
     districts=st.frozensets(st.sampled_from(["蒸湘区", "雁峰区"])),
+    half=st.sampled_from([None, *Half]),
 )
 weeks = st.builds(
     Week,
@@ -42,6 +45,10 @@ def test_an_assignment_keeps_to_rooms_and_days_and_is_never_worse_than_a_greedy_
         taken = Counter(assignment.values())
         assert all(count <= week.days[place].room for place, count in taken.items())
         assert all(week.days[p].day in week.stops[key].days for key, p in assignment.items())
+        halves = Counter((p, week.half_of(key, p)) for key, p in assignment.items())
+        for (place, half), count in halves.items():
+            day = week.days[place]
+            assert half is None or (day.half in {None, half} and count <= day.half_room)
     assert week.measure(solved) >= week.measure(greedy) >= 0
 
 
@@ -61,3 +68,15 @@ def test_a_unit_goes_to_its_own_visitor_and_where_somebody_goes_anyway():
     own = Stop(1, 100, "蒸湘区", frozenset(DAYS), visitor_id=2)
     far = Stop(2, 100, "衡南县", frozenset(DAYS), visitor_id=2)
     assert solve(Week([own, far], days, trip=20)) == {1: 1, 2: 2}
+
+
+def test_a_morning_holds_half_of_the_visits_of_a_day():
+    mornings = [
+        Stop(key, 100 - key, "蒸湘区", frozenset(DAYS), half_days=dict.fromkeys(DAYS, Half.MORNING))
+        for key in range(4)
+    ]
+    anytime = Stop(9, 10, "蒸湘区", frozenset(DAYS))
+    week = Week([*mornings, anytime], [VisitorDay(1, MONDAY, room=3)], trip=0)
+    assert set(spread(week)) == set(solve(week)) == {0, 1, 9}
+    free = Week(mornings, [VisitorDay(1, MONDAY, room=3, half=Half.MORNING)], trip=0)
+    assert set(solve(free)) == {0, 1, 2}, "who has the morning only has it for all of them"

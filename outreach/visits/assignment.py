@@ -59,6 +59,11 @@ class VisitorDay:
     half: Half | None = None
     """When the visitor has time, if it is only half of the day."""
 
+    @property
+    def half_room(self) -> int:
+        """Visits that still fit into a half of the day."""
+        return self.room if self.half else (self.room + 1) // 2
+
     def suits(self, stop: Stop) -> bool:
         half = stop.half_days.get(self.day, self.half)
         return self.room > 0 and self.day in stop.days and self.half in {None, half}
@@ -93,6 +98,10 @@ class Week:
         """The trip that the stop needs; None where the visitor goes in any case."""
         district = self.stops[key].district
         return None if district in self.days[place].districts else (place, district)
+
+    def half_of(self, key: int, place: int) -> Half | None:
+        """The half of the day in which alone the stop can be made there."""
+        return self.stops[key].half_days.get(self.days[place].day)
 
     def _worth(self, stop: Stop, day: VisitorDay) -> int:
         is_own = stop.visitor_id in {None, day.visitor_id}
@@ -136,6 +145,8 @@ def _ask_solver(week: Week, seconds: float) -> Assignment:
     for column, (key, place) in enumerate(seats):
         rows.add(("stop", key), column, 1, limit=1)
         rows.add(("day", place), column, 1, limit=week.days[place].room)
+        if (half := week.half_of(key, place)) is not None:
+            rows.add((half, place), column, 1, limit=week.days[place].half_room)
         if (trip := week.trip_of(key, place)) is not None:
             trip_column = len(seats) + trips.setdefault(trip, len(trips))
             rows.add(("seat", column), column, 1, limit=0)
@@ -184,6 +195,9 @@ class _Filling:
         self.week = week
         self.assignment = dict(assignment)
         self._taken = Counter(assignment.values())
+        self._halves = Counter(
+            (place, week.half_of(key, place)) for key, place in assignment.items()
+        )
         self._districts: defaultdict[int, set[str]] = defaultdict(set)
         for key, place in assignment.items():
             self._districts[place].add(week.stops[key].district)
@@ -195,11 +209,14 @@ class _Filling:
             if place is not None and gains[place] > 0:
                 self.assignment[key] = place
                 self._taken[place] += 1
+                self._halves[place, self.week.half_of(key, place)] += 1
                 self._districts[place].add(self.week.stops[key].district)
 
     def _gain(self, key: int, place: int) -> int:
         """What the stop adds at this place; 0 where there is no room."""
-        if self._taken[place] >= self.week.days[place].room:
+        day, half = self.week.days[place], self.week.half_of(key, place)
+        is_half_full = half is not None and self._halves[place, half] >= day.half_room
+        if self._taken[place] >= day.room or is_half_full:
             return 0
         trip = self.week.trip_of(key, place)
         is_new = trip is not None and trip[1] not in self._districts[place]
