@@ -331,6 +331,37 @@ def test_a_call_is_logged_without_a_network_and_arrives_once(sit_down):
     assert done.count() == 1
 
 
+def test_a_day_is_put_in_order_with_the_mouse_and_with_the_keyboard(sit_down):
+    page = sit_down("staff2", DESKTOP).page
+    page.goto(f"{page.url}plan")
+    page.get_by_role("button", name="重新编排").click()
+    page.get_by_text("已编排").wait_for(timeout=60_000)
+    days = page.locator("[data-order]")
+    number, before = next(
+        (number, names)
+        for number in range(days.count())
+        if len(names := read_order(days.nth(number))) > 2
+        and not re.search(r"\d:\d", "".join(names))
+    )
+    day = days.nth(number)
+    day.locator("[data-grip]").nth(2).hover()
+    page.mouse.down()
+    above = day.locator("[data-stop]").first.bounding_box()
+    page.mouse.move(above["x"] + 40, above["y"] + 2, steps=6)
+    with page.expect_event("load"):
+        page.mouse.up()
+    assert read_order(day) == [before[2], *before[:2], *before[3:]]
+    with page.expect_event("load"):
+        day.get_by_role("button", name=f"下移：{before[2]}").press("Enter")
+    with page.expect_event("load"):
+        page.keyboard.press("Enter")  # the button has kept the focus
+    assert read_order(day) == before
+
+
+def read_order(day) -> list[str]:
+    return day.locator("[data-stop] strong").all_inner_texts()
+
+
 def test_of_two_who_log_one_visit_the_second_sees_both_versions(sit_down):
     staff, secretary = sit_down("staff3", PHONE), sit_down("secretary", DESKTOP)
     page = staff.page

@@ -13,6 +13,7 @@ from outreach.visits.models import Visit, VisitStatus
 from outreach.visits.services import move_visit
 from tests.conftest import SignIn
 from tests.factories import make_campaign, make_solicitation, make_unit, make_user, make_visit
+from tests.test_visits import in_threads
 
 TODAY = date(2026, 10, 20)
 THURSDAY = date(2026, 10, 22)
@@ -97,6 +98,19 @@ def test_of_two_who_order_a_day_the_second_sees_it_first(app: Flask, change):
     db.session.commit()
     with pytest.raises(Conflict):
         day.place("甲", shown=shown)
+
+
+def test_of_two_who_order_a_day_at_once_one_is_asked_to_look_again(app: Flask):
+    day = Day("甲", "乙", "丙")
+    shown = [day.visits[name].id for name in "丙乙甲"]
+
+    def work(number: int) -> None:
+        visit = db.session.get_one(Visit, shown[1 + number])
+        place_visit(visit, before=shown[0], shown=shown)
+
+    results = in_threads(app, work)
+    assert [type(result) for result in results if result] == [Conflict]
+    assert day.names in {"乙丙甲", "甲丙乙"}
 
 
 def test_a_visit_is_dragged_to_its_place_on_the_page(app: Flask, sign_in: SignIn):
