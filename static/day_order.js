@@ -12,15 +12,14 @@
   async function send(form, fields, lost) {
     const body = new FormData(form);
     for (const [name, value] of Object.entries(fields)) body.set(name, value);
-    let answer;
     try {
       const headers = { Accept: "application/json" };
-      answer = await fetch(form.action, { method: "POST", headers, body });
+      const answer = await fetch(form.action, { method: "POST", headers, body });
+      if (!answer.ok) window.alert((await answer.json()).error.message);
     } catch {
       window.alert(lost);
       return false;
     }
-    if (!answer.ok) window.alert((await answer.json()).error.message);
     sessionStorage.setItem(KEPT, document.activeElement.id);
     window.location.reload();
     return true;

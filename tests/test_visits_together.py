@@ -73,7 +73,10 @@ def test_who_chooses_another_visit_goes_where_that_one_goes(pair: Pair):
     assert "走访改到 10-22" in page
     assert "与甲一起走访，随它改期" in page
     assert pair.place == (THURSDAY, pair.user.id, pair.first.id)
-    pair.post(pair.first, "move", planned_on=FRIDAY, visitor_id=pair.user.id)
+    pair.second.solicitation.unit.visit_days = "3"
+    db.session.commit()
+    page = pair.post(pair.first, "move", planned_on=FRIDAY, visitor_id=pair.user.id)
+    assert "乙 10-23 不接待来访" in page, "what goes along is looked at, too"
     assert pair.place == (FRIDAY, pair.user.id, pair.first.id)
 
 
@@ -128,7 +131,7 @@ def test_who_drops_a_visit_decides_about_those_that_go_along(pair: Pair, form, s
     pair.join()
     third = make_visit(pair.without, pair.user, planned_on=THURSDAY, parent_id=pair.second.id)
     page = pair.client.get(f"{pair.start}/visits/{pair.first.id}/drop").text
-    assert "同行的还有 2 家" in page
+    assert "同行的还有 2 家：乙、丙。" in page
     assert message in pair.post(pair.first, "drop", reason="对方要来", **form)
     assert pair.first.status is VisitStatus.DROPPED
     assert {pair.second.status, third.status} == {status}

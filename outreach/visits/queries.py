@@ -82,16 +82,13 @@ def list_open_ahead(
     )
 
 
-def count_companions(visit: Visit) -> int:
+def list_companions(visit: Visit) -> list[Visit]:
     """Open visits that go along with this one, or with those."""
-    ids = (
-        sa.select(Visit.id)
-        .where(Visit.parent_id == visit.id, Visit.status.in_(OPEN))
-        .cte(recursive=True)
-    )
-    further = sa.select(Visit.id).where(Visit.parent_id == ids.c.id, Visit.status.in_(OPEN))
-    ids = ids.union(further)
-    return db.session.scalar(sa.select(sa.func.count()).select_from(ids)) or 0
+    with_it = sa.select(Visit.id).where(Visit.parent_id == visit.id, Visit.status.in_(OPEN))
+    ids = with_it.cte(recursive=True)
+    ids = ids.union(sa.select(Visit.id).where(Visit.parent_id == ids.c.id, Visit.status.in_(OPEN)))
+    statement = sa.select(Visit).where(Visit.id.in_(sa.select(ids.c.id))).order_by(Visit.id)
+    return list(db.session.scalars(statement))
 
 
 def find_follow_up(visit: Visit) -> Visit | None:

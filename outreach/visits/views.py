@@ -2,6 +2,7 @@ import uuid
 from collections.abc import Callable
 from datetime import date, timedelta
 from http import HTTPStatus
+from itertools import groupby
 from typing import Any
 
 from flask import Response as Answer
@@ -50,6 +51,8 @@ def my_day() -> ResponseReturnValue:
     proposals = [visit for visit in mine if visit.status is VisitStatus.PROPOSED]
     overdue = [visit for visit in planned if visit.planned_on < today]
     todays = arrange(visit for visit in planned if visit.planned_on == today)
+    ahead = (visit for visit in planned if today < visit.planned_on <= today + DAYS_AHEAD)
+    by_day = groupby(ahead, key=lambda visit: visit.planned_on)
     cards = queries.list_cards(g.campaign, [*overdue, *todays], current_user)
     agenda = todos.read_agenda(g.campaign, current_user)
     todo_cards = todos.list_cards(agenda.due, current_user)
@@ -64,7 +67,7 @@ def my_day() -> ResponseReturnValue:
         order=[visit.id for visit in todays],
         todo_cards=todo_cards,
         todos_ahead=agenda.ahead_count,
-        later=[visit for visit in planned if today < visit.planned_on <= today + DAYS_AHEAD],
+        later=[visit for _day, visits in by_day for visit in arrange(visits)],
         proposals=proposals,
         confirmable=[visit for visit in proposals if not visit.is_overdue(today)],
         logged=queries.list_logged(g.campaign, current_user, today),
@@ -211,8 +214,8 @@ def drop_visit(visit_id: int) -> ResponseReturnValue:
         elif count:
             flash(_("同行的 %(count)s 家仍按原计划走访，不再随它改期。", count=count), "warning")
         return return_back()
-    companion_count = queries.count_companions(visit)
-    return _show(form, "visits/drop.html", visit=visit, companion_count=companion_count)
+    companions = queries.list_companions(visit)
+    return _show(form, "visits/drop.html", visit=visit, companions=companions)
 
 
 @bp.post("/visits/<int:visit_id>/separate")
@@ -342,8 +345,9 @@ def say_where_it_went(visit: Visit, message: LazyString | None = None) -> None:
     if visit.goes_with:
         unit = visit.goes_with.solicitation.unit
         flash(_("与%(unit)s一起走访，随它改期。", unit=unit.name), "success")
-    if closed := services.tell_closed(visit):
-        flash(closed, "warning")
+    for moved in (visit, *queries.list_companions(visit)):
+        if closed := services.tell_closed(moved):
+            flash(closed, "warning")
 
 
 def return_back(unit_id: int | None = None) -> Response:

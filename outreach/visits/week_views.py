@@ -86,7 +86,9 @@ def place_visit(visit_id: int) -> ResponseReturnValue:
     visit = queries.get_visit(g.campaign, visit_id, current_user)
     day = _day_of_form()
     is_shifted = day != visit.planned_on
-    shown = [int(number) for number in request.form.get("shown", "").split(",") if number.isdigit()]
+    shown = [
+        int(number) for number in request.form.get("shown", "").split(",") if number.isdecimal()
+    ]
     try:
         if is_shifted:
             _shift(visit, day)
