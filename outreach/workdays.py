@@ -15,6 +15,7 @@ from typing import Self
 
 import chinese_calendar
 import sqlalchemy as sa
+from flask import g, has_request_context
 from flask_babel import lazy_gettext as _
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -117,7 +118,22 @@ class Calendar:
 
 
 def load_calendar() -> Calendar:
-    """The calendar as the database has it; two queries, whatever the number of days."""
+    """The calendar as the database has it; two queries, whatever the number of days. A page asks
+    once, however many of its parts need to know."""
+    if not has_request_context():
+        return _read_calendar()
+    if "calendar" not in g:
+        g.calendar = _read_calendar()
+    calendar: Calendar = g.calendar
+    return calendar
+
+
+def forget_calendar() -> None:
+    """It was changed: the rest of the page reads it anew."""
+    g.pop("calendar", None)
+
+
+def _read_calendar() -> Calendar:
     entered = db.session.execute(sa.select(CalendarDay.day, CalendarDay.is_workday))
     return Calendar(
         entered=dict(entered.all()),

@@ -15,8 +15,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from app import create_app
+from outreach.campaigns.models import Solicitation
+from outreach.campaigns.queries import list_running_campaigns
+from outreach.db import db
 from outreach.demo.accounts import PASSWORD
+from outreach.relay import links
+from tests.conftest import make_settings
 from tests.factories import make_picture
 from tests.office import make_csv
 from tests.services import free_port, wait_until
@@ -36,7 +43,12 @@ pytestmark = [
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("browser")
+
+
+@pytest.fixture(scope="session")
+def address(data_dir: Path) -> Iterator[str]:
     """The application as `make run` starts it, in a directory of its own."""
     port = free_port()
     environment = {
@@ -45,7 +57,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         if not name.startswith(("OUTREACH_", "DATABASE_URL", "REDIS_URL"))
     } | {
         "FLASK_APP": "app",
-        "OUTREACH_DATA_DIR": str(tmp_path_factory.mktemp("browser")),
+        "OUTREACH_DATA_DIR": str(data_dir),
         "OUTREACH_PORT": str(port),
         "OUTREACH_PUBLIC_BASE_URL": f"http://127.0.0.1:{port}",
     }
@@ -407,6 +419,40 @@ def go_off_the_net(staff: Person) -> None:
 def come_back(staff: Person) -> None:
     staff.page.context.set_offline(False)
     staff.complaints[:] = [text for text in staff.complaints if "ERR_INTERNET" not in text]
+
+
+def test_a_unit_names_its_new_coordinator_by_the_link_in_its_letter(
+    browser, address: str, data_dir: Path, sit_down
+):
+    app = create_app(make_settings(f"sqlite:///{data_dir / 'outreach.db'}", data_dir))
+    with app.app_context(), app.test_request_context(base_url=address):
+        campaign = list_running_campaigns()[-1]
+        solicitation = db.session.scalars(
+            sa.select(Solicitation).filter_by(campaign_id=campaign.id, is_exempt=False).limit(1)
+        ).one()
+        unit, old = solicitation.unit, solicitation.unit.contacts[0]
+        path = links.relay_link(campaign, [old]).partition("/confirm/")[2]
+        where, name = f"/c/{campaign.code}/units/{unit.id}", old.name
+        db.session.rollback()
+    page = browser.new_page(viewport=PHONE, base_url=address)
+    page.goto(f"/confirm/{path}")
+    people = page.get_by_role("group", name="联络员")
+    assert people.get_by_label("姓名").is_hidden()
+    people.get_by_label("改由另一位同志负责").check()
+    page.get_by_role("button", name="确认").click()
+    people.get_by_text("请填写姓名。").wait_for()
+    people.get_by_label("姓名").fill("新来的同志")
+    people.get_by_label("手机号码").fill("13907341122")
+    page.get_by_label("单位现有人数").fill("120")
+    page.get_by_role("button", name="确认").click()
+    page.get_by_text("谢谢，已经收到").wait_for()
+    page.close()
+    staff = sit_down("staff1", PHONE).page
+    staff.goto(where)
+    assert "新来的同志" in staff.locator("#contacts").inner_text()
+    assert "已核对" in staff.locator("dl.facts").first.inner_text()
+    staff.get_by_text("历任联系人").click()
+    assert name in staff.locator("#contacts details").inner_text()
 
 
 def test_the_bar_of_an_import_moves_with_it(sit_down):

@@ -146,20 +146,29 @@ def find_gift(campaign: Campaign, line_key: str) -> Gift | None:
     return db.session.scalar(sa.select(Gift).filter_by(campaign_id=campaign.id, line_key=line_key))
 
 
-class UnitMoney:
-    """Solicitations of a campaign joined with the sums of their money, to select from."""
+Parameter = sa.BindParameter[int]
 
-    def __init__(self, campaign: Campaign) -> None:
-        gifts = sum_by_unit(campaign.id).subquery("given")
-        pledges = (
-            sa.select(
-                Pledge.solicitation_id,
-                sa.func.sum(Pledge.amount_fen).label("amount"),
-            )
-            .where(Pledge.withdrawn_at.is_(None))
-            .group_by(Pledge.solicitation_id)
-            .subquery("promised")
-        )
+
+@dataclass(frozen=True)
+class OneUnit:
+    """Parameters of a statement about one unit's place in a campaign."""
+
+    solicitation_id: Parameter
+    unit_id: Parameter
+
+
+class UnitMoney:
+    """Solicitations of a campaign joined with the sums of their money, to select from. With
+    `of`, the gifts and pledges of no other unit are summed up."""
+
+    def __init__(self, campaign_id: int | Parameter, of: OneUnit | None = None) -> None:
+        gifts = sum_by_unit(campaign_id, of).subquery("given")
+        promised = sa.select(
+            Pledge.solicitation_id, sa.func.sum(Pledge.amount_fen).label("amount")
+        ).where(Pledge.withdrawn_at.is_(None))
+        if of is not None:
+            promised = promised.where(Pledge.solicitation_id == of.solicitation_id)
+        pledges = promised.group_by(Pledge.solicitation_id).subquery("promised")
         self.given = or_zero(gifts.c.amount)
         self.pledged = or_zero(pledges.c.amount)
         self.due_on = next_due(Solicitation.id, self.given)
@@ -168,7 +177,7 @@ class UnitMoney:
             pledges,
             pledges.c.solicitation_id == Solicitation.id,
         )
-        self.is_in_campaign = Solicitation.campaign_id == campaign.id
+        self.is_in_campaign = Solicitation.campaign_id == campaign_id
         self.has_given = sa.and_(self.given > 0, self.given >= self.pledged)
         self.is_outstanding = sa.and_(
             ~self.has_given,
@@ -193,10 +202,13 @@ def next_due(
     )
 
 
-def sum_by_unit(campaign_id: int | None) -> sa.Select[int | None, int]:
+def sum_by_unit(
+    campaign_id: int | Parameter | None, of: OneUnit | None = None
+) -> sa.Select[int | None, int]:
+    is_units = Gift.unit_id.is_not(None) if of is None else Gift.unit_id == of.unit_id
     return (
         sa.select(Gift.unit_id, sum_fen().label("amount"))
-        .where(Gift.campaign_id == campaign_id, Gift.unit_id.is_not(None))
+        .where(Gift.campaign_id == campaign_id, is_units)
         .group_by(Gift.unit_id)
     )
 
@@ -235,7 +247,7 @@ def sum_by_sector_and_day(campaign_id: int | None) -> dict[int | None, list[DayA
 
 def count_units(campaign: Campaign) -> dict[int, tuple[int, int, int]]:
     """Units, units that have given and units outstanding, by sector."""
-    money = UnitMoney(campaign)
+    money = UnitMoney(campaign.id)
     rows = db.session.execute(
         sa.select(
             Solicitation.sector_id,

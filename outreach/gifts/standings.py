@@ -4,11 +4,12 @@ Money decides over the stage: a unit has given when its net gifts reach its open
 above nothing without a pledge. Outstanding = not given, not declined, not exempt.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
 from itertools import accumulate, chain
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from flask_babel import lazy_gettext as _
@@ -25,6 +26,7 @@ from outreach.db import db
 from outreach.gifts.lineage import inherited_by_day, read_lineage
 from outreach.gifts.models import GiftKind
 from outreach.gifts.queries import (
+    OneUnit,
     UnitMoney,
     count_units,
     matches_unit,
@@ -109,7 +111,7 @@ def list_standings(  # noqa: PLR0913
 ) -> list[Standing]:
     """Standings in the order of sectors and names. Without a viewer the machine asks and sees
     all; `search` looks into names, former names and pinyin initials."""
-    money = UnitMoney(campaign)
+    money = UnitMoney(campaign.id)
     conditions = []
     if viewer is not None:
         conditions.append(in_scope(viewer, Solicitation.sector_id))
@@ -127,8 +129,25 @@ def list_standings(  # noqa: PLR0913
 def find_standing(solicitation: Solicitation) -> Standing:
     """The standing of one unit as the database has it now."""
     campaign = solicitation.campaign
-    is_it = Solicitation.id == solicitation.id
-    return _fetch(campaign, UnitMoney(campaign), [is_it], clock.today())[0]
+    parameters = {
+        "campaign": campaign.id,
+        "previous": campaign.previous_id,
+        "solicitation": solicitation.id,
+        "unit": solicitation.unit_id,
+    }
+    return _read(campaign, _select_one(), clock.today(), parameters)[0]
+
+
+@cache
+def _select_one() -> sa.Select[Any]:
+    """Asked after each visit and each change: it is put together once."""
+    campaign, previous, solicitation, unit = (
+        sa.bindparam(name, type_=sa.Integer())
+        for name in ("campaign", "previous", "solicitation", "unit")
+    )
+    one = OneUnit(solicitation, unit)
+    statement = _select(UnitMoney(campaign, one), sum_by_unit(previous, one))
+    return statement.where(Solicitation.id == solicitation)
 
 
 def find_by_name(campaign: Campaign, name: str) -> list[Solicitation]:
@@ -336,8 +355,13 @@ def _fetch(
     conditions: Iterable[sa.ColumnElement[bool]],
     today: date,
 ) -> list[Standing]:
-    previous = sum_by_unit(campaign.previous_id).subquery("previous")
-    statement = (
+    statement = _select(money, sum_by_unit(campaign.previous_id)).where(*conditions)
+    return _read(campaign, statement, today)
+
+
+def _select(money: UnitMoney, last_year: sa.Select[int | None, int]) -> sa.Select[Any]:
+    previous = last_year.subquery("previous")
+    return (
         sa.select(
             Solicitation,
             money.given,
@@ -350,10 +374,18 @@ def _fetch(
         .join(Solicitation.unit)
         .join(Solicitation.sector)
         .options(contains_eager(Solicitation.unit))
-        .where(money.is_in_campaign, *conditions)
+        .where(money.is_in_campaign)
         .order_by(Sector.position, Unit.name, Solicitation.id)
     )
-    rows = db.session.execute(statement).all()
+
+
+def _read(
+    campaign: Campaign,
+    statement: sa.Select[Any],
+    today: date,
+    parameters: Mapping[str, int | None] | None = None,
+) -> list[Standing]:
+    rows = db.session.execute(statement, parameters).all()
     _attach_few(campaign, [row[0] for row in rows])
     return [
         Standing(solicitation, given, pledged, due_on, before, solicitation.days_silent(today))

@@ -1,8 +1,8 @@
 """Reads of meetings, of who may be invited, and of action items that are still open."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
 from flask_babel import lazy_gettext as _
@@ -122,7 +122,7 @@ def list_engagements(user_ids: Collection[int]) -> set[tuple[int, date, Half]]:
     """Who of these people is at a meeting on which day, and in which half of it it begins: its
     organizer, and who of the office was invited and has not declined."""
     is_on = Meeting.status != MeetingStatus.CANCELLED
-    organized = sa.select(Meeting.organizer_id, Meeting.starts_at).where(
+    organized = sa.select(Meeting.organizer_id.label("user_id"), Meeting.starts_at).where(
         is_on, Meeting.organizer_id.in_(user_ids)
     )
     invited = (
@@ -130,11 +130,10 @@ def list_engagements(user_ids: Collection[int]) -> set[tuple[int, date, Half]]:
         .join(Attendee.meeting)
         .where(is_on, Attendee.user_id.in_(user_ids), Attendee.partstat != PartStat.DECLINED)
     )
+    rows: Iterable[tuple[int, datetime]] = db.session.execute(sa.union(organized, invited))
     return {
         (user_id, clock.day_of(starts_at), Half.of(clock.local(starts_at).time()))
-        for statement in (organized, invited)
-        for user_id, starts_at in db.session.execute(statement)
-        if user_id is not None
+        for user_id, starts_at in rows
     }
 
 

@@ -18,6 +18,7 @@ def enter_days(first: date, last: date, *, is_workday: bool, note: str) -> None:
     days = _period(first, last)
     for day in days:
         db.session.merge(CalendarDay(day=day, is_workday=is_workday, note=note))
+    workdays.forget_calendar()
     audit.record(
         "change.calendar", f"calendar_day:{first}", last=last.isoformat(), is_workday=is_workday
     )
@@ -26,6 +27,7 @@ def enter_days(first: date, last: date, *, is_workday: bool, note: str) -> None:
 def remove_days(first: date, last: date) -> None:
     """The published calendar holds again."""
     db.session.execute(sa.delete(CalendarDay).where(CalendarDay.day.in_(_period(first, last))))
+    workdays.forget_calendar()
     audit.record("restore.calendar", f"calendar_day:{first}", last=last.isoformat())
 
 
@@ -47,11 +49,13 @@ def confirm_year(year: int, by: User) -> None:
     if missing := [day.isoformat() for day in always_off if day not in entered]:
         raise Refused(_("节假日还不完整，缺少：%(days)s。", days="、".join(missing)))
     db.session.add(CalendarYear(year=year, confirmed_at=clock.now(), confirmed_by_id=by.id))
+    workdays.forget_calendar()
     audit.record("confirm.calendar", f"calendar_year:{year}")
 
 
 def withdraw_confirmation(year: int) -> None:
     db.session.execute(sa.delete(CalendarYear).where(CalendarYear.year == year))
+    workdays.forget_calendar()
     audit.record("withdraw.calendar", f"calendar_year:{year}")
 
 

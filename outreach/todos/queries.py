@@ -158,7 +158,7 @@ def is_due(campaign: Campaign) -> sa.ColumnElement[bool]:
     """Condition on to-dos joined with their solicitations: open, its day has come, and nothing
     speaks against it: the unit has not given, promised or declined, and is not at rest."""
     today = clock.today()
-    money = UnitMoney(campaign)
+    money = UnitMoney(campaign.id)
     asked = (
         sa.select(Solicitation.id)
         .select_from(money.source)

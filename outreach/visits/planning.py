@@ -171,8 +171,8 @@ def propose_after(visit: Visit) -> NextStep | None:
         return None
 
 
-def insert_open_visit(**values: Any) -> int | None:
-    """Id of the new visit; None when its key is taken or the unit has an open visit already.
+def insert_open_visit(**values: Any) -> Visit | None:
+    """The new visit; None when its key is taken or the unit has an open visit already.
 
     One statement, so that of two who plan at once one is second and neither fails.
     """
@@ -181,7 +181,7 @@ def insert_open_visit(**values: Any) -> int | None:
         dialect.insert(Visit)
         .values(created_at=clock.now(), version=1, **values)
         .on_conflict_do_nothing()
-        .returning(Visit.id)
+        .returning(Visit)
     )
     return db.session.scalar(statement)
 
@@ -202,7 +202,7 @@ def _propose(follow_up: FollowUp, plan: DayPlan) -> NextStep | None:
     day = plan.find_day(unit, visitor_id, max(clock.today(), rest, follow_up.not_before - _DAY))
     if day is None:
         return None
-    visit_id = insert_open_visit(
+    visit = insert_open_visit(
         solicitation_id=follow_up.solicitation.id,
         visitor_id=visitor_id,
         status=VisitStatus.PROPOSED,
@@ -210,7 +210,7 @@ def _propose(follow_up: FollowUp, plan: DayPlan) -> NextStep | None:
         reason=follow_up.reason,
         proposal_key=follow_up.key,
     )
-    if visit_id is None:
+    if visit is None:
         return None
     plan.take(visitor_id, day)
     return NextStep(day, None)

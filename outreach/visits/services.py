@@ -54,7 +54,7 @@ def plan_visit(
     """Plans a visit, alone or with an open one of the same day and visitor; Refused when the unit
     has an open one or the visitor's day is full."""
     _check_place(solicitation.campaign, visitor, planned_on)
-    visit_id = planning.insert_open_visit(
+    visit = planning.insert_open_visit(
         solicitation_id=solicitation.id,
         visitor_id=visitor.id,
         status=VisitStatus.PLANNED,
@@ -63,10 +63,10 @@ def plan_visit(
         reason=reason,
         parent_id=parent.id if parent else None,
     )
-    if visit_id is None:
+    if visit is None:
         raise Refused(_("这个单位已有一次待走访的安排。请改期或取消那一次。"))
-    audit.record("plan.visit", f"visit:{visit_id}", day=planned_on.isoformat(), visitor=visitor.id)
-    return db.session.get_one(Visit, visit_id)
+    audit.record("plan.visit", f"visit:{visit.id}", day=planned_on.isoformat(), visitor=visitor.id)
+    return visit
 
 
 def confirm_visit(visit: Visit, *, by: User) -> None:
@@ -169,7 +169,7 @@ def start_unplanned_visit(
         if visit.is_open:
             visit.visitor_id = by.id
             return visit
-    visit_id = planning.insert_open_visit(
+    visit = planning.insert_open_visit(
         solicitation_id=solicitation.id,
         visitor_id=by.id,
         status=VisitStatus.PLANNED,
@@ -177,8 +177,8 @@ def start_unplanned_visit(
         reason=str(_("临时走访")),
         client_key=client_key,
     )
-    if visit_id is not None:
-        return db.session.get_one(Visit, visit_id)
+    if visit is not None:
+        return visit
     sent_before = find_by_client_key(client_key)
     if sent_before is None:
         raise Conflict(_("他人刚为这个单位安排了走访。请刷新页面后再登记。"))
@@ -204,7 +204,8 @@ def log_visit(  # noqa: PLR0913
     Returns the visit that was logged: the one before, when the same `client_key` was sent before.
     Conflict when somebody else has logged or dropped it.
     """
-    sent_before = find_by_client_key(client_key)
+    # One that was started for this log just now has the key: no other can have it.
+    sent_before = find_by_client_key(client_key) if visit.client_key != client_key else None
     if sent_before is not None and sent_before.status is VisitStatus.LOGGED:
         return sent_before
     lock_visit(visit)

@@ -122,10 +122,10 @@ def log_visit(visit_id: int | None = None, unit_id: int | None = None) -> Respon
         return render_template("visits/conflict.html", visit=visit, message="", sent={})
     try:
         if _was_logged(form) or (
-            form.validate_on_submit() and _accepted(form, lambda: _log(visit, solicitation, form))
+            form.validate_on_submit()
+            and _accepted(form, lambda: _say_what_follows(_log(visit, solicitation, form)))
         ):
             form.photos.forget()
-            _say_what_follows(form)
             return tell_next(return_back(unit_id))
     except Conflict as conflict:
         db.session.rollback()
@@ -277,10 +277,13 @@ def _was_logged(form: LogVisitForm) -> bool:
     """A phone that did not hear the answer sends its form again; whatever was wrong with one that
     waited, it has arrived in another way."""
     sent_before = queries.find_by_client_key(form.client_key.data) if form.is_submitted() else None
-    return sent_before is not None and sent_before.status is VisitStatus.LOGGED
+    if sent_before is None or sent_before.status is not VisitStatus.LOGGED:
+        return False
+    _say_what_follows(sent_before)
+    return True
 
 
-def _log(visit: Visit | None, solicitation: Solicitation, form: LogVisitForm) -> None:
+def _log(visit: Visit | None, solicitation: Solicitation, form: LogVisitForm) -> Visit:
     key = form.client_key.data or None
     if visit is None:
         visit = services.start_unplanned_visit(solicitation, by=current_user, client_key=key)
@@ -288,12 +291,11 @@ def _log(visit: Visit | None, solicitation: Solicitation, form: LogVisitForm) ->
         services.lock_visit(visit)
         if visit.is_open:
             check_version(visit.version)
-    services.log_visit(visit, by=current_user, **form.facts())
+    return services.log_visit(visit, by=current_user, **form.facts())
 
 
-def _say_what_follows(form: LogVisitForm) -> None:
-    visit = queries.find_by_client_key(form.client_key.data)
-    follow_up = queries.find_follow_up(visit) if visit else None
+def _say_what_follows(visit: Visit) -> None:
+    follow_up = queries.find_follow_up(visit)
     if follow_up is None:
         flash(_("走访已登记。"), "success")
         return

@@ -408,7 +408,7 @@ def _book(draft: Draft, candidate: Candidate, place: VisitorDay, old: Visit | No
         old.visitor_id, old.planned_on = place.visitor_id, place.day
         old.reason, old.alternative = candidate.reason, alternative
         return True
-    visit_id = insert_open_visit(
+    visit = insert_open_visit(
         solicitation_id=candidate.solicitation_id,
         visitor_id=place.visitor_id,
         status=VisitStatus.PROPOSED,
@@ -417,7 +417,7 @@ def _book(draft: Draft, candidate: Candidate, place: VisitorDay, old: Visit | No
         alternative=alternative,
         proposal_key=draft.key(candidate.solicitation_id),
     )
-    return visit_id is not None
+    return visit is not None
 
 
 def _join_parents(draft: Draft, booked: Assignment) -> None:
