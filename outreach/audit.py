@@ -77,6 +77,16 @@ def record(action: str, subject: str, **facts: Any) -> AuditEvent:
     return row
 
 
+def count_since(since: datetime, action: str, subject: str, *, by: int | None = None) -> int:
+    """How often it was recorded after `since`; with `by`, by this user."""
+    events = sa.select(sa.func.count()).where(
+        AuditEvent.subject == subject, AuditEvent.action == action, AuditEvent.at > since
+    )
+    if by is not None:
+        events = events.where(AuditEvent.user_id == by)
+    return db.session.scalar(events) or 0
+
+
 def select_events(*, user_id: int | None, action: str) -> sa.Select[AuditEvent]:
     """Newest first; None and «» leave a filter out. A person's events are what they did and what
     was done to their account."""

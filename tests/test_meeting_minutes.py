@@ -96,6 +96,19 @@ def test_the_same_text_again_is_no_change(page, meeting):
     assert db.session.query(AuditEvent).filter_by(action="write.minutes").count() == 1
 
 
+def test_drafts_of_one_person_are_one_entry_of_the_trail(page, meeting, tuesday_morning):
+    def count():
+        return db.session.query(AuditEvent).filter_by(action="write.minutes").count()
+
+    saved = page()
+    for text in ("会", "会议", "会议指出"):
+        saved = page({"minutes": text, "mark": mark(saved)}, headers=JSON)
+    assert (meeting.minutes, count()) == ("会议指出", 1)
+    tuesday_morning.shift(timedelta(minutes=16))
+    page({"minutes": "会议指出，", "mark": mark(saved)}, headers=JSON)
+    assert count() == 2
+
+
 def test_the_file_is_a_document_in_form_and_names_nobody_who_was_absent(
     meeting, sign_in, tuesday_morning
 ):

@@ -3,12 +3,9 @@
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
-import sqlalchemy as sa
 from flask_babel import lazy_gettext as _
 
 from outreach import audit, clock
-from outreach.audit import AuditEvent
-from outreach.db import db
 from outreach.errors import Conflict, OutreachError, Refused
 from outreach.meetings.models import Attendee, PartStat
 from outreach.meetings.queries import list_same_person
@@ -34,7 +31,8 @@ def answer(
         raise Conflict(
             _("会议时间刚刚改过，您的回复没有保存。请重新打开链接，看清新的时间再回复。")
         )
-    if _count_answers(attendee) >= MOST_ANSWERS:
+    subject = f"attendee:{attendee.id}"
+    if audit.count_since(clock.now() - WINDOW, "answer.attendee", subject) >= MOST_ANSWERS:
         raise TooManyAnswers(_("更改次数过多。请一小时后再试，或直接联系会议联系人。"))
     _note(attendee, partstat, at=clock.now(), delegate_name=delegate_name, by="link")
 
@@ -62,16 +60,3 @@ def _note(
         row.partstat, row.answered_at = partstat, at
         row.delegate_name = delegate_name if partstat is PartStat.DELEGATED else ""
     audit.record("answer.attendee", f"attendee:{attendee.id}", partstat=partstat.value, by=by)
-
-
-def _count_answers(attendee: Attendee) -> int:
-    return (
-        db.session.scalar(
-            sa.select(sa.func.count()).where(
-                AuditEvent.subject == f"attendee:{attendee.id}",
-                AuditEvent.action == "answer.attendee",
-                AuditEvent.at > clock.now() - WINDOW,
-            )
-        )
-        or 0
-    )

@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from flask import current_app
 from flask_babel import lazy_gettext as _
@@ -22,6 +22,9 @@ from outreach.messages.models import Channel, Purpose
 from outreach.messages.queueing import queue_message
 from outreach.messages.rendering import render_html
 from outreach.units.models import Unit
+
+STILL_TYPING = timedelta(minutes=15)
+"""In which one entry of the audit trail stands for all drafts of one person."""
 
 
 def create_meeting(  # noqa: PLR0913
@@ -202,17 +205,20 @@ def hold_meeting(meeting: Meeting) -> None:
 
 
 def write_minutes(
-    meeting: Meeting, *, minutes: str, decisions: str, is_draft: bool = False
+    meeting: Meeting, *, minutes: str, decisions: str, draft_by: User | None = None
 ) -> None:
     """May be called as often as needed, from the day of the meeting on. Once it has begun, saving
     minutes says that it was held; a draft, which is saved while somebody types, does not."""
     refuse_not_due(meeting)
-    if meeting.starts_at <= clock.now() and not is_draft:
+    if meeting.starts_at <= clock.now() and draft_by is None:
         hold_meeting(meeting)
     if (meeting.minutes, meeting.decisions) == (minutes, decisions):
         return
     meeting.minutes, meeting.decisions = minutes, decisions
-    audit.record("write.minutes", f"meeting:{meeting.id}", length=len(minutes))
+    subject, since = f"meeting:{meeting.id}", clock.now() - STILL_TYPING
+    # A page that saves by itself would say every few seconds what it has said before.
+    if not (draft_by and audit.count_since(since, "write.minutes", subject, by=draft_by.id)):
+        audit.record("write.minutes", subject, length=len(minutes))
 
 
 def mark_minutes(meeting: Meeting) -> str:

@@ -239,7 +239,8 @@ def write_minutes(meeting_id: int) -> ResponseReturnValue:
     if not is_same and request.form.get("mark") != services.mark_minutes(meeting):
         # Both versions on one page: whoever came second puts them together.
         return _minutes_page(meeting, form, theirs=meeting), HTTPStatus.CONFLICT
-    services.write_minutes(meeting, minutes=minutes, decisions=decisions, is_draft=wants_json())
+    draft_by = current_user if wants_json() else None
+    services.write_minutes(meeting, minutes=minutes, decisions=decisions, draft_by=draft_by)
     db.session.commit()
     if wants_json():
         return {"mark": services.mark_minutes(meeting), "at": f"{clock.local(clock.now()):%H:%M}"}

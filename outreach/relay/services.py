@@ -9,7 +9,6 @@ from flask_babel import lazy_gettext as _
 
 from outreach import audit, clock
 from outreach.accounts.models import User
-from outreach.audit import AuditEvent
 from outreach.campaigns.models import CampaignStatus, Solicitation
 from outreach.db import db
 from outreach.errors import Conflict, OutreachError, Refused
@@ -77,7 +76,9 @@ def answer(solicitation: Solicitation, reply: Reply, *, by: User | None) -> Rela
         raise Conflict(
             _("这家单位的联系人刚刚有人改过，您填的还没有保存。请看清现在的登记，再提交一次。")
         )
-    if by is None and _count_answers(solicitation) >= MOST_ANSWERS:
+    subject = f"solicitation:{solicitation.id}"
+    answers = audit.count_since(clock.now() - WINDOW, "answer.relay", subject)
+    if by is None and answers >= MOST_ANSWERS:
         raise TooManyAnswers(_("更改次数过多。请一小时后再试，或直接回复邮件告诉我们。"))
     coordinator = find_current(unit, ContactRole.COORDINATOR)
     _note_person(unit, ContactRole.COORDINATOR, reply.coordinator, reply.preferred_channel)
@@ -95,7 +96,7 @@ def answer(solicitation: Solicitation, reply: Reply, *, by: User | None) -> Rela
     db.session.flush()
     todos.end_check(solicitation, by=by)
     means = "phone" if by else "link"
-    audit.record("answer.relay", f"solicitation:{solicitation.id}", by=means)
+    audit.record("answer.relay", subject, by=means)
     return row
 
 
@@ -152,16 +153,3 @@ def _lock(solicitation: Solicitation) -> None:
         sa.select(Solicitation.id).filter_by(id=solicitation.id).with_for_update(key_share=True)
     )
     db.session.expire(solicitation.unit, ["contacts"])
-
-
-def _count_answers(solicitation: Solicitation) -> int:
-    return (
-        db.session.scalar(
-            sa.select(sa.func.count()).where(
-                AuditEvent.subject == f"solicitation:{solicitation.id}",
-                AuditEvent.action == "answer.relay",
-                AuditEvent.at > clock.now() - WINDOW,
-            )
-        )
-        or 0
-    )
