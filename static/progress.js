@@ -1,7 +1,7 @@
 // The bar of an import: what the server has done of it, asked for while the form's answer is awaited.
 "use strict";
 
-const EVERY = 400; // milliseconds
+const EVERY = 200; // milliseconds
 let asking = null;
 
 function show(bar, { label, share, done, total }) {
