@@ -1,5 +1,6 @@
 """Shapes of input, shared by the capabilities' forms; rules of the domain are not here."""
 
+import re
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
@@ -100,6 +101,16 @@ def check_version(current: int) -> None:
     sent = request.form.get("version", type=int)
     if sent is not None and sent != current:
         raise Conflict(_("这条记录刚被他人修改，您的改动没有保存。请核对最新内容后再提交。"))
+
+
+def one_line(_form: FlaskForm, field: Field) -> None:
+    """Validator: what goes into the head of an e-mail, where a line break would start another
+    header."""
+    if field.data and _NOT_ONE_LINE.search(field.data):
+        raise ValidationError(_("不能含换行或特殊控制字符，请重新输入。"))
+
+
+_NOT_ONE_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]|=\?")
 
 
 def positive(_form: FlaskForm, field: Field) -> None:

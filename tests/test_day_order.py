@@ -1,16 +1,20 @@
 """The order of a person's day: what it is by itself, and what a person makes of it."""
 
+import threading
+import time as time_
 from datetime import date, time
 
 import pytest
 from flask import Flask
 
 from outreach.access import Role
+from outreach.accounts.models import User
 from outreach.db import db
 from outreach.errors import Conflict, Refused
+from outreach.visits import planning
 from outreach.visits.day_order import arrange, place_visit
-from outreach.visits.models import Visit, VisitStatus
-from outreach.visits.services import move_visit
+from outreach.visits.models import Visit, VisitOutcome, VisitStatus
+from outreach.visits.services import log_visit, move_visit
 from tests.conftest import SignIn
 from tests.factories import make_campaign, make_solicitation, make_unit, make_user, make_visit
 from tests.test_visits import in_threads
@@ -148,3 +152,41 @@ def test_who_only_reads_drags_nothing(app: Flask, sign_in: SignIn):
     page = sign_in(Role.AUDITOR).get(f"/c/{day.campaign.code}/plan?visitor={day.user.id}").text
     assert "甲" in page
     assert "data-grip" not in page
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("change", ["move", "log"])
+def test_who_drags_and_who_changes_another_visit_of_the_day_never_wait_in_a_circle(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, change: str
+):
+    day = Day("甲", "乙", "丙")
+    ids = [visit.id for visit in arrange(day.visits.values())]
+    user_id = day.user.id
+    holds_row = threading.Event()
+    plan = planning.hold_plans
+
+    def hold_plans(visitors: set[int]) -> None:
+        """Who changes a visit has its row by now, and waits until the other one drags."""
+        if threading.current_thread() in changing and not holds_row.is_set():
+            holds_row.set()
+            time_.sleep(0.3)
+        plan(visitors)
+
+    changing: list[threading.Thread] = []
+    monkeypatch.setattr(planning, "hold_plans", hold_plans)
+
+    def work(number: int) -> None:
+        if number == 0:
+            assert holds_row.wait(10)
+            place_visit(db.session.get_one(Visit, ids[2]), before=ids[1], shown=ids)
+            return
+        changing.append(threading.current_thread())
+        user, first = db.session.get_one(User, user_id), db.session.get_one(Visit, ids[0])
+        if change == "move":
+            move_visit(first, planned_on=THURSDAY, visitor=user)
+        else:
+            log_visit(first, outcome=VisitOutcome.NOT_IN, by=user)
+
+    dragged, changed = in_threads(app, work)
+    assert changed is None or not isinstance(changed, Exception)
+    assert dragged is None or isinstance(dragged, Conflict)

@@ -16,7 +16,7 @@ from outreach.meetings import circulation, services
 from outreach.meetings.models import MeetingStatus
 from outreach.messages import delivery
 from outreach.messages.channels import accepted
-from outreach.messages.models import Message
+from outreach.messages.models import Attachment, Message
 from tests import factories, fake_channel
 from tests.test_meetings import invite, make_meeting, url
 
@@ -199,3 +199,12 @@ def test_there_is_nothing_to_send_before_the_meeting_or_without_minutes(held):
     with pytest.raises(Refused):
         circulation.circulate(held, with_absent=True)
     assert list_letters() == []
+
+
+def test_who_came_for_the_second_of_two_units_gets_them_once(held):
+    services.sign_in(held.attendees[2])  # the first row of this mailbox was absent
+    assert circulation.circulate(held, with_absent=False) == 2
+    at = held.circulated_at
+    assert circulation.circulate(held, with_absent=True) == 0
+    assert held.circulated_at == at
+    assert db.session.query(Attachment).count() == 1

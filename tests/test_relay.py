@@ -11,7 +11,13 @@ from outreach import clock
 from outreach.access import Role
 from outreach.accounts.models import User
 from outreach.audit import AuditEvent
-from outreach.campaigns.models import Campaign, CampaignStatus, Solicitation
+from outreach.campaigns.models import (
+    Campaign,
+    CampaignStatus,
+    DeclineReason,
+    Solicitation,
+    Stage,
+)
 from outreach.db import db
 from outreach.messages import delivery
 from outreach.messages.models import (
@@ -26,17 +32,21 @@ from outreach.messages.models import (
 from outreach.relay import links, queries, services
 from outreach.relay.models import RelayAnswer, RelayState
 from outreach.relay.services import Named, Person, Reply, TooManyAnswers
+from outreach.reminders import rule_services
 from outreach.reminders import services as waves
 from outreach.reminders.models import RuleKind
 from outreach.reminders.queries import preview_wave
 from outreach.todos.models import Todo, TodoKind, TodoStatus
 from outreach.units.models import Contact, ContactRole
+from outreach.visits.planning import propose_follow_ups
 from tests import fake_channel
 from tests.factories import (
     make_campaign,
     make_contact,
+    make_gift,
     make_sector,
     make_solicitation,
+    make_todo,
     make_unit,
     make_user,
     open_sending,
@@ -166,6 +176,7 @@ def test_what_stays_empty_keeps_what_is_known_and_a_leader_may_go(client, unit: 
         ({"coordinator": "new", "coordinator_name": "李娜"}, "至少一样"),
         ({"coordinator_mobile": "0734-8866123"}, "11 位大陆手机号码"),
         ({"coordinator_email": "lina@"}, "邮箱格式不正确"),
+        ({"coordinator": "new", "coordinator_name": "李\n娜"}, "不能含换行"),
         ({"head_count": "很多"}, "invalid-feedback"),
         ({"payroll_month": "7"}, "invalid-feedback"),
     ],
@@ -183,9 +194,8 @@ def test_of_two_who_change_the_people_the_second_is_told(client, unit: Solicitat
     make_contact(unit.unit, name="后来的同志", valid_from=TODAY)
     page = client.post(path, data={"seen": seen, "coordinator": "keep", "leader": "nobody"})
     assert (page.status_code, "刚刚有人改过" in page.text) == (409, True)
-    assert "仍是后来的同志" in page.text
     assert find_answer(unit) is None
-    assert f'value="{services.mark_people(unit.unit)}"' in page.text  # so that it can be sent again
+    assert send(client, path).status_code == 200
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -230,6 +240,42 @@ def test_a_coordinator_of_today_can_be_replaced_today(app, campaign: Campaign):
     assert first.valid_to == TODAY
     successor = db.session.scalars(sa.select(Contact).filter_by(name="李娜")).one()
     assert successor.valid_from == TODAY + timedelta(days=1)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_who_got_the_letter_answers_for_themselves(client, campaign: Campaign):
+    """Of two coordinators the other one stays."""
+    shared = make_unit()
+    asked, other = (make_contact(shared, name=name) for name in ("甲联络", "乙联络"))
+    make_solicitation(campaign, unit=shared)
+    make_rule(campaign, RuleKind.RELAY)
+    run()
+    go(letter())
+    message = db.session.scalars(sa.select(Message)).one()
+    assert message.contact_id == asked.id
+    path = re.search(r"https?://[^/\s]+(/confirm/\S+/)", message.body_text)[1]
+    assert "仍是甲联络" in client.get(path).text
+    new = {"coordinator_name": "丙联络", "coordinator_mobile": "13907341122"}
+    assert send(client, path, coordinator="new", **new).status_code == 200
+    db.session.expire_all()
+    assert (asked.valid_to, other.valid_to) == (TODAY - timedelta(days=1), None)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_nobody_of_the_office_answers_by_the_link_of_a_unit(
+    campaign: Campaign, unit: Solicitation, written: Message, sign_in
+):
+    """An auditor changes nothing, and what staff note has their name."""
+    for role in (Role.AUDITOR, Role.STAFF):
+        client = sign_in(role)
+        wave = drafts()[0]
+        pages = (f"/messages/{written.id}", "/messages", f"/c/{campaign.code}/waves/{wave.id}")
+        for page in pages:
+            assert "/confirm/" not in client.get(page).text.replace("/confirm/…/", "")
+        path = address(unit)
+        assert "不能用单位的链接答复" in client.get(path).text
+        assert send(client, path).status_code == 403
+    assert find_answer(unit) is None
 
 
 # The letters
@@ -298,6 +344,37 @@ def test_a_campaign_that_is_over_asks_nobody(campaign: Campaign, unit: Solicitat
     assert message.withheld_reason is WithheldReason.CAMPAIGN_CLOSED
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_letters_that_were_stopped_ask_nobody_and_can_be_drafted_again(
+    campaign: Campaign, unit: Solicitation
+):
+    rule = make_rule(campaign, RuleKind.RELAY)
+    run()
+    go(letter())
+    waves.cancel_wave(letter())
+    db.session.commit()
+    assert run() == ["没有新的建议"]
+    assert (calls(), states(campaign)) == ([], [RelayState.NOT_SENT])
+    rule_services.switch_off(rule)
+    rule_services.switch_on(rule, by=rule.author)
+    db.session.commit()
+    assert run() == ["起草 1 个批次"]
+    go(drafts()[1])
+    assert states(campaign) == [RelayState.WAITING]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_who_declines_before_it_goes_out_is_not_asked(campaign: Campaign, unit: Solicitation):
+    make_rule(campaign, RuleKind.RELAY)
+    run()
+    go(letter())
+    unit.stage, unit.decline_reason = Stage.DECLINED, DeclineReason.OTHER
+    db.session.commit()
+    delivery.drain(lambda: False)
+    message = db.session.scalars(sa.select(Message)).one()
+    assert message.withheld_reason is WithheldReason.DECLINED
+
+
 # The calls
 
 
@@ -356,6 +433,26 @@ def test_who_cannot_be_written_to_is_called_at_once(
     reasons = {todo.solicitation_id: todo.reason for todo in calls()}
     assert reasons[unit.id] == "核对函没有送到：退信"
     assert "没有能收信的联络员" in reasons[nobody.id]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_who_has_given_is_still_asked_and_who_is_exempt_is_not(app, sign_in):
+    given, exempt = (
+        make_solicitation(campaign, solicitor_id=make_user().id)
+        for campaign in [make_campaign()]
+        for _ in range(2)
+    )
+    todos = [make_todo(one, one.solicitor, kind=TodoKind.CONFIRM) for one in (given, exempt)]
+    make_gift(given)
+    exempt.is_exempt = True
+    db.session.commit()
+    days = [
+        sign_in(one.solicitor).get(f"/c/{one.campaign.code}/my-day").text for one in (given, exempt)
+    ]
+    assert ["电话核对联络信息" in day for day in days] == [True, False]
+    propose_follow_ups(given.campaign)
+    db.session.commit()
+    assert [todo.status for todo in todos] == [TodoStatus.OPEN, TodoStatus.DROPPED]
 
 
 def test_staff_note_on_the_telephone_what_the_unit_says(

@@ -16,6 +16,8 @@ from outreach.db import db
 from outreach.errors import Refused
 from outreach.merging.plans import plan_merge
 from outreach.merging.services import merge_units
+from outreach.spreadsheets import uploads
+from outreach.spreadsheets.reading import SourceFile
 from outreach.visits import photos
 from outreach.visits.models import Visit, VisitPhoto, VisitStatus
 from outreach.visits.photos import read_picture
@@ -268,3 +270,20 @@ def test_photos_go_along_when_two_units_turn_out_to_be_one(visit: Visit, sign_in
     db.session.commit()
     page = sign_in().get(f"/c/{code}/units/{survivor.id}").text
     assert f"/visits/photos/{photo.id}" in page
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("path", ["", "..", "../photos", "{outside}"])
+def test_what_is_sent_in_the_place_of_a_photo_is_never_a_path(
+    app: Flask, visit: Visit, sign_in: SignIn, tmp_path, path: str
+):
+    client = sign_in()
+    assert client.post(url(visit), data=sent(make_picture())).status_code == 302
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    uploads.keep(SourceFile("名册.csv", b"x"))
+    again = client.post(url(visit), data=sent(path.format(outside=outside)))
+    assert again.status_code == 302
+    assert outside.exists()
+    assert len(files_of(app)) == 1
+    assert (app.extensions["outreach.settings"].data_dir / "uploads").exists()

@@ -20,6 +20,7 @@ from outreach.todos.services import settle
 from outreach.visits import services, staffing, week_planning
 from outreach.visits.models import OPEN, AbsenceKind, Means, Visit, VisitOutcome, VisitStatus
 from outreach.visits.planning import DayPlan
+from outreach.visits.services import drop_visit, log_visit, move_visit
 from outreach.visits.steps import Case, choose
 from outreach.visits.week_planning import Booked, book_week, draft_week, return_unworked
 from outreach.workdays import CalendarDay
@@ -439,3 +440,24 @@ def _decide(decision: str, visit: Visit, office: Office) -> None:
         db.session.commit()
     except Refused:
         db.session.rollback()
+
+
+@pytest.mark.parametrize("change", ["drop", "log"])
+def test_what_was_joined_to_a_proposal_does_not_hold_the_next_plan_up(app: Flask, change: str):
+    office = Office()
+    parent, other = office.unit(), office.unit()
+    office.plan()
+    first, second = (
+        db.session.scalars(sa.select(Visit).filter_by(solicitation_id=one.id)).one()
+        for one in (parent, other)
+    )
+    move_visit(second, planned_on=first.planned_on, visitor=office.users[0], parent=first)
+    if change == "drop":
+        drop_visit(second, reason="不用了")
+    else:
+        log_visit(second, outcome=VisitOutcome.NOT_IN, by=office.users[0])
+    make_gift(parent, 1_000_000_00)
+    office.plan()
+    db.session.refresh(second)
+    assert second.parent_id is None
+    assert db.session.get(Visit, first.id) is None

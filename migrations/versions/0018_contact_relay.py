@@ -28,5 +28,10 @@ def upgrade():
 
 
 def downgrade():
-    """Answers are lost; what they said about people and numbers stays with these."""
+    """Answers are lost; what they said about people and numbers stays with these. Letters stay as
+    some that asked for nothing."""
+    op.execute("DELETE FROM todo WHERE kind = 'confirm'")
+    op.execute("DELETE FROM reminder_rule WHERE kind = 'relay'")
+    for table in ('message', 'wave'):
+        op.execute(f"UPDATE {table} SET purpose = 'thanks' WHERE purpose = 'relay'")
     op.drop_table('relay_answer')

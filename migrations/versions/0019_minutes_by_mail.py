@@ -33,6 +33,7 @@ def upgrade():
 
 def downgrade():
     """Letters keep their text and lose their files."""
+    op.execute("UPDATE message SET purpose = 'invitation' WHERE purpose = 'minutes'")
     with op.batch_alter_table('meeting') as meeting:
         meeting.drop_column('circulated_version')
         meeting.drop_column('circulated_at')

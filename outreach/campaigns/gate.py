@@ -46,7 +46,7 @@ def is_not_running(subject: Subject) -> sa.ColumnElement[bool]:
 
 
 @screened(is_set_aside)
-@asked_of(Purpose.REMINDER)
+@asked_of(Purpose.REMINDER, Purpose.RELAY)
 def check_declined(candidates: Sequence[Candidate], _now: datetime) -> dict[int, Withheld]:
     return _withhold(candidates, WithheldReason.DECLINED, Solicitation.stage == Stage.DECLINED)
 

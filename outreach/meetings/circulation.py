@@ -3,18 +3,21 @@
 import hashlib
 from collections import defaultdict
 
+import sqlalchemy as sa
 from flask import current_app
 from flask_babel import lazy_gettext as _
 
 from outreach import audit, clock
+from outreach.db import db
 from outreach.errors import Refused
 from outreach.meetings.minutes_file import MEDIA_TYPE, write_minutes_file
 from outreach.meetings.models import Attendee, Meeting, MeetingStatus
 from outreach.meetings.queries import list_solicitations
 from outreach.meetings.rendering import format_formal_day, format_period
 from outreach.messages import attachments
+from outreach.messages.addresses import hash_address
 from outreach.messages.channels import EnclosedFile
-from outreach.messages.models import Channel, Purpose
+from outreach.messages.models import Channel, Message, Purpose
 from outreach.messages.queueing import queue_message
 from outreach.messages.rendering import render_html
 
@@ -32,6 +35,11 @@ def circulate(meeting: Meeting, *, with_absent: bool) -> int:
     if not readers:
         raise Refused(_("没有可以发到的人：名单上的人都没有登记邮箱。"))
     now, subject = version(meeting), f"关于印发“{meeting.title}”纪要的通知"
+    keys = {address: _occurrence(meeting, now, address) for address in readers}
+    had = _list_queued(keys)
+    readers = {address: group for address, group in readers.items() if address not in had}
+    if not readers:
+        return 0
     file = attachments.keep(
         EnclosedFile(
             f"{meeting.title[:LONGEST_NAME]}纪要.docx", MEDIA_TYPE, write_minutes_file(meeting)
@@ -45,7 +53,7 @@ def circulate(meeting: Meeting, *, with_absent: bool) -> int:
         queued += queue_message(
             purpose=Purpose.MINUTES,
             channel=Channel.EMAIL,
-            occurrence=f"minutes:{meeting.id}:{now}:{group[0].id}",
+            occurrence=keys[address],
             address=address,
             recipient_name=group[0].person.name,
             subject=subject,
@@ -71,6 +79,20 @@ def list_readers(meeting: Meeting, *, with_absent: bool) -> dict[str, list[Atten
         if attendee.person.email and (with_absent or attendee.signed_in_at):
             readers[attendee.person.email].append(attendee)
     return dict(readers)
+
+
+def _occurrence(meeting: Meeting, now: str, address: str) -> str:
+    return f"minutes:{meeting.id}:{now}:{hash_address(Channel.EMAIL, address)[:16]}"
+
+
+def _list_queued(keys: dict[str, str]) -> set[str]:
+    """Addresses to which these minutes were sent before."""
+    found = set(
+        db.session.scalars(
+            sa.select(Message.occurrence).where(Message.occurrence.in_(keys.values()))
+        )
+    )
+    return {address for address, key in keys.items() if key in found}
 
 
 def version(meeting: Meeting) -> str:

@@ -1,6 +1,5 @@
 """What people type about meetings. Times are wall clock in Asia/Shanghai."""
 
-import re
 from datetime import datetime
 
 from flask_babel import lazy_gettext as _
@@ -9,29 +8,22 @@ from wtforms.validators import DataRequired, InputRequired, Length, Optional, Va
 from wtforms.widgets import HiddenInput
 
 from outreach import clock
-from outreach.forms import DayField, Form, TermField
+from outreach.forms import DayField, Form, TermField, one_line
 from outreach.meetings.models import PartStat
 from outreach.meetings.queries import list_office_users
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]|=\?")
 LONG = Length(max=10_000, message=_("最多 10000 个字。"))
-
-
-def _one_line(_form: Form, field: Field) -> None:
-    """It goes into the subject of an e-mail, where a line break would start another header."""
-    if field.data and _CONTROL.search(field.data):
-        raise ValidationError(_("不能含换行或特殊控制字符，请重新输入。"))
 
 
 class MeetingForm(Form):
     title = StringField(
         _("会议名称"),
-        [DataRequired(_("请填写会议名称。")), Length(max=120), _one_line],
+        [DataRequired(_("请填写会议名称。")), Length(max=120), one_line],
     )
     day = DayField(_("日期"), [DataRequired(_("请选择日期。"))])
     start = TimeField(_("开始"), [InputRequired(_("请填写开始时间。"))])
     end = TimeField(_("结束"), [InputRequired(_("请填写结束时间。"))])
-    place = StringField(_("地点"), [Length(max=120), _one_line])
+    place = StringField(_("地点"), [Length(max=120), one_line])
     agenda = TextAreaField(_("议程"), [Optional(), LONG], render_kw={"rows": 8})
 
     def validate_end(self, field: Field) -> None:
@@ -50,7 +42,7 @@ class MeetingForm(Form):
 class CancelForm(Form):
     reason = StringField(
         _("取消原因"),
-        [DataRequired(_("请填写取消原因，它会写进取消通知。")), Length(max=200), _one_line],
+        [DataRequired(_("请填写取消原因，它会写进取消通知。")), Length(max=200), one_line],
     )
 
 
@@ -67,7 +59,7 @@ class InviteeForm(Form):
         validators=[DataRequired(_("请选择是否参加。"))],
     )
     delegate_name = StringField(
-        _("代为参加的同志姓名"), [Length(max=60, message=_("最多 60 个字。")), _one_line]
+        _("代为参加的同志姓名"), [Length(max=60, message=_("最多 60 个字。")), one_line]
     )
     sequence = IntegerField(widget=HiddenInput())
 
@@ -83,7 +75,7 @@ class MinutesForm(Form):
 
 class ActionItemForm(Form):
     text = StringField(
-        _("待办事项"), [DataRequired(_("请填写要办的事。")), Length(max=200), _one_line]
+        _("待办事项"), [DataRequired(_("请填写要办的事。")), Length(max=200), one_line]
     )
     owner_id = SelectField(_("责任人"), coerce=int)
     unit_id = SelectField(_("相关单位"), coerce=int, default=0)

@@ -16,7 +16,7 @@ from wtforms import (
 from wtforms.validators import Length, NumberRange, Optional, ValidationError
 
 from outreach.campaigns.models import Campaign, Solicitation
-from outreach.forms import Form, TermField
+from outreach.forms import Form, TermField, one_line
 from outreach.messages.addresses import normalise_address
 from outreach.messages.models import TO_ONE_PERSON, Channel
 from outreach.relay.models import RelayAnswer
@@ -26,7 +26,7 @@ from outreach.units.models import Contact, ContactRole
 from outreach.units.queries import find_head_count
 
 KEEP, NEW, NOBODY = "keep", "new", "nobody"
-SHORT = Length(max=60, message=_("最多 60 个字。"))
+SHORT = (Length(max=60, message=_("最多 60 个字。")), one_line)
 MOST_PEOPLE = 1_000_000
 
 
@@ -36,14 +36,14 @@ def _number(value: Any) -> int | None:
 
 class RelayForm(Form):
     coordinator = RadioField(_("联络员"), default=KEEP)
-    coordinator_name = StringField(_("姓名"), [SHORT])
-    coordinator_title = StringField(_("职务"), [SHORT])
+    coordinator_name = StringField(_("姓名"), SHORT)
+    coordinator_title = StringField(_("职务"), SHORT)
     coordinator_mobile = StringField(_("手机号码"))
     coordinator_email = StringField(_("电子邮箱"))
     preferred_channel = TermField(_("首选渠道"), TO_ONE_PERSON, blank=_("不限"), default=None)
     leader = RadioField(_("分管领导"), default=KEEP)
-    leader_name = StringField(_("姓名"), [SHORT])
-    leader_title = StringField(_("职务"), [SHORT])
+    leader_name = StringField(_("姓名"), SHORT)
+    leader_title = StringField(_("职务"), SHORT)
     leader_mobile = StringField(_("手机号码"))
     head_count = IntegerField(
         _("单位现有人数"),
@@ -53,8 +53,14 @@ class RelayForm(Form):
     note = TextAreaField(_("其他要说明的"), [Length(max=500, message=_("最多 500 个字。"))])
     seen = HiddenField()
 
-    def __init__(self, solicitation: Solicitation, answer: RelayAnswer | None) -> None:
-        self._unit = solicitation.unit
+    def __init__(
+        self,
+        solicitation: Solicitation,
+        answer: RelayAnswer | None,
+        coordinator: Contact | None = None,
+    ) -> None:
+        """`coordinator` is who has been asked by letter; without one whoever it is."""
+        self._unit, self._asked = solicitation.unit, coordinator
         coordinator, leader = self.people
         count = find_head_count(self._unit.id, solicitation.campaign_id)
         super().__init__(
@@ -80,9 +86,8 @@ class RelayForm(Form):
     @property
     def people(self) -> tuple[Contact | None, Contact | None]:
         """Coordinator and leader as they are registered now."""
-        roles = (ContactRole.COORDINATOR, ContactRole.LEADER)
-        coordinator, leader = (find_current(self._unit, role) for role in roles)
-        return coordinator, leader
+        coordinator = self._asked or find_current(self._unit, ContactRole.COORDINATOR)
+        return coordinator, find_current(self._unit, ContactRole.LEADER)
 
     def show_current(self) -> None:
         """What is sent next is about the people as they are now."""

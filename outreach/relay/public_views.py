@@ -5,7 +5,10 @@ from http import HTTPStatus
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
+from flask_babel import lazy_gettext as _
+from flask_login import current_user
 
+from outreach.errors import Forbidden
 from outreach.relay.forms import RelayForm
 from outreach.relay.queries import Place, read_places
 from outreach.relay.views import take_answer
@@ -17,15 +20,17 @@ bp = Blueprint("confirmations", __name__)
 def confirmation(token: str) -> ResponseReturnValue:
     places = read_places(token)
     place = _choose(places)
-    return _show(places, place, RelayForm(place.solicitation, place.answer))
+    return _show(places, place, RelayForm(place.solicitation, place.answer, place.contact))
 
 
 @bp.post("/confirm/<token>/")
 def confirm(token: str) -> ResponseReturnValue:
+    if current_user.is_authenticated:
+        raise Forbidden(_("您是登录的工作人员，不能用单位的链接答复。请到单位页面选“核对”。"))
     places = read_places(token)
     place = _choose(places)
-    form = RelayForm(place.solicitation, place.answer)
-    status = take_answer(form, place.solicitation, by=None)
+    form = RelayForm(place.solicitation, place.answer, place.contact)
+    status = take_answer(form, place.solicitation, by=None, coordinator=place.contact)
     if status is not HTTPStatus.OK:
         return _show(places, place, form), status
     return render_template(

@@ -14,7 +14,14 @@ from outreach.campaigns.models import Campaign, CampaignStatus, Solicitation, St
 from outreach.campaigns.queries import in_scope
 from outreach.db import db
 from outreach.errors import NotFound
-from outreach.messages.models import Message, MessageSolicitation, MessageStatus, Purpose, Wave
+from outreach.messages.models import (
+    Message,
+    MessageSolicitation,
+    MessageStatus,
+    Purpose,
+    Wave,
+    WaveStatus,
+)
 from outreach.relay import links
 from outreach.relay.models import RelayAnswer, RelayState
 from outreach.units.models import Contact, ContactRole, Unit
@@ -38,7 +45,8 @@ class RelayUnit:
     letter: Message | None
     """The last one."""
     has_begun: bool
-    """Letters of this campaign have gone out: a unit without one had no address."""
+    """Letters of this campaign have gone out, and were not stopped: a unit without one had no
+    address."""
 
     @property
     def state(self) -> RelayState:
@@ -72,7 +80,12 @@ def list_units(
     newest = (
         sa.select(MessageSolicitation.solicitation_id, sa.func.max(Message.id).label("id"))
         .join(Message, Message.id == MessageSolicitation.message_id)
-        .where(Message.purpose == Purpose.RELAY, Message.campaign_id == campaign.id)
+        .where(
+            Message.purpose == Purpose.RELAY,
+            Message.campaign_id == campaign.id,
+            # What was stopped before it went out asked nobody.
+            Message.status != MessageStatus.CANCELLED,
+        )
         .group_by(MessageSolicitation.solicitation_id)
         .subquery()
     )
@@ -98,15 +111,19 @@ def list_units(
         )
         .order_by(Solicitation.sector_id, Unit.name)
     ).all()
-    has_begun = find_beginning(campaign) is not None
+    has_begun = any(wave.started_at is not None for wave in list_waves(campaign))
     return [RelayUnit(*row, has_begun) for row in rows]
 
 
-def find_beginning(campaign: Campaign) -> datetime | None:
-    """When the first letters of the campaign went out."""
-    return db.session.scalar(
-        sa.select(sa.func.min(Wave.started_at)).where(
-            Wave.campaign_id == campaign.id, Wave.purpose == Purpose.RELAY
+def list_waves(campaign: Campaign) -> list[Wave]:
+    """Of its letters; not those that were cancelled or stopped for good."""
+    return list(
+        db.session.scalars(
+            sa.select(Wave).where(
+                Wave.campaign_id == campaign.id,
+                Wave.purpose == Purpose.RELAY,
+                Wave.status != WaveStatus.CANCELLED,
+            )
         )
     )
 
@@ -115,14 +132,18 @@ def find_answer(solicitation: Solicitation) -> RelayAnswer | None:
     return db.session.get(RelayAnswer, solicitation.id)
 
 
-def find_current(unit: Unit, role: ContactRole) -> Contact | None:
-    """Who answers for the unit in this role today; of several the newest."""
+def list_current(unit: Unit, role: ContactRole) -> list[Contact]:
+    """Who answers for the unit in this role today; first whom a letter would go to: who can be
+    reached, the newest."""
     today = clock.today()
-    return max(
+    return sorted(
         (one for one in unit.contacts if one.role is role and one.is_valid_on(today)),
-        key=lambda contact: (contact.valid_from, contact.id),
-        default=None,
+        key=lambda one: (not (one.email or one.mobile), -one.valid_from.toordinal(), one.id),
     )
+
+
+def find_current(unit: Unit, role: ContactRole) -> Contact | None:
+    return next(iter(list_current(unit, role)), None)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from outreach.db import db
 from outreach.errors import Conflict, OutreachError, Refused
 from outreach.messages.models import Channel
 from outreach.relay.models import RelayAnswer
-from outreach.relay.queries import find_answer, find_current
+from outreach.relay.queries import find_answer, find_current, list_current
 from outreach.todos import services as todos
 from outreach.units import contacts
 from outreach.units.contacts import Details
@@ -65,9 +65,16 @@ class Reply:
     note: str = ""
 
 
-def answer(solicitation: Solicitation, reply: Reply, *, by: User | None) -> RelayAnswer:
+def answer(
+    solicitation: Solicitation,
+    reply: Reply,
+    *,
+    by: User | None,
+    coordinator: Contact | None = None,
+) -> RelayAnswer:
     """Takes the answer down and changes the unit's contacts by it; `by` is None when the unit
-    answers through its link. Conflict when the people were changed since the page was read."""
+    answers through its link, which is that of `coordinator`. Conflict when the people were changed
+    since the page was read."""
     unit, campaign = solicitation.unit, solicitation.campaign
     _lock(solicitation)
     if campaign.status is CampaignStatus.CLOSED:
@@ -80,9 +87,11 @@ def answer(solicitation: Solicitation, reply: Reply, *, by: User | None) -> Rela
     answers = audit.count_since(clock.now() - WINDOW, "answer.relay", subject)
     if by is None and answers >= MOST_ANSWERS:
         raise TooManyAnswers(_("更改次数过多。请一小时后再试，或直接回复邮件告诉我们。"))
-    coordinator = find_current(unit, ContactRole.COORDINATOR)
-    _note_person(unit, ContactRole.COORDINATOR, reply.coordinator, reply.preferred_channel)
-    _note_person(unit, ContactRole.LEADER, reply.leader)
+    coordinator = coordinator or find_current(unit, ContactRole.COORDINATOR)
+    preferred = reply.preferred_channel
+    _note_person(unit, ContactRole.COORDINATOR, coordinator, reply.coordinator, preferred)
+    leader = find_current(unit, ContactRole.LEADER)
+    _note_person(unit, ContactRole.LEADER, leader, reply.leader)
     known = find_head_count(unit.id, campaign.id)
     if reply.head_count is not None and (known is None or known.count != reply.head_count):
         count_heads(unit, campaign.id, reply.head_count)
@@ -101,15 +110,19 @@ def answer(solicitation: Solicitation, reply: Reply, *, by: User | None) -> Rela
 
 
 def mark_people(unit: Unit) -> str:
-    """Changes whenever the coordinator or the leader does."""
-    found = (find_current(unit, role) for role in (ContactRole.COORDINATOR, ContactRole.LEADER))
-    return " ".join(f"{one.id}.{one.version}" if one else "-" for one in found)
+    """Changes whenever one of its coordinators or leaders does."""
+    roles = (ContactRole.COORDINATOR, ContactRole.LEADER)
+    found = [one for role in roles for one in list_current(unit, role)]
+    return " ".join(f"{one.id}.{one.version}" for one in found)
 
 
 def _note_person(
-    unit: Unit, role: ContactRole, named: Named, preferred: Channel | None = None
+    unit: Unit,
+    role: ContactRole,
+    current: Contact | None,
+    named: Named,
+    preferred: Channel | None = None,
 ) -> None:
-    current = find_current(unit, role)
     person = named.person
     if current is not None and named.is_nobody:
         _end(current, clock.today())

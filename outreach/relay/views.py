@@ -16,10 +16,13 @@ from outreach.db import db
 from outreach.errors import OutreachError
 from outreach.relay import queries, services
 from outreach.relay.forms import RelayForm
+from outreach.relay.links import hide_links
 from outreach.relay.models import RelayState
+from outreach.units.models import Contact
 from outreach.web import local_path, page_number
 
 bp = campaign_blueprint("relay", __name__)
+bp.add_app_template_filter(hide_links)
 PER_PAGE = 50
 
 
@@ -54,13 +57,19 @@ def note_answer(unit_id: int) -> ResponseReturnValue:
     return render_template("relay/answer.html", form=form, solicitation=solicitation), status
 
 
-def take_answer(form: RelayForm, solicitation: Solicitation, *, by: User | None) -> HTTPStatus:
+def take_answer(
+    form: RelayForm,
+    solicitation: Solicitation,
+    *,
+    by: User | None,
+    coordinator: Contact | None = None,
+) -> HTTPStatus:
     """OK when what was typed is kept; any other status is that of the form, shown again with what
     is wrong."""
     if not form.validate():
         return HTTPStatus.UNPROCESSABLE_ENTITY
     try:
-        services.answer(solicitation, form.reply(), by=by)
+        services.answer(solicitation, form.reply(), by=by, coordinator=coordinator)
     except OutreachError as refusal:
         db.session.rollback()
         form.form_errors.append(refusal.message)

@@ -481,10 +481,8 @@ def _find_unconfirmed(rule: ReminderRule) -> Findings:
     if today > campaign.ends_on:
         return findings
     days_left = (campaign.starts_on - today).days
-    if relay.find_beginning(campaign) is None:
-        if 0 < days_left <= number(rule, "days"):
-            _add_relay(findings, rule)
-        return findings
+    if not relay.list_waves(campaign) and 0 < days_left <= number(rule, "days"):
+        _add_relay(findings, rule)
     first = workdays.load_calendar().last_workdays(today, number(rule, "workdays"))[-1]
     for unit in relay.list_units(campaign):
         if unit.state is RelayState.UNREACHED:
@@ -510,15 +508,21 @@ def _find_unconfirmed(rule: ReminderRule) -> Findings:
 
 
 def _add_relay(findings: Findings, rule: ReminderRule) -> None:
-    audience = AudienceFilter()
-    members = _find_members(rule, audience, Purpose.RELAY)
+    unasked = [
+        unit.solicitation.id
+        for unit in relay.list_units(rule.campaign)
+        if unit.state is RelayState.NOT_SENT
+    ]
+    audience = AudienceFilter(solicitation_ids=tuple(unasked))
+    members = _find_members(rule, audience, Purpose.RELAY) if unasked else []
     if not _free(members):
         _pass_over_withheld(findings, members)
         return
     starts_on = format_day(rule.campaign.starts_on)
     findings.waves.append(
         WaveProposal(
-            key=_key(rule, "letter"),
+            # Who cancels a draft has decided. To have another, the rule is switched off and on.
+            key=_key(rule, "letter", rule.version),
             name=str(_("%(campaign)s联络信息核对", campaign=rule.campaign.name)),
             purpose=Purpose.RELAY,
             audience=audience,

@@ -29,7 +29,7 @@ from outreach.reminders.queries import (
     restore_members,
     write_letters,
 )
-from outreach.reminders.rendering import Letter, Preview
+from outreach.reminders.rendering import Letter, Preview, without_links
 
 LATE = timedelta(hours=2)
 """A wave that comes due later than this waits for a person: its text may be out of date."""
@@ -233,7 +233,7 @@ def send_test(wave: Wave, solicitation_id: int | None, *, to: User) -> bool:
     them in this minute already."""
     if wave.started_at is not None or wave.status is WaveStatus.CANCELLED:
         raise Refused(_("这个批次已经发出或取消，不能再试发。"))
-    letter = _pick_letter(preview_wave(wave), solicitation_id)
+    letter = without_links(_pick_letter(preview_wave(wave), solicitation_id))
     about = f"wave:{wave.id}:{wave.version}:{letter.recipient.solicitation_ids[0]}"
     is_new = self_sends.queue_test(letter, about=about, to=to)
     if is_new:

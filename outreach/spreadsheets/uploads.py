@@ -30,16 +30,25 @@ def keep(file: SourceFile) -> str:
 
 def take(sha256: str) -> SourceFile:
     """Exactly the file that was put by; NotFound when it is gone or is not the same any more."""
-    if re.fullmatch(r"[0-9a-f]{64}", sha256):
-        for path in (_root() / sha256).glob("*"):
-            file = SourceFile(path.name, path.read_bytes())
-            if file.sha256 == sha256:
-                return file
-    raise NotFound(_("没有找到上传的文件，可能已经导入或过期。请重新上传。"))
+    for path in _folder(sha256).glob("*"):
+        file = SourceFile(path.name, path.read_bytes())
+        if file.sha256 == sha256:
+            return file
+    raise NotFound(_MISSING)
 
 
 def remove(sha256: str) -> None:
-    shutil.rmtree(_root() / sha256, ignore_errors=True)
+    shutil.rmtree(_folder(sha256), ignore_errors=True)
+
+
+_MISSING = _("没有找到上传的文件，可能已经导入或过期。请重新上传。")
+
+
+def _folder(sha256: str) -> Path:
+    """NotFound when it is no SHA-256: what comes from a browser may be any path."""
+    if not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        raise NotFound(_MISSING)
+    return _root() / sha256
 
 
 def _root() -> Path:

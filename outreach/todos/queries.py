@@ -13,7 +13,7 @@ from sqlalchemy.orm import joinedload
 from outreach import clock
 from outreach.access import Role
 from outreach.accounts.models import User
-from outreach.campaigns.models import Campaign, Solicitation
+from outreach.campaigns.models import Campaign, Solicitation, Stage
 from outreach.campaigns.queries import in_scope
 from outreach.db import db
 from outreach.errors import NotFound
@@ -22,7 +22,6 @@ from outreach.messages.addresses import hash_address
 from outreach.messages.models import Channel, FailureKind, Message, OptOut
 from outreach.terms import Term
 from outreach.todos.models import (
-    ABOUT_PEOPLE,
     LADDER,
     VISIT,
     Todo,
@@ -174,7 +173,15 @@ def is_due(campaign: Campaign) -> sa.ColumnElement[bool]:
         Todo.status == TodoStatus.OPEN,
         Todo.due_on <= today,
         sa.or_(Solicitation.snoozed_until.is_(None), Solicitation.snoozed_until < today),
-        sa.or_(Todo.kind.in_(ABOUT_PEOPLE), Todo.solicitation_id.in_(asked)),
+        sa.or_(
+            Todo.kind == TodoKind.FIND_CONTACT,
+            sa.and_(
+                Todo.kind == TodoKind.CONFIRM,
+                Solicitation.is_exempt.is_(False),
+                Solicitation.stage != Stage.DECLINED,
+            ),
+            Todo.solicitation_id.in_(asked),
+        ),
     )
 
 

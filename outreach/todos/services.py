@@ -120,13 +120,21 @@ def withdraw_settled(campaign: Campaign, asked_ids: Collection[int]) -> None:
     todos = _take_open(Solicitation.campaign_id == campaign.id)
     searches = [todo for todo in todos if todo.kind is TodoKind.FIND_CONTACT]
     for todo in todos:
-        if todo not in searches and todo.solicitation_id not in asked_ids:
+        if todo not in searches and _is_overtaken(todo, asked_ids):
             _close(todo, None, by=None, note=str(_tell_why(todo.solicitation)))
     found = list_reachable({todo.solicitation.unit_id for todo in searches})
     for todo in searches:
         for contact in found:
             if contact.unit_id == todo.solicitation.unit_id and contact.id != todo.contact_id:
                 _end_search(todo, contact)
+
+
+def _is_overtaken(todo: Todo, asked_ids: Collection[int]) -> bool:
+    """Who answers for a unit is asked of all that belong to the year, whatever they have given."""
+    solicitation = todo.solicitation
+    if todo.kind is TodoKind.CONFIRM:
+        return solicitation.is_exempt or solicitation.stage is Stage.DECLINED
+    return todo.solicitation_id not in asked_ids
 
 
 def note_new_address(contact: Contact) -> None:

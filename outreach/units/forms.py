@@ -7,7 +7,7 @@ from wtforms import BooleanField, SelectMultipleField, StringField
 from wtforms.validators import AnyOf, InputRequired, Length, ValidationError
 
 from outreach.errors import Refused
-from outreach.forms import DayField, Form, TermField
+from outreach.forms import DayField, Form, TermField, one_line
 from outreach.messages.addresses import normalise_address
 from outreach.messages.models import TO_ONE_PERSON, Channel
 from outreach.units.contacts import Details, RevealReason
@@ -110,9 +110,10 @@ class AliasForm(Form):
 
 class PersonForm(Form):
     name = StringField(
-        _("姓名"), [InputRequired(_("请填写姓名。")), Length(max=60, message=_("最多 60 个字。"))]
+        _("姓名"),
+        [InputRequired(_("请填写姓名。")), Length(max=60, message=_("最多 60 个字。")), one_line],
     )
-    title = StringField(_("职务"), [Length(max=60, message=_("最多 60 个字。"))])
+    title = StringField(_("职务"), [Length(max=60, message=_("最多 60 个字。")), one_line])
     mobile = StringField(_("手机号码"))
     email = StringField(_("电子邮箱"))
     preferred_channel = TermField(

@@ -1,8 +1,8 @@
 """In which order a person makes the visits of a day: as somebody laid it down, and what nobody
 placed after that, by district. Visits that have a time are always in the order of their times."""
 
-from collections.abc import Iterable, Sequence
-from datetime import time
+from collections.abc import Collection, Iterable, Sequence
+from datetime import date, time
 from itertools import groupby, pairwise
 
 import sqlalchemy as sa
@@ -52,8 +52,26 @@ def place_visit(visit: Visit, *, before: int | None, shown: Sequence[int]) -> No
     )
 
 
+def lock_days(visit: Visit, days: Collection[date]) -> None:
+    """Keeps others from changing the visitor's open visits of these days, and the visit, until the
+    commit. It comes before anything else is locked: whoever changes a visit holds its row first and
+    the plan of its visitor after it."""
+    rows = sa.select(Visit.id).where(
+        sa.or_(
+            Visit.id == visit.id,
+            sa.and_(
+                Visit.visitor_id == visit.visitor_id,
+                Visit.planned_on.in_(days),
+                Visit.status.in_(OPEN),
+            ),
+        )
+    )
+    db.session.execute(rows.order_by(Visit.id).with_for_update())
+
+
 def _lock_day(visit: Visit) -> list[Visit]:
     """The open visits of the visitor's day, which nobody else changes until the commit."""
+    lock_days(visit, {visit.planned_on})
     hold_plans({visit.visitor_id} if visit.visitor_id else set())
     statement = sa.select(Visit).where(
         Visit.solicitation.has(campaign_id=visit.solicitation.campaign_id),

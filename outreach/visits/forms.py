@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from flask_babel import lazy_gettext as _
@@ -62,7 +63,8 @@ class PhotosField(Field):
         """They have arrived, so what was put by is not needed."""
         for value in self.raw_data or ():
             if isinstance(value, str):
-                uploads.remove(value)
+                with suppress(NotFound):
+                    uploads.remove(value)
 
 
 def _take(value: FileStorage | str) -> Picture:

@@ -1,6 +1,6 @@
 """Planning, moving and logging visits. Logging moves the unit on and proposes the next step."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 
@@ -33,7 +33,7 @@ from outreach.units.models import Contact
 from outreach.visits import planning
 from outreach.visits.models import OPEN, Visit, VisitOutcome, VisitStatus
 from outreach.visits.photos import Picture, add_photos
-from outreach.visits.queries import find_by_client_key, find_open_visit
+from outreach.visits.queries import find_by_client_key, find_open_visit, list_companions
 from outreach.visits.staffing import Rooms
 from outreach.web import format_day
 from outreach.workdays import Half
@@ -94,6 +94,7 @@ def move_visit(
     """Gives an open visit another day or visitor; who moves a proposal has confirmed it. Visits
     that are made with it go along, and the unit's next step when it is on that day. From then on
     it is made alone, or with `parent`, an open visit of that day and visitor."""
+    lock_rows({visit.id, *(companion.id for companion in list_companions(visit))})
     lock_open_visit(visit)
     party = [visit, *_lock_companions(visit)]
     if parent in party:
@@ -143,6 +144,7 @@ def drop_visit(visit: Visit, *, reason: str, drops_companions: bool = False) -> 
     are made with it are dropped, too, or stay and are made alone; how many there are."""
     if not reason:
         raise Refused(_("请填写取消原因。"))
+    lock_rows({visit.id, *(companion.id for companion in list_companions(visit))})
     lock_open_visit(visit)
     companions = _lock_companions(visit)
     for companion in companions:
@@ -367,6 +369,13 @@ def record_reveals(subjects: Iterable[str]) -> None:
     """Notes that the person who is signed in has seen these contacts' numbers."""
     for subject in subjects:
         audit.record("reveal.contact", subject, page="my_day")
+
+
+def lock_rows(ids: Collection[int]) -> None:
+    """Several visits at once, in the order of their ids and before anything else is locked, so that
+    two who need the same ones never wait for each other in a circle."""
+    rows = sa.select(Visit.id).where(Visit.id.in_(ids)).order_by(Visit.id).with_for_update()
+    db.session.execute(rows)
 
 
 def lock_visit(visit: Visit) -> None:

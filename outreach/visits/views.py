@@ -238,7 +238,7 @@ def _offer_places(form: PlaceForm, visit: Visit | None = None) -> Callable[[], d
         day, visitor_id = form.planned_on.data, form.visitor_id.data
         parent = parents.get(form.parent_id.data)
         if parent is not None:
-            # Before the visit itself, as when the parent is moved: nobody waits in a circle.
+            services.lock_rows({parent.id, *([visit.id] if visit else ())})
             services.lock_open_visit(parent)
             is_old = visit is not None and visit.parent_id == parent.id
             if is_old and (day, visitor_id) != (parent.planned_on, parent.visitor_id):

@@ -164,6 +164,10 @@ def book_week(campaign: Campaign, draft: Draft, found: Assignment) -> Booked:
         if _book(draft, draft.candidates[key], place, old.pop(key, None)):
             booked[key] = found[key]
             plan.take(place.visitor_id, place.day)
+    gone = [visit.id for visit in old.values()]
+    # What was made with it, or would have been, stays without it.
+    joined = sa.update(Visit).where(Visit.parent_id.in_(gone)).values(parent_id=None)
+    db.session.execute(joined, execution_options={"synchronize_session": "fetch"})
     for visit in old.values():
         db.session.delete(visit)
     db.session.flush()

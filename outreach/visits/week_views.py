@@ -12,6 +12,7 @@ from outreach.accounts.queries import list_office
 from outreach.db import db
 from outreach.errors import Refused
 from outreach.visits import queries, services
+from outreach.visits.day_order import lock_days
 from outreach.visits.day_order import place_visit as place_in_day
 from outreach.visits.models import Visit
 from outreach.visits.rounds import build_plan
@@ -91,6 +92,7 @@ def place_visit(visit_id: int) -> ResponseReturnValue:
     ]
     try:
         if is_shifted:
+            lock_days(visit, {visit.planned_on, day})
             _shift(visit, day)
         place_in_day(visit, before=request.form.get("before", type=int), shown=shown)
     except Refused as refusal:
