@@ -508,12 +508,10 @@ def _find_unconfirmed(rule: ReminderRule) -> Findings:
 
 
 def _add_relay(findings: Findings, rule: ReminderRule) -> None:
-    unasked = [
-        unit.solicitation.id
-        for unit in relay.list_units(rule.campaign)
-        if unit.state is RelayState.NOT_SENT
-    ]
-    audience = AudienceFilter(solicitation_ids=tuple(unasked))
+    units = relay.list_units(rule.campaign)
+    unasked = [unit.solicitation.id for unit in units if unit.state is RelayState.NOT_SENT]
+    is_for_all = len(unasked) == len(units)
+    audience = AudienceFilter(solicitation_ids=() if is_for_all else tuple(unasked))
     members = _find_members(rule, audience, Purpose.RELAY) if unasked else []
     if not _free(members):
         _pass_over_withheld(findings, members)
