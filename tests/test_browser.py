@@ -283,6 +283,7 @@ def test_counted_money_is_entered_without_a_mouse(sit_down):
     assert page.locator("[data-entered]").inner_text() == "1,100.50"
     page.locator("[data-amount]").last.press("Control+Enter")
     page.get_by_text("已登记 11 笔，共 1,100.50 元").wait_for()
+    page.wait_for_load_state()  # nobody leaves before the page is there
     page.goto(page.url.split("/gifts/")[0] + "/gifts/count")
     assert page.locator("[data-draft-note]").is_hidden(), "what was recorded is no draft"
 
