@@ -406,5 +406,7 @@ def _attach_few(campaign: Campaign, solicitations: Sequence[Solicitation]) -> No
 
 
 def _by_id(table: type[Row], ids: Collection[int]) -> dict[int, Row]:
+    if len(ids) == 1:  # of one unit they mostly are at hand
+        return {id_: db.session.get_one(table, id_) for id_ in ids}
     rows = db.session.scalars(sa.select(table).where(table.id.in_(ids))) if ids else ()
     return {row.id: row for row in rows}

@@ -65,6 +65,14 @@ def find_by_client_key(client_key: str | None) -> Visit | None:
     return db.session.scalar(sa.select(Visit).filter_by(client_key=client_key))
 
 
+def list_open_or_sent(solicitation_id: int, client_key: str | None) -> list[Visit]:
+    """The unit's open visit, and the one that was logged with this key."""
+    wanted = sa.and_(Visit.solicitation_id == solicitation_id, Visit.status.in_(OPEN))
+    if client_key:
+        wanted = sa.or_(wanted, Visit.client_key == client_key)
+    return list(db.session.scalars(sa.select(Visit).where(wanted)))
+
+
 def find_open_visit(solicitation_id: int) -> Visit | None:
     return db.session.scalar(
         sa.select(Visit).where(Visit.solicitation_id == solicitation_id, Visit.status.in_(OPEN))

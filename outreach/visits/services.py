@@ -33,7 +33,7 @@ from outreach.units.models import Contact
 from outreach.visits import planning
 from outreach.visits.models import OPEN, Visit, VisitOutcome, VisitStatus
 from outreach.visits.photos import Picture, add_photos
-from outreach.visits.queries import find_by_client_key, find_open_visit, list_companions
+from outreach.visits.queries import find_by_client_key, list_companions, list_open_or_sent
 from outreach.visits.staffing import Rooms
 from outreach.web import format_day
 from outreach.workdays import Half
@@ -162,16 +162,16 @@ def start_unplanned_visit(
 ) -> Visit:
     """The visit that a person logs who went without a plan: the unit's open visit, which is now
     theirs, or a new one. `log_visit` comes next in the same transaction."""
-    sent_before = find_by_client_key(client_key)
-    if sent_before is not None:
-        return sent_before
-    visit = find_open_visit(solicitation.id)
-    if visit is not None:
+    known = list_open_or_sent(solicitation.id, client_key)
+    for visit in known:
+        if client_key and visit.client_key == client_key:
+            return visit
+    for visit in known:
         lock_visit(visit)
         if visit.is_open:
             visit.visitor_id = by.id
             return visit
-    visit = planning.insert_open_visit(
+    started = planning.insert_open_visit(
         solicitation_id=solicitation.id,
         visitor_id=by.id,
         status=VisitStatus.PLANNED,
@@ -179,8 +179,8 @@ def start_unplanned_visit(
         reason=str(_("临时走访")),
         client_key=client_key,
     )
-    if visit is not None:
-        return visit
+    if started is not None:
+        return started
     sent_before = find_by_client_key(client_key)
     if sent_before is None:
         raise Conflict(_("他人刚为这个单位安排了走访。请刷新页面后再登记。"))
@@ -381,12 +381,14 @@ def lock_rows(ids: Collection[int]) -> None:
 def lock_visit(visit: Visit) -> None:
     """Reads visit and unit anew and keeps others from changing them until the commit."""
     db.session.flush()
-    for statement in (
-        sa.select(Visit).filter_by(id=visit.id).with_for_update(),
-        # Not a full lock: rows of others may refer to the solicitation meanwhile.
-        sa.select(Solicitation).filter_by(id=visit.solicitation_id).with_for_update(key_share=True),
-    ):
-        db.session.scalars(statement, execution_options={"populate_existing": True}).one()
+    db.session.execute(
+        sa.select(Visit, Solicitation)
+        .join(Visit.solicitation)
+        .where(Visit.id == visit.id)
+        # Not a full lock: rows of others may refer to these meanwhile.
+        .with_for_update(key_share=True, of=(Visit, Solicitation)),
+        execution_options={"populate_existing": True},
+    ).one()
 
 
 def lock_open_visit(visit: Visit) -> None:
