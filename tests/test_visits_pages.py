@@ -13,6 +13,7 @@ from flask import Flask
 from outreach.access import Role
 from outreach.audit import AuditEvent
 from outreach.db import db
+from outreach.units.models import UnitKind
 from outreach.visits.models import Visit, VisitOutcome, VisitStatus
 from tests.conftest import SignIn, noting_statements
 from tests.factories import (
@@ -94,9 +95,11 @@ def test_an_address_opens_in_a_map_that_learns_nothing_else(visit: Visit, sign_i
         url = html.unescape(re.search('href="([^"]*)"', link)[1])
         assert parse_qs(urlsplit(url).query) == {"keyword": [unit.address], "callnative": ["1"]}
         assert 'rel="noopener noreferrer"' in link
-    unit.address = ""
-    db.session.commit()
-    assert "amap" not in client.get(my_day(visit)).text + client.get(unit_page).text
+    for values in ({"kind": UnitKind.ARMY}, {"kind": UnitKind.ORGAN, "address": ""}):
+        for name, value in values.items():
+            setattr(unit, name, value)
+        db.session.commit()
+        assert "amap" not in client.get(my_day(visit)).text + client.get(unit_page).text
 
 
 def test_the_number_is_shown_for_own_visits_of_today_and_noted_once_a_day(
