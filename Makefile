@@ -24,7 +24,7 @@ test: setup  ## checks and every test; real PostgreSQL, Valkey and browser
 	$(MAKE) --no-print-directory check
 	$(BIN)/pytest -n $(WORKERS) -q
 
-chaos: setup  ## delivery under every fault, both databases; about an hour, see docs/proof.md
+chaos: setup  ## delivery under every fault, both databases; half an hour, see docs/proof.md
 	$(BIN)/pytest -n 2 -q --hypothesis-profile=chaos --timeout 1200 tests/test_outbox_properties.py
 	$(BIN)/python -m tests.chaos $(CHAOS)
 
