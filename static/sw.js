@@ -65,9 +65,10 @@ async function keepOnly([day, ...forms]) {
   }
 }
 
-// With the scripts and styles that the page names.
+// With the scripts and styles that the page names. The server is told that nobody reads it yet: what
+// it has to say to the person waits for the page that they see.
 async function keep(name, path) {
-  const answer = await fetch(path);
+  const answer = await fetch(path, { headers: { "X-Kept": "1" } });
   if (!answer.ok || answer.redirected) throw new Error(`${path}: ${answer.status}`);
   await (await caches.open(name)).put(path, answer.clone());
   const files = await caches.open(FILES);

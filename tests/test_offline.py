@@ -59,3 +59,15 @@ def test_a_form_that_waited_is_one_visit_however_often_it_is_sent(sign_in: SignI
         assert (answer.status_code, answer.get_json()) == (200, {"next": path})
     logged = sa.select(sa.func.count()).where(Visit.status == VisitStatus.LOGGED)
     assert db.session.scalar(logged) == 1
+
+
+def test_a_page_that_is_kept_says_nothing_that_is_meant_for_now(sign_in: SignIn):
+    """Else the phone would take the confirmation away from the page that the person sees."""
+    client = sign_in(Role.STAFF)
+    solicitation = factories.make_solicitation()
+    campaign = f"/c/{solicitation.campaign.code}"
+    sent = {"outcome": "not_in", "visited_on": "2026-10-20", "client_key": "k1"}
+    client.post(f"{campaign}/units/{solicitation.unit_id}/visits/log", data=sent)
+    kept = client.get(f"{campaign}/my-day", headers={"X-Kept": "1"})
+    seen = client.get(f"{campaign}/my-day")
+    assert ["走访已登记" in page.text for page in (kept, seen)] == [False, True]
