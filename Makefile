@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 1) + 1)))
 export FLASK_APP := app
 
-.PHONY: setup run test chaos walk check bench screenshots lock translations clean
+.PHONY: setup run test browser suite chaos walk check bench screenshots lock translations clean
 
 setup: $(VENV)/.done
 
@@ -19,9 +19,15 @@ $(VENV)/.done: requirements-dev.txt
 run: setup  ## embedded mode with demonstration data on http://127.0.0.1:8000
 	@$(BIN)/flask serve --demo
 
-test: setup  ## checks and every test; real PostgreSQL, Valkey and browser
+test:  ## checks and every test; real PostgreSQL, Valkey and browser
+	@$(MAKE) --no-print-directory -j2 setup browser
+	@# The first tests mostly wait: there is time for the checks beside them.
+	@$(MAKE) --no-print-directory -j2 check suite
+
+browser:
 	@tests/install-browser
-	$(MAKE) --no-print-directory check
+
+suite: setup
 	$(BIN)/pytest -n $(WORKERS) -q
 
 chaos: setup  ## delivery under every fault, both databases; half an hour, see docs/proof.md
