@@ -35,6 +35,7 @@ from outreach.messages.models import (
 )
 from outreach.relay import queries as relay
 from outreach.relay.models import RelayState
+from outreach.relay.queries import RelayUnit
 from outreach.reminders.audience import (
     AudienceFilter,
     Member,
@@ -480,11 +481,11 @@ def _find_unconfirmed(rule: ReminderRule) -> Findings:
     campaign, today = rule.campaign, clock.today()
     if today > campaign.ends_on:
         return findings
-    days_left = (campaign.starts_on - today).days
+    units, days_left = relay.list_units(campaign), (campaign.starts_on - today).days
     if not relay.list_waves(campaign) and 0 < days_left <= number(rule, "days"):
-        _add_relay(findings, rule)
+        _add_relay(findings, rule, units)
     first = workdays.load_calendar().last_workdays(today, number(rule, "workdays"))[-1]
-    for unit in relay.list_units(campaign):
+    for unit in units:
         if unit.state is RelayState.UNREACHED:
             reason = _("核对函没有送到：%(why)s", why=unit.why_unreached)
         elif unit.written_at is None or clock.day_of(unit.written_at) >= first:
@@ -507,8 +508,7 @@ def _find_unconfirmed(rule: ReminderRule) -> Findings:
     return _less_known(findings, rule)
 
 
-def _add_relay(findings: Findings, rule: ReminderRule) -> None:
-    units = relay.list_units(rule.campaign)
+def _add_relay(findings: Findings, rule: ReminderRule, units: Sequence[RelayUnit]) -> None:
     unasked = [unit.solicitation.id for unit in units if unit.state is RelayState.NOT_SENT]
     is_for_all = len(unasked) == len(units)
     audience = AudienceFilter(solicitation_ids=() if is_for_all else tuple(unasked))

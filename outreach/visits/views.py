@@ -120,12 +120,16 @@ def log_visit(visit_id: int | None = None, unit_id: int | None = None) -> Respon
     form = _log_form()
     if visit and not visit.is_open and request.method == "GET":
         return render_template("visits/conflict.html", visit=visit, message="", sent={})
+    said = _find_logged(form)
+
+    def log() -> None:
+        nonlocal said
+        said = _tell_what_follows(_log(visit, solicitation, form))
+
     try:
-        if _was_logged(form) or (
-            form.validate_on_submit()
-            and _accepted(form, lambda: _say_what_follows(_log(visit, solicitation, form)))
-        ):
+        if said or (form.validate_on_submit() and _accepted(form, log)):
             form.photos.forget()
+            flash(said, "success")
             return tell_next(return_back(unit_id))
     except Conflict as conflict:
         db.session.rollback()
@@ -273,14 +277,14 @@ def _log_form() -> LogVisitForm:
     )
 
 
-def _was_logged(form: LogVisitForm) -> bool:
-    """A phone that did not hear the answer sends its form again; whatever was wrong with one that
-    waited, it has arrived in another way."""
+def _find_logged(form: LogVisitForm) -> str:
+    """What there is to say of this very log when it has arrived before; else empty. A phone that
+    did not hear the answer sends its form again; whatever was wrong with one that waited, it has
+    arrived in another way."""
     sent_before = queries.find_by_client_key(form.client_key.data) if form.is_submitted() else None
     if sent_before is None or sent_before.status is not VisitStatus.LOGGED:
-        return False
-    _say_what_follows(sent_before)
-    return True
+        return ""
+    return _tell_what_follows(sent_before)
 
 
 def _log(visit: Visit | None, solicitation: Solicitation, form: LogVisitForm) -> Visit:
@@ -294,13 +298,12 @@ def _log(visit: Visit | None, solicitation: Solicitation, form: LogVisitForm) ->
     return services.log_visit(visit, by=current_user, **form.facts())
 
 
-def _say_what_follows(visit: Visit) -> None:
+def _tell_what_follows(visit: Visit) -> str:
     follow_up = queries.find_follow_up(visit)
     if follow_up is None:
-        flash(_("走访已登记。"), "success")
-        return
+        return str(_("走访已登记。"))
     day = format_day(follow_up.planned_on)
-    flash(_("走访已登记。系统建议 %(day)s 再次走访，待确认。", day=day), "success")
+    return str(_("走访已登记。系统建议 %(day)s 再次走访，待确认。", day=day))
 
 
 def _show_conflict(
