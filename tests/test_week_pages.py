@@ -23,7 +23,13 @@ def test_a_week_is_planned_shown_moved_confirmed_and_dropped(app: Flask, sign_in
     assert "这一周还没有计划" in client.get(f"{start}/plan").text
     page = client.post(f"{start}/plan", follow_redirects=True).text
     assert "建议走访 1 家、1 趟" in page
-    for words in ("蒸湘区 · 1 家", "解放大道1号", "uri.amap.com", "上年 3.00 万元", "也可以：与分管领导沟通"):
+    for words in (
+        "蒸湘区 · 1 家",
+        "解放大道1号",
+        "uri.amap.com",
+        "上年 3.00 万元",
+        "也可以：与分管领导沟通",
+    ):
         assert words in page
     [visit] = proposals()
     assert visit.planned_on == date(2026, 10, 21)
