@@ -2,8 +2,7 @@
 
 Each run sends as many messages of about 4 KB (text and HTML, merge fields) into Postfix's
 `smtp-sink`: with Postfix's own `smtp-source`, which has no content and no database; with Outreach
-on PostgreSQL and real Celery workers; with Outreach on SQLite in one process; and with
-django-post-office on PostgreSQL. State for each message and both commits (before and after the
+on PostgreSQL and real Celery X State for each message and both commits (before and after the
 network) are on, and so is the disk's fsync. What counts are the ratios within one run.
 """
 
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from flask_migrate import upgrade
 
+from benchmarks.bare import time_bare
 from benchmarks.rig import ROOT, Installation, peak_memory, running, sink, time_smtp_source
 from outreach import jobs
 from outreach.db import db
@@ -64,7 +64,19 @@ def _contenders(
         path = directory / "sqlite"
         return dispatch(f"sqlite:///{path}/outreach.db", path, count, 1)
 
-    contenders = {"Outreach, PostgreSQL, Celery": on_postgresql, "Outreach, SQLite": on_sqlite}
+    def bare_on_postgresql() -> float:
+        return dispatch_bare(postgres.create("bench"), directory / "bare-postgresql", count)
+
+    def bare_on_sqlite() -> float:
+        path = directory / "bare-sqlite"
+        return dispatch_bare(f"sqlite:///{path}/outreach.db", path, count)
+
+    contenders = {
+        "Outreach, PostgreSQL, Celery": on_postgresql,
+        "Outreach, SQLite": on_sqlite,
+        "rows and commits only, PostgreSQL": bare_on_postgresql,
+        "rows and commits only, SQLite": bare_on_sqlite,
+    }
     if OTHERS.exists():
         contenders["django-post-office, PostgreSQL"] = lambda: _time_post_office(
             postgres.create("bench"), min(count, arguments.others)
@@ -95,6 +107,24 @@ def dispatch(url: str, directory: Path, count: int, workers: int, redis_url: str
                 f" worker {memory:.0f} MB, {installation.statuses()}",
                 file=sys.stderr,
             )
+            db.session.remove()
+            db.engine.dispose()
+    return count / seconds
+
+
+def dispatch_bare(url: str, directory: Path, count: int) -> float:
+    """Messages a second of a sender that does only what no sender can do without."""
+    with sink() as port:
+        installation = Installation(url, directory, port)
+        with installation.app.app_context():
+            upgrade()
+            installation.fill(count)
+            target = db.engine.url
+            db.session.remove()
+            db.engine.dispose()
+            seconds = time_bare(target, port, processes=2)
+            if installation.has(*OPEN_STATUSES):
+                raise SystemExit("not everything was sent")
             db.session.remove()
             db.engine.dispose()
     return count / seconds
