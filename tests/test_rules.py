@@ -32,7 +32,7 @@ from outreach.messages.models import (
     WaveStatus,
     WithheldReason,
 )
-from outreach.reminders import rule_services, rules, services
+from outreach.reminders import proposals, rule_services, rules, services
 from outreach.reminders.audience import AudienceFilter
 from outreach.reminders.models import ReminderRule, RuleKind
 from outreach.reminders.queries import preview_wave
@@ -78,7 +78,7 @@ def make_rule(campaign: Campaign, kind: RuleKind, **numbers: int) -> ReminderRul
     template = None
     if rules.drafts_waves(kind):
         template = rule_services.take_wording(kind, by=boss)
-    rule = rule_services.save_rule(campaign, kind, rules.DEFAULTS[kind] | numbers, template)
+    rule = rule_services.save_rule(campaign, kind, proposals.DEFAULTS[kind] | numbers, template)
     rule_services.try_rule(rule)
     rule_services.switch_on(rule, by=boss)
     db.session.commit()

@@ -58,7 +58,7 @@ class ReminderRule(Base):
     kind: Mapped[RuleKind]
     is_on: Mapped[bool] = mapped_column(default=False)
     settings: Mapped[dict[str, Any]]
-    """The numbers in its sentence («points», «days», «workdays»): see `reminders.rules`."""
+    """The numbers in its sentence («points», «days», «workdays»): see `reminders.proposals`."""
     template_id: Mapped[int | None] = mapped_column(sa.ForeignKey("template.id"))
     author_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
     """Who switched it on, and who is the author of the waves that it proposes."""

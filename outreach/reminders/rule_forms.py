@@ -10,7 +10,7 @@ from wtforms.validators import InputRequired, NumberRange
 from outreach.forms import Form
 from outreach.messages.models import Template
 from outreach.messages.rendering import suits
-from outreach.reminders import rule_services, rules
+from outreach.reminders import proposals, rule_services, rules
 from outreach.reminders.models import ReminderRule
 
 SHIPPED = 0
@@ -38,16 +38,16 @@ class RuleForm(Form):
     template_id = SelectField(_("模板"), [InputRequired(_("请选择模板。"))], coerce=int)
 
     def settings(self, rule: ReminderRule) -> dict[str, int]:
-        return {name: self[name].data for name in rules.DEFAULTS[rule.kind]}
+        return {name: self[name].data for name in proposals.DEFAULTS[rule.kind]}
 
 
 def make_form(rule: ReminderRule, templates: Sequence[Template], **options: Any) -> RuleForm:
     """`options` go to the form; without any it reads the request."""
-    values = rules.DEFAULTS[rule.kind] | rule.settings | {"template_id": rule.template_id}
+    values = proposals.DEFAULTS[rule.kind] | rule.settings | {"template_id": rule.template_id}
     if rule.template is not None:
         values["template_id"] = rule.template.id
     form = RuleForm(prefix=rule.kind.value, data=values, **options)
-    for name in {"points", "days", "workdays"} - set(rules.DEFAULTS[rule.kind]):
+    for name in {"points", "days", "workdays"} - set(proposals.DEFAULTS[rule.kind]):
         del form[name]
     if not rules.drafts_waves(rule.kind):
         del form["template_id"]

@@ -16,9 +16,9 @@ from outreach.messages import templates
 from outreach.messages.models import Template
 from outreach.messages.rendering import DEFAULT_TEMPLATES as WORDINGS
 from outreach.messages.rendering import DefaultTemplate
-from outreach.reminders import rules, services
+from outreach.reminders import proposals, rules, services
 from outreach.reminders.models import ReminderRule, RuleKind
-from outreach.reminders.rules import Findings
+from outreach.reminders.proposals import Findings
 from outreach.reminders.services import WavePlan
 from outreach.todos.services import propose
 from outreach.workdays import CalendarUnknown
@@ -146,7 +146,7 @@ def _default_rule(campaign: Campaign, kind: RuleKind) -> ReminderRule:
         campaign=campaign,
         kind=kind,
         is_on=False,
-        settings=dict(rules.DEFAULTS[kind]),
+        settings=dict(proposals.DEFAULTS[kind]),
         template=template,
         last_result="",
         version=0,

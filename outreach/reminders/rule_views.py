@@ -16,10 +16,10 @@ from outreach.messages.templates import get_template, list_templates
 from outreach.reminders import rule_services, rules
 from outreach.reminders.correction_views import bp
 from outreach.reminders.models import ReminderRule, RuleKind
+from outreach.reminders.proposals import Findings, WaveProposal
 from outreach.reminders.queries import PER_PAGE
 from outreach.reminders.rendering import Preview, preview
 from outreach.reminders.rule_forms import SHIPPED, RuleForm, make_form
-from outreach.reminders.rules import Findings, WaveProposal
 from outreach.web import page_number
 
 
