@@ -19,7 +19,7 @@ from app import create_app
 from outreach import clock
 from outreach.campaigns.models import Solicitation
 from outreach.db import db, one_of, run, table_of
-from outreach.messages import queueing, rendering
+from outreach.messages import placeholders, queueing, rendering
 from outreach.messages.addresses import hash_address
 from outreach.messages.models import (
     Channel,
@@ -249,7 +249,7 @@ def _make_recipients(wave: Wave, count: int) -> list[queueing.Draft]:
 
 
 def _draft(version: TemplateVersion, number: int, address: str) -> queueing.Draft:
-    fields = dict.fromkeys(rendering.PLACEHOLDERS, "慈善一日捐") | {
+    fields = dict.fromkeys(placeholders.PLACEHOLDERS, "慈善一日捐") | {
         "联系人": f"联络{number}",
         "单位名称": f"衡阳市第{number}单位",
     }

@@ -2,9 +2,11 @@ import pytest
 from flask import Flask
 
 from outreach.errors import Refused
-from outreach.messages import rendering
+from outreach.messages import linting, rendering, wordings
+from outreach.messages.linting import Severity, lint
 from outreach.messages.models import Channel, Template, TemplateVersion
-from outreach.messages.rendering import PLACEHOLDERS, Severity, lint, render, render_html
+from outreach.messages.placeholders import PLACEHOLDERS
+from outreach.messages.rendering import render, render_html
 
 FIELDS = dict.fromkeys(PLACEHOLDERS, "某") | {"单位名称": "衡阳市财政局", "活动名称": "慈善一日捐"}
 POLITE = "您好：如贵单位有意参加，请回复本邮件。捐赠完全自愿。"
@@ -16,7 +18,7 @@ def make_version(body: str, subject: str = "工作联系", channel: Channel = Ch
 
 
 def problems(channel: Channel, body: str, subject: str = "工作联系") -> list[str]:
-    findings = rendering.refusals(lint(channel, subject, body))
+    findings = linting.refusals(lint(channel, subject, body))
     return [str(finding.message) for finding in findings]
 
 
@@ -157,7 +159,7 @@ def test_a_text_message_of_two_parts_is_warned_of():
 
 
 def test_default_templates_pass_the_check_without_a_finding(app: Flask):
-    for template in rendering.DEFAULT_TEMPLATES:
+    for template in wordings.DEFAULT_TEMPLATES:
         findings = lint(template.channel, template.subject, template.body)
         assert [f for f in findings if f.severity is not Severity.HINT] == [], template.name
         version = make_version(template.body, template.subject, template.channel)

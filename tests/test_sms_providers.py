@@ -13,8 +13,9 @@ from outreach.messages.channels import Fate, NoAnswer, Question, Verdict, exchan
 from outreach.messages.channels.aliyun import Aliyun, SignedCall
 from outreach.messages.channels.sms import SmsChannel
 from outreach.messages.channels.tencent import Account, Tencent
+from outreach.messages.linting import SMS_BANNED_PLACEHOLDERS
 from outreach.messages.models import ReceiptKind
-from outreach.messages.rendering import PLACEHOLDERS, SMS_BANNED_PLACEHOLDERS, SMS_VARIABLES
+from outreach.messages.placeholders import PLACEHOLDERS, SMS_VARIABLES
 from tests import sms_server
 from tests.sms_server import (
     CLOSES_AFTER_READING,

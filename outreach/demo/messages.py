@@ -27,7 +27,7 @@ from outreach.messages.models import (
     WaveStatus,
     WindowDays,
 )
-from outreach.messages.rendering import DEFAULT_TEMPLATES
+from outreach.messages.wordings import DEFAULT_TEMPLATES
 from outreach.reminders.models import WaveMember
 from outreach.units.models import Unit
 

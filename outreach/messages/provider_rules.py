@@ -12,8 +12,9 @@ from flask import current_app
 from flask_babel import lazy_gettext as _
 
 from outreach.db import db
-from outreach.messages import rendering
+from outreach.messages import linting, placeholders
 from outreach.messages.gate import Candidate, Withheld, screened
+from outreach.messages.linting import Finding, Severity
 from outreach.messages.models import (
     Channel,
     Message,
@@ -22,7 +23,7 @@ from outreach.messages.models import (
     TemplateVersion,
     WithheldReason,
 )
-from outreach.messages.rendering import SMS_VARIABLES, Finding, Severity
+from outreach.messages.placeholders import SMS_VARIABLES
 
 PER_NUMBER = (
     ("minute", timedelta(minutes=1), 1),
@@ -67,7 +68,7 @@ def registration(body: str) -> Registration | None:
     """None when there is no provider to register with, or a placeholder that text messages may not
     hold."""
     write = _WRITE_VARIABLE.get(real_provider())
-    names = rendering.placeholders_in(body)
+    names = placeholders.placeholders_in(body)
     if write is None or any(name not in SMS_VARIABLES for name in names):
         return None
     written: dict[str, str] = {}
@@ -77,7 +78,7 @@ def registration(body: str) -> Registration | None:
         written.setdefault(name, variable)
         return variable
 
-    return Registration(rendering.name_variables(body, note), written)
+    return Registration(placeholders.name_variables(body, note), written)
 
 
 def find_faults(
@@ -180,7 +181,7 @@ def _find_misfit(variables: Variables) -> dict[str, Any] | None:
     for name, value in variables:
         if most is not None and len(value) > most:
             return {"rule": "length", "name": name, "length": len(value), "most": most}
-        if rendering.has_link_or_phone(value):
+        if linting.has_link_or_phone(value):
             return {"rule": "content", "name": name}
     return None
 

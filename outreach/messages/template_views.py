@@ -13,7 +13,7 @@ from outreach import audit, jobs
 from outreach.db import db
 from outreach.errors import Refused
 from outreach.forms import check_version
-from outreach.messages import provider_rules, rendering, self_sends, templates
+from outreach.messages import linting, placeholders, provider_rules, self_sends, templates
 from outreach.messages.models import Channel, TemplateVersion
 from outreach.messages.template_forms import TemplateForm, TextForm
 from outreach.messages.templates import Wording
@@ -109,7 +109,7 @@ def edit_template(template_id: int) -> ResponseReturnValue:
 def preview_template() -> ResponseReturnValue:
     version, findings = _read_draft()
     trial = None
-    if not rendering.refusals(findings):
+    if not linting.refusals(findings):
         trial = _try_text(version)
     is_sms = version.template.channel is Channel.SMS
     return render_template(
@@ -124,7 +124,7 @@ def preview_template() -> ResponseReturnValue:
 def send_template_test() -> ResponseReturnValue:
     """Sends the longest letter to the person who wrote the text, saved or not."""
     version, findings = _read_draft()
-    refusals = rendering.refusals(findings)
+    refusals = linting.refusals(findings)
     if refusals:
         raise Refused(refusals[0].message)
     is_new = _send_longest(version)
@@ -146,12 +146,12 @@ def _send_longest(version: TemplateVersion) -> bool:
     return is_new
 
 
-def _read_draft() -> tuple[TemplateVersion, list[rendering.Finding]]:
+def _read_draft() -> tuple[TemplateVersion, list[linting.Finding]]:
     """The text as it stands in the form, and what is wrong with it."""
     channel = _channel(request.form.get("channel", ""))
     body = request.form.get("body", "").replace("\r\n", "\n")
     version = templates.draft_version(channel, request.form.get("subject", ""), body)
-    findings = rendering.lint(channel, version.subject, body, signature=templates.sms_signature())
+    findings = linting.lint(channel, version.subject, body, signature=templates.sms_signature())
     return version, findings
 
 
@@ -163,7 +163,7 @@ def _try_text(version: TemplateVersion) -> Any:
 def _show(form: TextForm, **shown: Any) -> ResponseReturnValue:
     status = HTTPStatus.UNPROCESSABLE_ENTITY if form.is_submitted() else HTTPStatus.OK
     return render_template(
-        "messages/template.html", form=form, placeholders=rendering.PLACEHOLDERS, **shown
+        "messages/template.html", form=form, placeholders=placeholders.PLACEHOLDERS, **shown
     ), status
 
 

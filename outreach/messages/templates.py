@@ -13,7 +13,7 @@ from sqlalchemy.orm import selectinload
 from outreach import audit, clock
 from outreach.db import db
 from outreach.errors import NotFound, Refused
-from outreach.messages import rendering
+from outreach.messages import linting
 from outreach.messages.channels.sms import signed
 from outreach.messages.models import Channel, Template, TemplateVersion
 
@@ -149,7 +149,7 @@ def _check_name(name: str) -> None:
 
 
 def _check_text(channel: Channel, wording: Wording) -> None:
-    findings = rendering.lint(channel, wording.subject, wording.body, signature=sms_signature())
-    refusals = rendering.refusals(findings)
+    findings = linting.lint(channel, wording.subject, wording.body, signature=sms_signature())
+    refusals = linting.refusals(findings)
     if refusals:
         raise Refused(refusals[0].message)

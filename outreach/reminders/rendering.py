@@ -14,11 +14,12 @@ from flask_babel import lazy_gettext as _
 from outreach import clock, money
 from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign
-from outreach.messages import rates, rendering
+from outreach.messages import linting, placeholders, rates, rendering
+from outreach.messages.linting import Finding, Severity
 from outreach.messages.models import Channel, Purpose, TemplateVersion, Wave, WaveStatus
 from outreach.messages.provider_rules import find_faults
 from outreach.messages.queries import SendingState
-from outreach.messages.rendering import Finding, Rendered, Severity
+from outreach.messages.rendering import Rendered
 from outreach.messages.templates import sms_signature
 from outreach.relay.links import hide_links, relay_link
 from outreach.reminders.audience import Member, Recipient, group
@@ -101,11 +102,11 @@ class Preview:
         for version in (self.version, self.fallback):
             if version is None:
                 continue
-            if self.purpose is Purpose.RELAY and not rendering.suits(version, self.purpose):
+            if self.purpose is Purpose.RELAY and not placeholders.suits(version, self.purpose):
                 text = _("信里没有((核对链接))，收信人无从核对。请换用带有它的模板。")
                 found.append(Finding(Severity.REFUSE, text))
             channel = version.template.channel
-            found += rendering.lint(
+            found += linting.lint(
                 channel,
                 version.subject,
                 version.body,
@@ -163,7 +164,7 @@ class Writer:
 
     def __init__(self, campaign: Campaign, version: TemplateVersion, author: User) -> None:
         self.campaign, self.version, self.author = campaign, version, author
-        self.used = rendering.placeholders_in(f"{version.subject}\n{version.body}")
+        self.used = placeholders.placeholders_in(f"{version.subject}\n{version.body}")
 
     def write(self, recipient: Recipient) -> Letter:
         fields = self.fields(recipient)
@@ -176,7 +177,7 @@ class Writer:
             reply_to=self._solicitor(recipient).email,
             holes=tuple(name for name in self.used if not fields[name]),
             gaps=tuple(name for name in self.used if not fields[name] or name in missing),
-            variables=rendering.fill_variables(self.version, fields) if is_sms else (),
+            variables=placeholders.fill_variables(self.version, fields) if is_sms else (),
         )
 
     def fields(self, recipient: Recipient) -> dict[str, str]:

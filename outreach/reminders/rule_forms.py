@@ -9,7 +9,7 @@ from wtforms.validators import InputRequired, NumberRange
 
 from outreach.forms import Form
 from outreach.messages.models import Template
-from outreach.messages.rendering import suits
+from outreach.messages.placeholders import suits
 from outreach.reminders import proposals, rule_services, rules
 from outreach.reminders.models import ReminderRule
 

@@ -14,8 +14,8 @@ from outreach.db import db, insert_new
 from outreach.errors import Refused
 from outreach.messages import templates
 from outreach.messages.models import Template
-from outreach.messages.rendering import DEFAULT_TEMPLATES as WORDINGS
-from outreach.messages.rendering import DefaultTemplate
+from outreach.messages.wordings import DEFAULT_TEMPLATES as WORDINGS
+from outreach.messages.wordings import DefaultTemplate
 from outreach.reminders import proposals, rules, services
 from outreach.reminders.models import ReminderRule, RuleKind
 from outreach.reminders.proposals import Findings

@@ -17,7 +17,7 @@ from outreach.campaigns.gate import may_write
 from outreach.campaigns.models import Campaign
 from outreach.db import db, insert_new
 from outreach.errors import Conflict, Forbidden, NotFound, Refused
-from outreach.messages import outbox, queueing, rendering, self_sends
+from outreach.messages import linting, outbox, queueing, self_sends
 from outreach.messages.models import Purpose, TemplateVersion, Wave, WaveStatus
 from outreach.messages.queueing import Draft
 from outreach.reminders import corrections
@@ -359,7 +359,7 @@ def _check_ready(letters: Preview) -> None:
         raise Refused(_("收到过那一批的人都已退订，没有可以更正的收件人。请电话说明。"))
     if not letters.letters:
         raise Refused(_("没有可以发送的收件人。请放宽范围，或先补全联络员的联系方式。"))
-    refusals = rendering.refusals(letters.findings)
+    refusals = linting.refusals(letters.findings)
     if refusals:
         raise Refused(refusals[0].message)
 

@@ -11,8 +11,9 @@ from outreach.campaigns.queries import list_sectors
 from outreach.campaigns.scope import campaign_blueprint
 from outreach.db import db
 from outreach.forms import check_version
-from outreach.messages import gate, rendering
+from outreach.messages import gate
 from outreach.messages.models import MessageStatus, Purpose, TemplateVersion, Wave, WaveStatus
+from outreach.messages.placeholders import suits
 from outreach.messages.queries import sending_state
 from outreach.reminders import corrections, queries, services
 from outreach.reminders.audience import find_members
@@ -204,9 +205,7 @@ def offered_versions(wave: Wave | None) -> list[TemplateVersion]:
     """Texts to choose from; those of the wave stay on offer when there is a newer version, or
     when their template is archived. What thanks for a gift is no text for those who gave none."""
     purpose = wave.purpose if wave else Purpose.REMINDER
-    versions = [
-        version for version in queries.list_current_versions() if rendering.suits(version, purpose)
-    ]
+    versions = [version for version in queries.list_current_versions() if suits(version, purpose)]
     texts = (wave.template_version, wave.fallback_version) if wave is not None else ()
     return [text for text in texts if text is not None and text not in versions] + versions
 

@@ -31,7 +31,7 @@ from outreach.messages.channels import (
 from outreach.messages.channels.exchange import Judge, judge, plain
 from outreach.messages.channels.sms import SmsReply, SmsReport, national, out_id, provider_number
 from outreach.messages.models import ReceiptKind
-from outreach.messages.rendering import SMS_VARIABLES
+from outreach.messages.placeholders import SMS_VARIABLES
 
 ENDPOINT = "https://dysmsapi.aliyuncs.com"
 VERSION = "2017-05-25"
