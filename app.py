@@ -33,6 +33,7 @@ from outreach.messages.models import Channel
 from outreach.messages.return_paths import ReturnPaths
 from outreach.messages.webhooks import bp as messages
 from outreach.overview.export_views import bp as overview
+from outreach.privacy.views import bp as privacy
 from outreach.receipts.views import bp as receipts
 from outreach.relay.public_views import bp as confirmations
 from outreach.relay.views import bp as relay
@@ -86,6 +87,7 @@ BLUEPRINTS = (
     merging,
     messages,
     overview,
+    privacy,
     receipts,
     relay,
     reminders,

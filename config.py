@@ -146,6 +146,11 @@ class Settings(BaseSettings):
     worker_threads: int = Field(
         2, ge=1, le=32, description="deliveries that run side by side in embedded mode"
     )
+    keep_contacts_years: int = Field(
+        0,
+        ge=0,
+        description="years after which the personal data of contacts who left is erased; 0: never",
+    )
     login_failures: int = Field(
         10, ge=1, description="failed sign-ins per account and address in 15 minutes"
     )

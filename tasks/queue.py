@@ -29,6 +29,7 @@ TASK_MODULES = (
     "tasks.visits",
     "tasks.rules",
     "tasks.digests",
+    "tasks.privacy",
 )
 
 

@@ -67,6 +67,13 @@ TIMETABLE = (
         is_sweep=True,
     ),
     Job(
+        name="erase_contacts",
+        label=_("清除超过保存年限的个人信息"),
+        rhythm=_("每天 03:20"),
+        trigger=_at(hour=3, minute=20),
+        grace=timedelta(hours=20),
+    ),
+    Job(
         name="propose_visits",
         label=_("提出回访建议"),
         rhythm=_("每天 07:00"),

@@ -103,6 +103,7 @@ TRUTH = {
         reminders.return_wave reminders.approve_wave reminders.switch_rule
         messages.sending messages.switch_sending digests.build_now units.allow_contact
         settings.edit_day settings.remove_day settings.confirm_year
+        privacy.show_person privacy.copy_person privacy.erase_person
     """,
     ADMINISTRATORS: """
         messages.edit_window messages.edit_rate messages.local_outbox

@@ -206,7 +206,13 @@ def test_catching_up_wakes_the_jobs_that_must_not_be_missed():
 
     timetable.catch_up(woken.append)
 
-    assert woken == ["propose_visits", "run_rules", "plan_week", "build_digests"]
+    assert woken == [
+        "erase_contacts",
+        "propose_visits",
+        "run_rules",
+        "plan_week",
+        "build_digests",
+    ]
 
 
 def test_calls_that_wait_for_their_turn_are_one_call(app, replace_task):

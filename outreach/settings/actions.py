@@ -15,6 +15,8 @@ ACTIONS: dict[str, LazyString] = {
     "change.contact": _("修改联系人"),
     "end.contact": _("修改联系人截止日"),
     "reveal.contact": _("查看联系方式"),
+    "copy.contact": _("向本人提供个人信息副本"),
+    "erase.contact": _("删除个人信息"),
     "change.unit": _("修改单位资料"),
     "add.alias": _("添加别名"),
     "remove.alias": _("删除别名"),

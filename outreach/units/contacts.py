@@ -54,8 +54,8 @@ def get_unit(unit_id: int) -> Unit:
 
 def get_contact(contact_id: int) -> Contact:
     contact = db.session.get(Contact, contact_id)
-    if contact is None:
-        raise NotFound(_("没有这位联系人。"))
+    if contact is None or contact.erased_at is not None:
+        raise NotFound(_("没有这位联系人，或其个人信息已按要求删除。"))
     return contact
 
 

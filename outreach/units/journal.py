@@ -17,7 +17,7 @@ from outreach.accounts.models import User
 from outreach.db import Base, db, insert_many, run, table_of
 from outreach.errors import Conflict
 from outreach.spreadsheets import progress
-from outreach.units.models import ImportBatch, ImportChange, Unit
+from outreach.units.models import Contact, ImportBatch, ImportChange, Unit
 from outreach.units.queries import slices
 from outreach.web import mask
 
@@ -45,6 +45,7 @@ LABELS: dict[str, LazyString] = {
     "preferred_channel": _("首选渠道"),
     "valid_from": _("起始日期"),
     "valid_to": _("截止日期"),
+    "erased_at": _("个人信息"),
     "sector_id": _("板块"),
     "solicitor_id": _("劝募人"),
     "stage": _("进展"),
@@ -173,6 +174,17 @@ class Undoing:
 
 def list_changes(batch: ImportBatch) -> list[ImportChange]:
     return list(db.session.scalars(sa.select(ImportChange).filter_by(batch_id=batch.id)))
+
+
+def rewrite_contact(contact: Contact) -> None:
+    """Lets imports that made or changed the contact say of it only what its row says now, after a
+    person was erased: whoever undoes them brings nothing back."""
+    of_row = sa.select(ImportChange).filter_by(table_name=Contact.__tablename__, row_id=contact.id)
+    for change in db.session.scalars(of_row):
+        now = {name: _plain(getattr(contact, name)) for name in change.new}
+        change.new = now
+        if change.old is not None:
+            change.old = now
 
 
 def plan_undo(batch: ImportBatch, *, is_locking: bool = False) -> Undoing:

@@ -158,6 +158,8 @@ class Contact(Base):
     valid_from: Mapped[date]
     valid_to: Mapped[date | None]
     """Last day on which the person answers for the unit."""
+    erased_at: Mapped[datetime | None]
+    """Since when nothing is kept but that somebody held this office: see `privacy`."""
     version: Mapped[int] = mapped_column()
 
     unit: Mapped[Unit] = relationship(back_populates="contacts")
