@@ -67,8 +67,8 @@ TIMETABLE = (
         is_sweep=True,
     ),
     Job(
-        name="erase_contacts",
-        label=_("清除超过保存年限的个人信息"),
+        name="erase_expired",
+        label=_("清除不再保存的个人信息"),
         rhythm=_("每天 03:20"),
         trigger=_at(hour=3, minute=20),
         grace=timedelta(hours=20),

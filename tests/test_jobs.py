@@ -207,7 +207,7 @@ def test_catching_up_wakes_the_jobs_that_must_not_be_missed():
     timetable.catch_up(woken.append)
 
     assert woken == [
-        "erase_contacts",
+        "erase_expired",
         "propose_visits",
         "run_rules",
         "plan_week",

@@ -2,12 +2,14 @@
 
 import io
 import json
-from datetime import date
+import os
+from datetime import date, timedelta
 
 import openpyxl
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from time_machine import Traveller
 
 from outreach import audit, clock
 from outreach.access import Role
@@ -16,7 +18,7 @@ from outreach.campaigns.importing import apply_register
 from outreach.campaigns.models import Solicitation
 from outreach.campaigns.undoing import undo_register
 from outreach.db import db
-from outreach.errors import Refused
+from outreach.errors import NotFound, Refused
 from outreach.gifts.standings import find_standing
 from outreach.meetings.models import Attendee
 from outreach.messages import delivery, opt_outs, outbox
@@ -31,9 +33,12 @@ from outreach.privacy.services import (
     erase_those_who_left,
     sweep_letters,
 )
+from outreach.spreadsheets import uploads
 from outreach.spreadsheets.reading import SourceFile
 from outreach.todos.models import Todo, TodoKind
 from outreach.units.models import Contact, ContactRole, ImportBatch
+from outreach.visits import photos
+from tasks.privacy import erase_expired
 from tests import factories, fake_channel
 from tests.conftest import SignIn
 
@@ -354,3 +359,47 @@ def test_a_letter_that_was_queued_meanwhile_is_emptied_too(contact: Contact):
 
     assert NAME not in texts_in_database()
     assert outbox.claim(clock.now()) is None
+
+
+def test_the_daily_run_does_what_the_settings_say(app: Flask, contact: Contact):
+    settings = app.extensions["outreach.settings"]
+    gone = factories.make_contact(
+        contact.unit, valid_from=date(2015, 1, 1), valid_to=date(2022, 1, 1)
+    )
+
+    assert erase_expired.run() == "没有设置联系人的保存年限"
+    assert gone.erased_at is None
+    app.extensions["outreach.settings"] = settings.model_copy(update={"keep_contacts_years": 3})
+    assert erase_expired.run() == "删除 1 位离任满 3 年的联系人的个人信息"
+    assert gone.erased_at is not None
+
+
+def test_files_that_nobody_needs_go_with_the_daily_run(
+    app: Flask, solicitation: Solicitation, tuesday_morning: Traveller
+):
+    visit = factories.make_visit(solicitation)
+    photo = factories.make_photo(visit)
+    fresh, old = photos.path_of("1" * 32 + ".jpg"), photos.path_of("2" * 32 + ".jpg")
+    fresh.write_bytes(b"being logged")
+    old.write_bytes(b"rolled back")
+    waiting = uploads.keep(SourceFile("名册.csv", NAME.encode()))
+    folder = app.extensions["outreach.settings"].data_dir / "uploads" / waiting
+    before = clock.now() - timedelta(days=2)
+    for path, at in (
+        (old, before),
+        (photos.path_of(photo.name), before),
+        (fresh, clock.now()),
+        (folder, clock.now()),
+    ):
+        os.utime(path, (at.timestamp(), at.timestamp()))
+
+    told = erase_expired.run()
+    assert uploads.take(waiting).content == NAME.encode()
+    tuesday_morning.shift(timedelta(days=2))
+    erase_expired.run()
+
+    assert "删除 1 张没有走访的照片" in told
+    assert photos.path_of(photo.name).exists()
+    assert not old.exists()
+    with pytest.raises(NotFound):
+        uploads.take(waiting)

@@ -18,7 +18,7 @@ KEPT_FOR = timedelta(days=1)
 
 def keep(file: SourceFile) -> str:
     """Puts the file by under its SHA-256, which is returned; what nobody confirmed is removed."""
-    _remove_stale()
+    remove_stale()
     folder = _root() / file.sha256
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
@@ -41,6 +41,14 @@ def remove(sha256: str) -> None:
     shutil.rmtree(_folder(sha256), ignore_errors=True)
 
 
+def remove_stale() -> None:
+    """Deletes what nobody has confirmed for a day."""
+    oldest = (clock.now() - KEPT_FOR).timestamp()
+    for folder in _root().glob("*"):
+        if folder.stat().st_mtime < oldest:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 _MISSING = _("没有找到上传的文件，可能已经导入或过期。请重新上传。")
 
 
@@ -60,10 +68,3 @@ def _safe_name(file: SourceFile) -> str:
     stem = Path(file.name.replace("\\", "/")).stem
     stem = "".join(letter for letter in stem if letter.isalnum() or letter in " -_()\uff08\uff09·")
     return (stem.strip()[:LONGEST_NAME] or "upload") + file.extension
-
-
-def _remove_stale() -> None:
-    oldest = (clock.now() - KEPT_FOR).timestamp()
-    for folder in _root().glob("*"):
-        if folder.stat().st_mtime < oldest:
-            shutil.rmtree(folder, ignore_errors=True)

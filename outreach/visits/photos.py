@@ -8,9 +8,11 @@ import secrets
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 
+import sqlalchemy as sa
 from flask import current_app
 from flask_babel import lazy_gettext as _
 from PIL import Image, ImageOps
@@ -112,6 +114,18 @@ def remove_photo(photo: VisitPhoto) -> None:
 
 def delete_file(name: str) -> None:
     path_of(name).unlink(missing_ok=True)
+
+
+def remove_orphans() -> int:
+    """Deletes files of more than a day that no row names, as a log that was rolled back leaves
+    them; returns how many."""
+    oldest = (clock.now() - timedelta(days=1)).timestamp()
+    old = [path for path in _folder().glob("*.jpg") if path.stat().st_mtime < oldest]
+    named = set(db.session.scalars(sa.select(VisitPhoto.name)))
+    orphans = [path for path in old if path.name not in named]
+    for path in orphans:
+        path.unlink(missing_ok=True)
+    return len(orphans)
 
 
 def path_of(name: str) -> Path:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from flask_babel import lazy_gettext as _
 from sqlalchemy.dialects import postgresql, sqlite
 
-from outreach import clock, workdays
+from outreach import audit, clock, workdays
 from outreach.accounts.models import User
 from outreach.campaigns.models import (
     Campaign,
@@ -346,6 +346,7 @@ def _withdraw_settled(campaign: Campaign, outstanding: dict[int, Standing]) -> N
         if visit.solicitation_id not in outstanding:
             visit.status = VisitStatus.DROPPED
             visit.note = str(_("单位已到账，或不再劝募"))
+            audit.record("drop.visit", f"visit:{visit.id}")
 
 
 def _enabled(user: User | None) -> User | None:
