@@ -22,9 +22,10 @@ from sqlalchemy import URL
 
 from outreach.messages.channels import Outgoing, mime
 from outreach.messages.outbox import CLAIM_SIZE, WINDOW
+from outreach.messages.rendering import render_html
 
 SENDER = "office@charity.example"
-LETTER = "id, resend_no, address, recipient_name, subject, body_text, body_html, calendar, reply_to"
+LETTER = "id, resend_no, address, recipient_name, subject, body_text, calendar, reply_to"
 CLAIM = """
     UPDATE message SET token = :token, lease_until = :now, attempts = attempts + 1
     WHERE id IN (
@@ -81,9 +82,14 @@ def _send_all(database: URL, port: int, ready: Any) -> None:
             run(DONE, ids=sent, token=token, now=now)
             rows = run(BEGIN, ids=ids[start : start + WINDOW], token=token, now=now)
             commit()
-            sent = [_send(line, Outgoing(*row, at=now)) for row in rows]
+            sent = [_send(line, _letter(row, now)) for row in rows]
         run(DONE, ids=sent, token=token, now=now)
         commit()
+
+
+def _letter(row: Any, now: datetime) -> Outgoing:
+    *head, text, calendar, reply_to = row
+    return Outgoing(*head, text, render_html(text), calendar, reply_to, at=now)
 
 
 def _send(line: socket.socket, message: Outgoing) -> int:

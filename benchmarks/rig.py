@@ -261,7 +261,6 @@ def _draft(version: TemplateVersion, number: int, address: str) -> queueing.Draf
         recipient_name=f"联络{number}",
         subject=rendered.subject,
         body_text=rendered.text,
-        body_html=rendered.html,
         reply_to="staff@charity.example",
         solicitation_ids=(number,),
     )

@@ -23,6 +23,7 @@ from outreach.messages.models import (
     WaveStatus,
     WithheldReason,
 )
+from outreach.messages.rendering import render_html
 from tests import factories, fake_channel
 from tests.conftest import noting_statements
 from tests.factories import make_message, make_running_wave, open_sending
@@ -523,3 +524,19 @@ def test_what_follows_from_a_message_is_made_up_for_when_its_worker_died(
     tuesday_morning.shift(timedelta(days=4))  # nobody looked after it all weekend
     outbox.reap(clock.now())
     assert told == [[first.id]]
+
+
+def test_the_html_of_a_mail_is_made_from_its_text_unless_it_has_its_own(app: Flask):
+    open_sending()
+    make_message(body_text="第一段 <b>\n\n第二段")
+    make_message(body_text="周报", body_html="<p>周报的版式</p>")
+    make_message(channel=Channel.SMS, address="13800001234", body_text="短信")
+    claimed = outbox.claim(clock.now())
+    window = outbox.begin(claimed.token, claimed.ids, clock.now())
+
+    plain, digest = window.messages[Channel.EMAIL]
+    [sms] = window.messages[Channel.SMS]
+
+    assert plain.body_html == render_html(plain.body_text)
+    assert "第一段 &lt;b&gt;</p>" in plain.body_html
+    assert (digest.body_html, sms.body_html) == ("<p>周报的版式</p>", "")

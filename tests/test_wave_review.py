@@ -242,7 +242,7 @@ def test_a_person_reads_the_longest_letter_as_its_recipient_would(
     row = only_test()
     assert row.address == person.email
     assert row.subject == f"[测试] {letter.rendered.subject}"
-    assert (row.body_text, row.body_html) == (letter.rendered.text, letter.rendered.html)
+    assert row.body_text == letter.rendered.text
     assert (row.contact_id, row.links, row.wave_id) == (None, [], None)
     assert app.extensions["woken"] == ["deliver"]
     events = db.session.scalars(sa.select(AuditEvent).filter_by(action="test.wave")).all()

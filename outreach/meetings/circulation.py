@@ -19,7 +19,6 @@ from outreach.messages.addresses import hash_address
 from outreach.messages.channels import EnclosedFile
 from outreach.messages.models import Channel, Message, Purpose
 from outreach.messages.queueing import queue_message
-from outreach.messages.rendering import render_html
 
 LONGEST_NAME = 40
 """Characters of the meeting's title in the name of the file."""
@@ -58,7 +57,6 @@ def circulate(meeting: Meeting, *, with_absent: bool) -> int:
             recipient_name=group[0].person.name,
             subject=subject,
             body_text=text,
-            body_html=render_html(text),
             campaign_id=meeting.campaign_id,
             contact_id=group[0].contact_id,
             solicitation_ids=tuple(

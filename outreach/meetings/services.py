@@ -20,7 +20,6 @@ from outreach.meetings.queries import list_coordinators, list_office_users, list
 from outreach.meetings.rendering import Method, build_calendar, render_notice
 from outreach.messages.models import Channel, Purpose
 from outreach.messages.queueing import queue_message
-from outreach.messages.rendering import render_html
 from outreach.units.models import Unit
 
 STILL_TYPING = timedelta(minutes=15)
@@ -302,7 +301,6 @@ def _queue_notices(meeting: Meeting, attendees: list[Attendee], method: Method) 
             recipient_name=first.person.name,
             subject=subject,
             body_text=text,
-            body_html=render_html(text),
             campaign_id=meeting.campaign_id,
             contact_id=first.contact_id,
             solicitation_ids=tuple(

@@ -238,6 +238,8 @@ class Message(Base):
     subject: Mapped[str] = mapped_column(sa.String(200), default="")
     body_text: Mapped[str] = mapped_column(sa.Text)
     body_html: Mapped[str] = mapped_column(sa.Text, default="")
+    """Of a mail that has its own, such as a digest; of others it is made from the text when they
+    are sent, since to write and rewrite it costs more."""
     calendar: Mapped[str] = mapped_column(sa.Text, default="")
     """An iCalendar object with its METHOD, sent as a part of the e-mail."""
     reply_to: Mapped[str] = mapped_column(sa.String(254), default="")

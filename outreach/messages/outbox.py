@@ -39,6 +39,7 @@ from outreach.messages.models import (
 )
 from outreach.messages.queries import AT_ANY_HOUR
 from outreach.messages.receipts import apply_receipts
+from outreach.messages.rendering import render_html
 from outreach.messages.states import move, prepare
 
 CLAIM_SIZE = 500
@@ -191,11 +192,25 @@ def _read(rows: Iterable[Any], now: datetime) -> dict[Channel, list[Outgoing]]:
     rows = sorted(rows)
     files = attachments.read([row.id for row in rows if row.purpose is Purpose.MINUTES])
     for row in rows:
-        id_, channel, purpose, address_hash, *content = row
-        is_letter = purpose in TO_UNITS and channel is Channel.EMAIL
-        url = links.to(channel, address_hash) if is_letter else ""
-        outgoing[channel].append(
-            Outgoing(id_, *content, at=now, enclosed=files.get(id_), unsubscribe_url=url)
+        is_mail = row.channel is Channel.EMAIL
+        is_letter = is_mail and row.purpose in TO_UNITS
+        outgoing[row.channel].append(
+            Outgoing(
+                row.id,
+                row.resend_no,
+                row.address,
+                row.recipient_name,
+                row.subject,
+                row.body_text,
+                row.body_html or (render_html(row.body_text) if is_mail else ""),
+                row.calendar,
+                row.reply_to,
+                row.provider_template,
+                row.variables,
+                at=now,
+                enclosed=files.get(row.id),
+                unsubscribe_url=links.to(row.channel, row.address_hash) if is_letter else "",
+            )
         )
     return dict(outgoing)
 

@@ -36,7 +36,6 @@ class Draft:
     recipient_name: str
     subject: str
     body_text: str
-    body_html: str = ""
     reply_to: str = ""
     solicitation_ids: tuple[int, ...] = ()
     provider_template: str = ""
@@ -66,7 +65,8 @@ def queue_message(  # noqa: PLR0913
     next_at: datetime | None = None,
     not_after: datetime | None = None,
 ) -> bool:
-    """Queues a message outside a wave; False when that occurrence is queued already.
+    """Queues a message outside a wave; False when that occurrence is queued already. `body_html` is
+    for a mail whose HTML says more than its text.
 
     After the commit call `jobs.wake("deliver")`.
     """
@@ -111,7 +111,6 @@ def materialise(wave: Wave, drafts: Sequence[Draft]) -> int:
             "contact_id": draft.contact_id,
             "recipient_name": draft.recipient_name,
             "subject": draft.subject,
-            "body_html": draft.body_html,
             "reply_to": draft.reply_to,
             "provider_template": draft.provider_template,
             "variables": list(draft.variables),

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 
 from outreach.messages.models import Channel, TemplateVersion
@@ -13,6 +14,7 @@ ROOM_FOR_SUBJECT = 200
 SMS_SINGLE, SMS_PART = 70, 67
 """Characters in a text message that is sent as one, and in each part of a longer one."""
 
+_GAP = re.compile(r"\n\s*\n")
 ENCODED_WORD = re.compile(r"=\?|\?=")
 _URL = re.compile(r"https?://(?:[\w.~:/?#@!$*+=%-]|&amp;)*[\w/#=]", re.ASCII)
 
@@ -20,9 +22,8 @@ _URL = re.compile(r"https?://(?:[\w.~:/?#@!$*+=%-]|&amp;)*[\w/#=]", re.ASCII)
 @dataclass(frozen=True)
 class Rendered:
     subject: str
-    text: str
-    html: str
     """Empty for a text message."""
+    text: str
 
 
 def render(version: TemplateVersion, fields: dict[str, str]) -> Rendered:
@@ -34,18 +35,17 @@ def render(version: TemplateVersion, fields: dict[str, str]) -> Rendered:
     channel = version.template.channel
     text = fill(version.body, fields).strip()
     if channel is Channel.SMS:
-        return Rendered(subject="", text=text, html="")
+        return Rendered(subject="", text=text)
     subject = ENCODED_WORD.sub("", fill(version.subject, fields)).strip()
     if len(subject) > ROOM_FOR_SUBJECT:  # a contact who serves many units
         subject = subject[: ROOM_FOR_SUBJECT - 1] + "…"
-    return Rendered(subject=subject, text=text, html=render_html(text))
+    return Rendered(subject=subject, text=text)
 
 
 def render_html(text: str) -> str:
     """Plain text as an HTML e-mail: tables and inline styles, because Outlook lays out with Word;
     no image, font or script from anywhere. An empty line ends a paragraph."""
-    paragraphs = [part for part in re.split(r"\n\s*\n", text.strip()) if part.strip()]
-    body = "\n".join(f'<p style="margin:0 0 16px 0">{_html_lines(part)}</p>' for part in paragraphs)
+    body = "\n".join(_html_paragraph(part) for part in _GAP.split(text.strip()) if part.strip())
     return _HTML.replace("{body}", body)
 
 
@@ -60,9 +60,12 @@ def sms_length(text: str, signature: str = SIGNATURE) -> int:
     return len((signature + text).encode("utf-16-be")) // 2
 
 
-def _html_lines(paragraph: str) -> str:
+@lru_cache(maxsize=256)
+def _html_paragraph(paragraph: str) -> str:
+    """Kept, since most paragraphs are those of the letter before."""
     lines = (escape(line.strip(), quote=True) for line in paragraph.strip().split("\n"))
-    return "<br>\n".join(_URL.sub(_link, line) for line in lines)
+    content = "<br>\n".join(_URL.sub(_link, line) for line in lines)
+    return f'<p style="margin:0 0 16px 0">{content}</p>'
 
 
 def _link(match: re.Match[str]) -> str:

@@ -50,7 +50,6 @@ def queue_test(letter: Letter, *, about: str, to: Any) -> bool:
         recipient_name=to.name,
         subject=f"{MARK}{rendered.subject}"[:ROOM_FOR_SUBJECT] if rendered.subject else "",
         body_text=rendered.text,
-        body_html=rendered.html,
         reply_to=letter.reply_to,
         provider_template=letter.version.provider_template,
         variables=letter.variables,

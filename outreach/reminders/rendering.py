@@ -151,8 +151,7 @@ def preview(
 def without_links(letter: Letter) -> Letter:
     """As somebody of the office reads it: a link to confirm by is the unit's own signature."""
     rendered = letter.rendered
-    texts = {"text": hide_links(rendered.text), "html": hide_links(rendered.html)}
-    return replace(letter, rendered=replace(rendered, **texts))
+    return replace(letter, rendered=replace(rendered, text=hide_links(rendered.text)))
 
 
 def federation_name() -> str:

@@ -461,7 +461,6 @@ def draft_letter(letter: Letter) -> Draft:
         recipient_name=recipient.contact.name,
         subject=rendered.subject,
         body_text=rendered.text,
-        body_html=rendered.html,
         reply_to=letter.reply_to,
         solicitation_ids=recipient.solicitation_ids,
         provider_template=letter.version.provider_template,
