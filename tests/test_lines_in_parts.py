@@ -15,7 +15,15 @@ from outreach.errors import Conflict, Refused
 from outreach.gifts import groups, lines
 from outreach.gifts.groups import Part, Payment, Tally
 from outreach.gifts.ledger import check_ledger
-from outreach.gifts.models import Gift, GiftChannel, GiftKind, LineStatus, StatementLine
+from outreach.gifts.matching import match_lines
+from outreach.gifts.models import (
+    Gift,
+    GiftBasis,
+    GiftChannel,
+    GiftKind,
+    LineStatus,
+    StatementLine,
+)
 from outreach.gifts.reconciliation import select_without_line
 from outreach.gifts.services import reverse_gift
 from outreach.gifts.statements import apply_statement
@@ -163,6 +171,46 @@ class TestEnteredBefore:
         db.session.commit()
         assert (line.status, sum(amounts())) == (LineStatus.OPEN, 10_000)
         assert broken(campaign) == []
+
+    @pytest.mark.parametrize("number", [{}, {"serial": "S1"}])
+    def test_once_one_is_reversed_the_line_is_not_clear(self, campaign, education, number):
+        """To confirm it as one gift would count again what the other part counts already."""
+        [line] = take_in(campaign, Paid(**number))
+        entered = enter(education)
+        match_lines(campaign)
+        assert (line.is_clear, line.likely_gifts) == (True, entered)
+        lines.link_line(line, entered, by=factories.make_user())
+
+        reverse_gift(entered[1], reason="退回个人部分", by=None)
+        lines.release_gifts(campaign, Gift.id == entered[1].id)
+        match_lines(campaign)
+
+        assert (line.status, line.is_clear) == (LineStatus.OPEN, False)
+        assert "可能就是这一笔" in line.candidates[0].because
+
+    def test_a_gift_that_another_line_answers_for_leaves_a_line_clear(self, campaign, education):
+        factories.make_gift(education, 50_000, received_on=DAY)
+        first, second = take_in(
+            campaign,
+            Paid(serial="S1"),
+            Paid("500.00", serial="S2"),
+        )
+        match_lines(campaign)
+        assert (first.is_clear, second.is_clear) == (True, True)
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            {"received_on": date(2026, 10, 16)},
+            {"basis": GiftBasis.OUTSIDE_ACCOUNT},
+            {"reference": "S9"},
+        ],
+    )
+    def test_a_gift_that_is_another_payment_leaves_a_line_clear(self, campaign, education, values):
+        factories.make_gift(education, 50_000, **{"received_on": DAY} | values)
+        [line] = take_in(campaign, Paid(serial="S1"))
+        match_lines(campaign)
+        assert line.is_clear
 
     def test_what_does_not_add_up_is_refused_with_both_figures(self, campaign, education):
         entered = enter(education)

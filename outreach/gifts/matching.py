@@ -4,7 +4,7 @@ is clear is proposed first, and a person still confirms it; nothing here becomes
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from itertools import islice
 
@@ -17,6 +17,7 @@ from outreach.db import db, run
 from outreach.gifts.models import (
     Evidence,
     Gift,
+    GiftBasis,
     GiftKind,
     LikelyGift,
     LineCandidate,
@@ -114,6 +115,7 @@ class _Recorded:
     received_on: date
     reference: str
     group_id: int | None
+    basis: GiftBasis
 
 
 class Matcher:
@@ -160,6 +162,17 @@ class Matcher:
             if other.unit_id in self.ids_by_unit:
                 propose(self.ids_by_unit[other.unit_id], Evidence.OTHER_AMOUNT)
         return self._weigh(line, sorted(proposals.values(), key=lambda found: -found.score))
+
+    def doubt(self, line: StatementLine, match: Match) -> Match:
+        """Once all lines are matched: a line is not clear while the ledger has gifts of the unit
+        about that day for which no line answers. They may be this payment, entered otherwise."""
+        if match.gift_ids or not match.is_clear:
+            return match
+        best = match.proposals[0]
+        if not self.recorded.has_unanswered(line, self.unit_ids[best.solicitation_id]):
+            return match
+        best.reasons[Evidence.UNANSWERED] = ""
+        return replace(match, is_clear=False)
 
     def names_payer(self, payer: str, solicitation_id: int) -> bool:
         """The payer is the unit itself, by one of its names."""
@@ -325,6 +338,7 @@ class _Ledger:
                 Gift.received_on,
                 Gift.reference,
                 Gift.group_id,
+                Gift.basis,
             )
             .where(
                 Gift.campaign_id == campaign.id,
@@ -336,6 +350,7 @@ class _Ledger:
         )
         self.by_number: defaultdict[str, list[_Recorded]] = defaultdict(list)
         self.by_content: defaultdict[tuple[int, int], list[_Recorded]] = defaultdict(list)
+        self.by_unit: defaultdict[int, list[_Recorded]] = defaultdict(list)
         self.by_total: defaultdict[int, list[list[_Recorded]]] = defaultdict(list)
         """What was entered together, and is more than one gift."""
         self.taken: set[int] = set()
@@ -346,6 +361,7 @@ class _Ledger:
                 self.by_number[gift.reference].append(gift)
             if gift.unit_id:
                 self.by_content[gift.unit_id, gift.amount_fen].append(gift)
+                self.by_unit[gift.unit_id].append(gift)
             if gift.group_id:
                 groups[gift.group_id].append(gift)
         for gifts in groups.values():
@@ -374,6 +390,18 @@ class _Ledger:
         """Gifts that were entered together about that day and come to that amount: with one of
         these units among them, or any, when nothing else is known of the line."""
         return self._take(_near(self._groups(line, unit_ids), line.received_on))
+
+    def has_unanswered(self, line: StatementLine, unit_id: int) -> bool:
+        """The unit has a gift about that day that no line took. One under another number, or that
+        never came into the account, is another payment."""
+        has_number = bool(line.serial or line.reference)
+        return any(
+            abs(gift.received_on - line.received_on) <= NEAR
+            and gift.id not in self.taken
+            and not (gift.reference and has_number)
+            and gift.basis is GiftBasis.INTO_ACCOUNT
+            for gift in self.by_unit.get(unit_id, ())
+        )
 
     def _groups(self, line: StatementLine, unit_ids: Collection[int]) -> list[list[_Recorded]]:
         return [
@@ -434,9 +462,10 @@ def match_open(campaign: Campaign) -> dict[int, Match]:
     lines = db.session.scalars(query.order_by(StatementLine.id)).all()
     matcher = Matcher(campaign)
     numbered = {line.id: matcher.recorded.take_number(line) for line in lines}
-    return {
+    found = {
         line.id: matcher.match(line, numbered[line.id]) for line in follow(lines, Stage.MATCHING)
     }
+    return {line.id: matcher.doubt(line, found[line.id]) for line in lines}
 
 
 def _store(matches: Mapping[int, Match]) -> None:

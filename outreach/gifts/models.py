@@ -376,6 +376,7 @@ class Evidence(Term):
     NUMBER = "number", _("流水号与账上的一笔相同")
     RECORDED = "recorded", _("账上已有同日前后、同额的一笔")
     OTHER_AMOUNT = "other_amount", _("流水号与账上的一笔相同，但金额不同")
+    UNANSWERED = "unanswered", _("账上有它同日前后的到账，没有流水对得上，可能就是这一笔")
     CODE = "code", _("附言里有它的信用代码")
     NAME = "name", _("付款人就是“%(name)s”")
     SHARED_NAME = "shared_name", _("付款人“%(name)s”可能是几个单位")
