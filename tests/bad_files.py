@@ -124,6 +124,17 @@ def raw_sheet(inner: bytes, after: bytes = b"") -> Callable[[], SourceFile]:
     )
 
 
+def _shared_text(length: int) -> Callable[[], SourceFile]:
+    """20,000 cells that name one text of this length, in an archive whose ratio is honest."""
+    texts = "<sst><si><t>%s</t></si></sst>" % ("甲" * length)
+    cells = b"<row>%s</row>" % (b"<c t='s'><v>0</v></c>" * 50) * 400
+
+    def make() -> SourceFile:
+        return pack(parts_of(raw_sheet(cells)()) | {"xl/sharedStrings.xml": texts.encode()})
+
+    return make
+
+
 def _set(reference: str, value: Any, form: str = "") -> Callable[[openpyxl.Workbook], None]:
     def change(workbook: openpyxl.Workbook) -> None:
         workbook.active[reference] = value
@@ -299,6 +310,8 @@ CASES: dict[str, Case] = {
     "a-million-blank-rows": Case(
         raw_sheet(b"<row/>" * 1_000_000), NO_HEADER, NO_HEADER, is_dangerous=True
     ),
+    "one-long-text-in-every-cell": Case(_shared_text(32_000), "万字", "万字", is_dangerous=True),
+    "one-name-in-every-cell": Case(_shared_text(10), NO_HEADER, NO_HEADER, is_dangerous=True),
     "formatted-cells": Case(
         raw_sheet(b'<row><c s="1"/></row>' * 250_000), NO_HEADER, NO_HEADER, is_dangerous=True
     ),

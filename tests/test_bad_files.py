@@ -57,6 +57,19 @@ def check(office, path, file, expected, notes):
         assert taken == expected, re.findall(r'<td data-label="情况"[^>]*>(.*?)</td>', page)
 
 
+def walk_statement(office, file):
+    """Every page to which a statement leads answers, whatever the file is."""
+    data = {"file": (io.BytesIO(file.content), file.name)}
+    path = "/c/2026/gifts/statements/import"
+    sent = office.post(path, data=data, content_type="multipart/form-data")
+    assert sent.status_code in {302, 422}
+    if sent.status_code == 302:
+        pages = [office.get(sent.location + page) for page in ("", "/columns", "/marked.xlsx")]
+        mark = re.search(r'name="fingerprint" value="(\w+)"', pages[0].text)
+        pages.append(office.post(sent.location, data={"fingerprint": mark[1] if mark else ""}))
+        assert max(page.status_code for page in pages) < 500
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("name", [name for name in CASES if name not in DANGEROUS])
 def test_a_bad_file_is_refused_wholly_or_taken_in_rightly(office, name):
@@ -64,6 +77,7 @@ def test_a_bad_file_is_refused_wholly_or_taken_in_rightly(office, name):
     file = case.make()
     check(office, "units", file, case.register, case.notes)
     check(office, "gifts", file, case.gifts, case.notes)
+    walk_statement(office, file)
 
 
 def test_dangerous_files_take_little_memory_and_time():

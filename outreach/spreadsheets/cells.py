@@ -31,7 +31,13 @@ AMOUNT = re.compile(
 FULL_DATE = re.compile(r"(\d{4})[年.\-/](\d{1,2})[月.\-/](\d{1,2})日?")
 COMPACT_DATE = re.compile(r"(\d{4})(\d{2})(\d{2})")
 MONTH_AND_DAY = re.compile(r"(\d{1,2})[月.\-/](\d{1,2})日?")
-HIDDEN_MONEY = re.compile(r"[\d,.]+\s*(?:[亿万千]元?|元)|¥\s*[\d,.]+")
+HIDDEN_MONEY = re.compile(
+    r"(?<![\d,.])[\d,.]{1,20}\s{0,3}(?:[亿万千]元?|元)|¥\s{0,3}[\d,.]{1,20}"
+    r"|(?:现金|其中|另[收有加付]|补[交缴]|个人|捐款?|转账?)[^\d\n]{0,6}(?P<bare>\d[\d,.]{1,12})"
+    r"(?![\d,.]*\s{0,3}[年月日人名号个家户位次%\-/:])"
+)
+"""An amount with its unit, or a number behind a word that speaks of money and before none that
+counts or dates. Bounded everywhere: a remark may be thousands of digits."""
 
 
 class BadValue(ValueError):
@@ -69,6 +75,8 @@ def folded(text: str) -> str:
 
 def shown(value: Value) -> str:
     """The cell as a message quotes it."""
+    if isinstance(value, BadCell):
+        return value.text
     text = f"{value:g}" if isinstance(value, Decimal) else text_of(value)
     return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}…"
 
@@ -187,4 +195,4 @@ def parse_count(value: Value) -> int | None:
 def find_money(text: str) -> str:
     """The first amount written in a remark, such as «另有现金3万元», or nothing."""
     match = HIDDEN_MONEY.search(unicodedata.normalize("NFKC", text))
-    return match[0] if match else ""
+    return (match["bare"] or match[0]) if match else ""

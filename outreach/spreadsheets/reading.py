@@ -41,6 +41,9 @@ MOST_ENTRIES = 200
 MOST_UNPACKED = 50 * 1024 * 1024
 MOST_RATIO = 100
 MOST_MERGED = 20_000
+MOST_CHARACTERS = 20_000_000
+"""In all cells together: an archive keeps a text once, in however many cells it stands."""
+SHARED_TEXTS = "xl/sharedstrings.xml"
 LONGEST_CELL = 32_767
 """Characters; no spreadsheet program keeps more in one cell."""
 TITLE_ROWS = 50
@@ -161,6 +164,7 @@ def _read_xlsx(content: bytes) -> Book:
         percents = _percent_styles(parts.get("xl/styles.xml", b""))
         scans = {name: _Scan(content, percents) for name, content in parts.items()}
         _check_extent(scans.values())
+        _check_shared_texts(parts, scans)
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(_pack(parts)))
         sheet_parts = _sheet_parts(parts)
         book = _collect(workbook, {name: scans[part] for name, part in sheet_parts.items()})
@@ -216,6 +220,8 @@ class _Scan:
         self.bad_cells: dict[tuple[int, int], BadCell] = {}
         self.percents: set[tuple[int, int]] = set()
         self.merged_count = 0
+        self.shared_count = 0
+        """Cells that name a text which the archive keeps apart."""
         self.hidden_rows: set[int] = set()
         self.hidden_columns: set[int] = set()
         self._attributes: dict[str, str] = {}
@@ -231,6 +237,7 @@ class _Scan:
             if "r" in attributes:
                 self.row, self.column = _place(attributes["r"])
             self._attributes, self._has_formula = attributes, False
+            self.shared_count += attributes.get("t") == "s"
         elif tag in {"v", "is", "f"}:
             self.last_row = max(self.last_row, self.row)
             self.last_column = max(self.last_column, self.column)
@@ -396,6 +403,71 @@ def _check_extent(scans: Iterable[_Scan]) -> None:
                 most=MOST_ROWS,
             )
         )
+
+
+def _check_shared_texts(parts: dict[str, bytes], scans: dict[str, _Scan]) -> None:
+    """The reader copies a shared text into each cell that names it. As a rule it is enough to know
+    the longest; only where that could be too much are the cells added up."""
+    lengths = _lengths_of_texts(parts)
+    longest = max(lengths, default=0)
+    if sum(scan.shared_count for scan in scans.values()) * longest <= MOST_CHARACTERS:
+        return
+    count = sum(
+        _count_characters(parts[name], lengths) for name, scan in scans.items() if scan.shared_count
+    )
+    if count > MOST_CHARACTERS:
+        raise Refused(
+            _(
+                "表格里的文字合计约 %(count)s 万字,最多 %(most)s 万字。"
+                "请删除重复的长文字,或拆成几个文件分别导入。",
+                count=count // 10_000,
+                most=MOST_CHARACTERS // 10_000,
+            )
+        )
+
+
+def _lengths_of_texts(parts: dict[str, bytes]) -> list[int]:
+    """Characters of each shared text, at least."""
+    lengths: list[int] = []
+
+    def start(tag: str, _attributes: dict[str, str]) -> None:
+        if _local(tag) == "si":
+            lengths.append(0)
+
+    def take(text: str) -> None:
+        if lengths:
+            lengths[-1] += len(text)
+
+    for name, content in parts.items():
+        if name.lower() == SHARED_TEXTS:
+            parser = _make_parser(start)
+            parser.CharacterDataHandler = take
+            parser.Parse(content, True)
+    return lengths
+
+
+def _count_characters(content: bytes, lengths: list[int]) -> int:
+    """Of the shared texts that the cells of this part name."""
+    named: list[str] = []
+    is_shared = False
+    count = 0
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        nonlocal is_shared
+        if _local(tag) == "c":
+            is_shared = attributes.get("t") == "s"
+            named.clear()
+
+    def end(tag: str) -> None:
+        nonlocal count
+        if is_shared and _local(tag) == "v":
+            number = int("".join(named))
+            count += lengths[number] if number < len(lengths) else 0
+
+    parser = _make_parser(start, end)
+    parser.CharacterDataHandler = named.append
+    parser.Parse(content, True)
+    return count
 
 
 def _sheet_parts(parts: dict[str, bytes]) -> dict[str, str]:
