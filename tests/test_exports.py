@@ -118,7 +118,8 @@ def test_the_work_list_hides_numbers_unless_a_reason_is_given(
 def test_an_army_unit_s_name_leaves_with_the_office_only(finance: Solicitation, sign_in: SignIn):
     army = factories.make_unit(name="96112部队", public_name="驻衡某部", kind=UnitKind.ARMY)
     soldiers = factories.make_solicitation(finance.campaign, finance.sector, unit=army)
-    factories.make_gift(soldiers, 100)
+    given = factories.make_gift(soldiers, 100)
+    factories.make_receipt(given, payer="96112部队", payer_code="12430400MB1234567X")
     liaison = factories.make_user(Role.LIAISON, sectors=(finance.sector,))
     everything = path(finance, "/worklist/export?as=csv&all=1")
     for who, name in (
@@ -133,6 +134,11 @@ def test_an_army_unit_s_name_leaves_with_the_office_only(finance: Solicitation, 
             assert gift["捐赠方"] == name
             units = client.get(path(finance, "/gifts/comparison/export?as=csv&table=2"))
             assert name in {row["单位"] for row in open_csv(units)}
+            [receipt] = open_csv(client.get(path(finance, "/receipts/export?as=csv")))
+            assert (receipt["交款人"], bool(receipt["统一社会信用代码"])) == (
+                name,
+                who is Role.STAFF,
+            )
 
 
 def test_the_comparison_adds_up_in_the_file(finance: Solicitation, sign_in: SignIn):

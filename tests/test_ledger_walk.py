@@ -1,4 +1,4 @@
-"""A short edition of the long walk that `make chaos` takes."""
+"""A short edition of the long walk that `make walk` takes."""
 
 from flask import Flask
 

@@ -4,9 +4,12 @@ from collections.abc import Iterable
 
 from flask_babel import lazy_gettext as _
 
-from outreach import clock, money
+from outreach import access, clock, money
+from outreach.accounts.models import User
+from outreach.campaigns.export_pages import name_in_file
 from outreach.receipts.models import DonationReceipt
 from outreach.spreadsheets.listings import Field, Listing, Style
+from outreach.units.models import UnitKind
 
 FIELDS = (
     Field(_("交款人"), width=30),
@@ -24,11 +27,10 @@ FIELDS = (
 )
 
 
-def list_receipts(receipts: Iterable[DonationReceipt]) -> Listing:
+def list_receipts(receipts: Iterable[DonationReceipt], viewer: User) -> Listing:
     rows = [
         (
-            receipt.payer,
-            receipt.payer_code,
+            *_payer(receipt, viewer),
             receipt.amount_fen,
             money.in_capitals(receipt.amount_fen),
             receipt.remark,
@@ -43,3 +45,11 @@ def list_receipts(receipts: Iterable[DonationReceipt]) -> Listing:
         for receipt in receipts
     ]
     return Listing(_("捐赠票据"), FIELDS, rows)
+
+
+def _payer(receipt: DonationReceipt, viewer: User) -> tuple[str, str]:
+    """Name and code; of an army unit, and of the people in it, as they may leave the house."""
+    unit = receipt.gift.unit
+    if unit is None or unit.kind is not UnitKind.ARMY or viewer.role in access.OFFICE:
+        return receipt.payer, receipt.payer_code
+    return name_in_file(unit, viewer), ""

@@ -51,7 +51,7 @@ def list_receipts() -> ResponseReturnValue:
 @bp.get("/receipts/export")
 def export() -> ResponseReturnValue:
     found = db.session.scalars(queries.select_receipts(g.campaign, *_wanted()))
-    return send_listings(_("捐赠票据"), [exports.list_receipts(found)])
+    return send_listings(_("捐赠票据"), [exports.list_receipts(found, current_user)])
 
 
 @bp.get("/gifts/<int:gift_id>/receipts")
