@@ -5,6 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from outreach.db import db
+from tests import factories
 
 _LAST_ID = {
     "sqlite": "SELECT seq FROM sqlite_sequence WHERE name = 'message'",
@@ -41,6 +42,7 @@ class Copy:
 def clear() -> None:
     db.session.rollback()
     db.session.expunge_all()
-    for table in reversed(db.metadata.sorted_tables):
-        db.session.execute(sa.delete(table))
+    with factories.without_seals():
+        for table in reversed(db.metadata.sorted_tables):
+            db.session.execute(sa.delete(table))
     db.session.commit()

@@ -4,9 +4,12 @@ import hashlib
 import io
 import itertools
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import Any, TypeVar
 
+import sqlalchemy as sa
 from PIL import Image
 
 from outreach import clock
@@ -183,6 +186,24 @@ def make_gift(solicitation: Solicitation, amount_fen: int = 100_000_00, **values
             | values
         )
     )
+
+
+@contextmanager
+def without_seals() -> Iterator[None]:
+    """Gifts can be changed in the database, as by somebody who has its password."""
+    if db.engine.dialect.name == "postgresql":
+        lift, restore = (
+            [f"SET session_replication_role = {role}"] for role in ("replica", "origin")
+        )
+    else:
+        of_gift = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'gift'"
+        seals = db.session.execute(sa.text(of_gift)).all()
+        lift, restore = [f"DROP TRIGGER {name}" for name, _sql in seals], [sql for _, sql in seals]
+    for statement in lift:
+        db.session.execute(sa.text(statement))
+    yield
+    for statement in restore:
+        db.session.execute(sa.text(statement))
 
 
 def make_receipt(gift: Gift, **values: Any) -> DonationReceipt:

@@ -93,14 +93,35 @@ def test_what_was_changed_behind_the_ledgers_back_is_found(
     batch = factories.make_import_batch(campaign, amount_fen=3 * WAN)
     first = first_gift(campaign)
     gifts = table_of(Gift)
-    run(sa.update(gifts).where(gifts.c.id == first.id).values(import_batch_id=batch.id))
+    with factories.without_seals():
+        run(sa.update(gifts).where(gifts.c.id == first.id).values(import_batch_id=batch.id))
     assert failing(campaign) == []
     other = campaign.sectors[1].id
     values = {name: other if value == "other" else value for name, value in damage.items()}
-    run(sa.update(gifts).where(gifts.c.id == first.id).values(**values))
+    with factories.without_seals():
+        run(sa.update(gifts).where(gifts.c.id == first.id).values(**values))
     names = failing(campaign)
     assert all(any(text in name for name in names) for text in found)
     assert bool(names) == bool(found)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        sa.update(Gift).values(amount_fen=Gift.amount_fen + 1),
+        sa.update(Gift).values(received_on=date(2026, 1, 1)),
+        sa.update(Gift).values(kind=GiftKind.INDIVIDUAL),
+        sa.delete(Gift),
+    ],
+    ids=("amount", "day", "kind", "removal"),
+)
+def test_the_database_itself_refuses_to_change_or_remove_a_gift(
+    campaign: Campaign, statement: sa.Executable
+):
+    with pytest.raises(sa.exc.DBAPIError, match="a gift is final"):
+        run(statement)
+    db.session.rollback()
+    assert failing(campaign) == []
 
 
 def test_a_reversal_that_does_not_match_is_found(app: Flask, campaign: Campaign):
@@ -108,7 +129,8 @@ def test_a_reversal_that_does_not_match_is_found(app: Flask, campaign: Campaign)
     reversal = reverse_gift(gift, reason="退回", by=None)
     db.session.flush()
     gifts = table_of(Gift)
-    run(sa.update(gifts).where(gifts.c.id == reversal.id).values(amount_fen=-5))
+    with factories.without_seals():
+        run(sa.update(gifts).where(gifts.c.id == reversal.id).values(amount_fen=-5))
     db.session.commit()
     assert failing(campaign) == ["被冲正的金额 = 冲正的金额", "冲正与原记录的归属一致"]
     result = run_cli(app, "check", "--campaign", "2026", "--json")

@@ -136,8 +136,8 @@ class GiftGroup(Base):
 
 class Gift(Base):
     """Money received. It belongs to a unit, to a sector only, or is unallocated. What it is never
-    changes; the sector that it is stamped with follows its unit within the campaign, by
-    `sector_moves` only."""
+    changes, which the database sees to (migration 0024); the sector that it is stamped with follows
+    its unit within the campaign, by `sector_moves` only."""
 
     __tablename__ = "gift"
     __table_args__ = (
