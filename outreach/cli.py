@@ -1,12 +1,15 @@
 """Commands for operators. Exit codes: 0 done, 1 refused or a check failed, 2 wrong usage."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 from flask import Flask
 from flask.cli import AppGroup
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from outreach import clock
 from outreach.access import Role
@@ -31,14 +34,27 @@ from outreach.units.importing import Plan
 from outreach.units.rendering import plan_json, print_plan
 from outreach.web import external_url
 
-demo = AppGroup("demo", help="Demonstration data.")
-units = AppGroup("units", help="The register of units.")
-gifts = AppGroup("gifts", help="Money received.")
-statements = AppGroup("statements", help="Statements of banks and payment platforms.")
-sectors = AppGroup("sectors", help="Sectors and their figures.")
-ledger = AppGroup("ledger", help="Whether the money adds up.")
-sending = AppGroup("sending", help="The switch of all sending.")
-users = AppGroup("users", help="People who sign in.")
+
+class Commands(AppGroup):
+    """Says in a line what an operator can do about a database that does not answer."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (OperationalError, ProgrammingError) as error:
+            if re.search(r"no such (table|column)|does not exist", str(error.orig)):
+                raise click.ClickException("数据库的表不全。请先运行 flask db upgrade。") from error
+            raise click.ClickException(f"数据库没有应答：{error.orig}") from error
+
+
+demo = Commands("demo", help="Demonstration data.")
+units = Commands("units", help="The register of units.")
+gifts = Commands("gifts", help="Money received.")
+statements = Commands("statements", help="Statements of banks and payment platforms.")
+sectors = Commands("sectors", help="Sectors and their figures.")
+ledger = Commands("ledger", help="Whether the money adds up.")
+sending = Commands("sending", help="The switch of all sending.")
+users = Commands("users", help="People who sign in.")
 
 
 def install(app: Flask) -> None:

@@ -289,3 +289,13 @@ def test_two_who_note_the_same_at_once_leave_one_figure_and_one_note(
     figures = db.session.scalars(sa.select(StatedFigure).filter_by(campaign_id=campaign_id))
     notes = db.session.scalars(sa.select(ResidualNote).filter_by(campaign_id=campaign_id))
     assert [str(row.value) for row in figures] == [row.note for row in notes]
+
+
+def test_without_tables_the_command_says_what_to_do(app: Flask):
+    db.session.execute(sa.text("ALTER TABLE campaign RENAME TO elsewhere"))
+    db.session.commit()
+    result = run_cli(app, "check", "--campaign", "2026")
+    db.session.rollback()
+    db.session.execute(sa.text("ALTER TABLE elsewhere RENAME TO campaign"))
+    db.session.commit()
+    assert (result.exit_code, "flask db upgrade" in result.output) == (1, True)
