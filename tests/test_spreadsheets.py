@@ -369,6 +369,17 @@ class TestTotals:
         assert self.check(("合计", 3), ("甲", 1), ("乙", 2)) == []
         assert self.check(("合计", 4), ("甲", 1), ("乙", 2)) == [(2, 4, 3)]
 
+    @pytest.mark.parametrize("whole", [[("合计", 10)], []])
+    @pytest.mark.parametrize("is_first", [True, False])
+    def test_parts_above_their_rows(self, whole, is_first):
+        groups = [("公安系统小计", 3), ("甲", 1), ("乙", 2), ("教育系统小计", 7), ("丙", 3)]
+        rows = [*(whole if is_first else []), *groups, ("丁", 4), *([] if is_first else whole)]
+        assert self.check(*rows) == []
+
+    def test_a_wrong_part_above_its_rows(self):
+        rows = [("小计", 3), ("甲", 1), ("乙", 2), ("小计", 8), ("丙", 3), ("丁", 4), ("合计", 10)]
+        assert self.check(*rows) == [(5, 8, 7)]
+
     def test_wholes_of_several_groups(self):
         assert self.check(("甲", 1), ("合计", 1), ("乙", 2), ("合计", 2), ("总计", 3)) == []
 

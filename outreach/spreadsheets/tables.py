@@ -172,16 +172,21 @@ def check_totals(
 ) -> Iterator[tuple[Total, int, int]]:
     """Totals of the sheet that are not what they should be: total, written, counted.
 
-    `values` are those of `table.rows`, in order; BadValue when a total is no number.
+    `values` are those of `table.rows`, in order; BadValue when a total is no number. Where the
+    first 小计 of a sheet stands above its rows, so do the others.
     """
     sums = [0, *accumulate(values)]
+    parts = [total.rows_before for total in table.totals if total.is_part]
+    are_above = bool(parts) and parts[0] == 0
     before = before_whole = 0
-    for position, total in enumerate(table.totals):
+    for total in table.totals:
         written = parse(total.cells.get(name))
         here = total.rows_before
-        if here == 0:  # it stands above what it adds up
-            is_next = total.is_part and position + 1 < len(table.totals)
-            counted = [sums[table.totals[position + 1].rows_before if is_next else -1]]
+        if total.is_part and are_above and here < len(values):
+            end = next((part for part in parts if part > here), len(values))
+            counted = [sums[end] - sums[here]]
+        elif here == 0:
+            counted = [sums[-1]]
         elif total.is_part:
             counted = [sums[here] - sums[before]]
         else:
