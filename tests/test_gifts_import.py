@@ -342,6 +342,23 @@ class TestWarnings:
         assert "到账日期" in told(plan)[0][2]
 
 
+def test_an_amount_of_several_rows_is_nobody_s(campaign):
+    table = [["单位名称", "捐款金额", "到账日期"], ["衡阳市公安局", 300, "2026-09-12"]]
+    file = make_xlsx([*table, ["衡阳市财政局", None, "2026-09-12"]], merged=["B2:B3"])
+    plan = plan_gifts(campaign, file)
+    assert [(row, "合并了几行" in message) for row, _column, message in told(plan)] == [
+        (2, True),
+        (3, True),
+    ]
+
+
+def test_a_column_of_money_that_is_not_read_is_told(campaign):
+    titles = ["单位名称", "捐款金额", "其中个人捐款", "个人人数", "到账日期"]
+    plan = plan_gifts(campaign, make_xlsx([titles, ["衡阳市公安局", 300, 120, 6, "2026-09-12"]]))
+    assert [text for text in warned(plan) if "没有读取" in text] == ["“其中个人捐款”一列没有读取"]
+    assert not plan.is_refused
+
+
 def test_a_ledger_that_gains_something_else_stops_the_import(campaign, monkeypatch):
     from outreach.gifts import importing
 

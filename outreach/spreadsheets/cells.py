@@ -86,6 +86,11 @@ def bad_cell(cell: BadCell) -> BadValue:
         return BadValue(
             _("这一格与上面的格合并,分不清这一行是谁"), _("请取消合并,在每一行都写上。")
         )
+    if cell.is_shared:
+        return BadValue(
+            _("金额的格合并了几行,分不清每一行是多少"),
+            _("请取消合并,在每一行写上各自的金额。"),
+        )
     if cell.text:
         return BadValue(_("公式出错:%(text)s", text=cell.text), _("请改正公式,或直接填写数值。"))
     return BadValue(_("公式没有计算结果"), _("请用 WPS 或 Excel 打开文件,保存一次后再上传。"))

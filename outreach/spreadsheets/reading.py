@@ -87,6 +87,8 @@ class BadCell:
     text: str
     is_merged: bool = False
     """It belongs to the merged cell above it."""
+    is_shared: bool = False
+    """It is an amount in a cell that is merged over several rows."""
 
 
 class From1904(Decimal):

@@ -37,6 +37,7 @@ FOOTER = re.compile(
     r"(制表|审核|复核|填表|填报|经办|主管|负责|统计|报送|说明|备注|附注|注|盖章|联系).{0,8}:"
     r"|第\d+页|共\d+页|\(?盖章\)?"
 )
+MONEY_TITLE = re.compile(r"捐|善款|金额")
 NUMBERING = re.compile(r"^(?:[一二三四五六七八九十]+、|\([一二三四五六七八九十]+\))")
 
 
@@ -224,7 +225,30 @@ def _read_table(sheet: Sheet, layout: Layout, reading: Reading, *, is_text: bool
         _fill_down(sheet, header, places[layout.group])
     reading.warnings += _hidden_parts(sheet)
     reading.warnings += _take_rows(sheet, header, layout, table, is_text=is_text)
+    reading.warnings += _unread_money(sheet, header, table, used)
     reading.tables.append(table)
+
+
+def _unread_money(sheet: Sheet, header: Header, table: Table, used: set[int]) -> list[Problem]:
+    """Columns of numbers whose titles speak of gifts and that nobody asked for."""
+    unread = {index: title for index, title in header.titles.items() if index not in used}
+    numbers = [row.number - 1 for row in table.rows]
+    return [
+        Problem(
+            sheet.name,
+            table.header_row,
+            title,
+            _("“%(title)s”一列没有读取", title=title),
+            _("如是另外的捐款,请写成单独的行;如已含在金额里,可不理会。"),
+        )
+        for index, title in unread.items()
+        if MONEY_TITLE.search(title)
+        and any(
+            isinstance(value, Decimal)
+            for number in numbers
+            for value in sheet.rows[number][index : index + 1]
+        )
+    ]
 
 
 def _drop_marks(sheet: Sheet) -> None:
@@ -276,6 +300,8 @@ def _take_rows(
     group: Value = None
     notes = []
     continued = _continued(sheet, table.places.get(layout.subject))
+    amounts = [column.field for column in layout.columns if column.is_amount]
+    shared = {name: _shared(sheet, table.places.get(name)) for name in amounts}
     for index in range(header.row + header.height, len(sheet.rows)):
         row = sheet.rows[index]
         filled = [(place, value) for place, value in enumerate(row) if value is not None]
@@ -301,6 +327,9 @@ def _take_rows(
                 group = cells[layout.group] = cells[layout.group] or group
             if index in continued:
                 cells[layout.subject] = BadCell("", is_merged=True)
+            for name, rows in shared.items():
+                if index in rows:
+                    cells[name] = BadCell("", is_shared=True)
             table.rows.append(Row(index + 1, cells, heading))
         else:
             table.left_out[LeftOut.NOTHING].append(index + 1)
@@ -334,6 +363,16 @@ def _continued(sheet: Sheet, subject: Place | None) -> set[int]:
         for first, left, last, right in sheet.merged
         if subject and left <= subject.index <= right
         for row in range(first + 1, min(last + 1, len(sheet.rows)))
+    }
+
+
+def _shared(sheet: Sheet, amount: Place | None) -> set[int]:
+    """Rows of an amount whose cell is merged over several: how much is each one's is unclear."""
+    return {
+        row
+        for first, left, last, right in sheet.merged
+        if amount and left <= amount.index <= right and last > first
+        for row in range(first, min(last + 1, len(sheet.rows)))
     }
 
 
