@@ -342,6 +342,44 @@ class TestWarnings:
         assert "到账日期" in told(plan)[0][2]
 
 
+class TestTwice:
+    """Gifts that a file has in two places, or that the ledger has with another day."""
+
+    TITLES = ("单位名称", "捐款金额", "到账日期")
+    POLICE, SCHOOL = ("衡阳市公安局", 300, "2026-09-12"), ("衡阳市公安局", 500, "2026-09-13")
+
+    def plan(self, campaign, **sheets):
+        return plan_gifts(campaign, self.book(**sheets))
+
+    def book(self, **sheets):
+        return make_xlsx(*([self.TITLES, *rows] for rows in sheets.values()), names=list(sheets))
+
+    def test_a_sheet_whose_rows_are_all_on_others_is_refused(self, campaign):
+        plan = self.plan(
+            campaign, 总表=[self.POLICE, self.SCHOOL], 公安=[self.POLICE], 教育=[self.SCHOOL]
+        )
+        assert [(problem.sheet, problem.row) for problem in plan.problems] == [("总表", None)]
+
+    def test_one_row_on_two_sheets_is_told(self, campaign):
+        plan = self.plan(campaign, 一=[self.POLICE, self.SCHOOL], 二=[self.POLICE])
+        assert not plan.is_refused
+        assert [text for text in warned(plan) if "相同" in text] == [
+            "与工作表“一”第 2 行的单位、日期和金额相同"
+        ]
+
+    def test_repeats_on_one_sheet_are_two_gifts(self, campaign):
+        plan = self.plan(campaign, 一=[self.POLICE, self.POLICE])
+        assert (len(plan.new), [text for text in warned(plan) if "相同" in text]) == (2, [])
+
+    @pytest.mark.parametrize(("day", "is_near"), [("2026-09-15", True), ("2026-09-16", False)])
+    def test_a_gift_of_another_day_that_nothing_in_the_list_is(self, campaign, day, is_near):
+        take_in(campaign, self.book(一=[self.POLICE]))
+        plan = self.plan(campaign, 一=[("衡阳市公安局", 300, day)])
+        assert any("已有同单位、同额" in text for text in warned(plan)) == is_near
+        both = self.plan(campaign, 一=[self.POLICE, ("衡阳市公安局", 300, day)])
+        assert not any("已有同单位、同额" in text for text in warned(both))
+
+
 def test_an_amount_of_several_rows_is_nobody_s(campaign):
     table = [["单位名称", "捐款金额", "到账日期"], ["衡阳市公安局", 300, "2026-09-12"]]
     file = make_xlsx([*table, ["衡阳市财政局", None, "2026-09-12"]], merged=["B2:B3"])

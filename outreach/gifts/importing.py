@@ -5,7 +5,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +21,7 @@ from outreach.errors import Conflict
 from outreach.gifts.models import Gift, GiftKind
 from outreach.gifts.statement_file import LAYOUT, Line, parse_table
 from outreach.spreadsheets import progress, reading, tables
+from outreach.spreadsheets.layouts import Problem
 from outreach.spreadsheets.progress import Stage, follow
 from outreach.spreadsheets.reading import SourceFile
 from outreach.units import naming
@@ -31,6 +32,8 @@ from outreach.units.queries import slices
 
 MOST_ADVICE = 50
 """Rows for which the nearest names are looked up."""
+NEAR = timedelta(days=3)
+"""A gift may be in the ledger with another day than the list has."""
 
 
 @dataclass(frozen=True)
@@ -345,6 +348,41 @@ def _compare(plan: GiftPlan, lines: list[tuple[Line, Target]], ledger: list[Entr
         entry.line_key = keys.make(entry)
         plan.lines.append((line, target, entry))
         plan.new.append(_row_change(line, target, entry))
+        _warn_of_near(plan, line, entry, open_entries)
+    _look_across_sheets(plan)
+
+
+def _look_across_sheets(plan: GiftPlan) -> None:
+    """A workbook may have a sheet of everything beside one for each sector: each gift twice."""
+    places: dict[Any, dict[str, Line]] = defaultdict(dict)
+    count: Counter[str] = Counter()
+    for line, _target, entry in plan.lines:
+        places[entry.content, entry.reference].setdefault(line.sheet, line)
+        count[line.sheet] += 1
+    shared = [list(found.values()) for found in places.values() if len(found) > 1]
+    alike = Counter(line.sheet for lines in shared for line in lines)
+    repeated = [sheet for sheet in alike if alike[sheet] == count[sheet] > 1]
+    if repeated:
+        sheet = max(repeated, key=count.__getitem__)
+        plan.problems.append(
+            Problem(
+                sheet,
+                None,
+                "",
+                _("这个工作表的每一行在其他工作表里都有，会记两遍"),
+                _("请只保留汇总表或各分表。如确是不同的捐款，请放进同一个工作表。"),
+            )
+        )
+        return
+    for first, *others in shared:
+        for line in others:
+            message = _(
+                "与工作表“%(sheet)s”第 %(row)s 行的单位、日期和金额相同",
+                sheet=first.sheet,
+                row=first.row,
+            )
+            remedy = _("如是同一笔，请删去一处；如确是两笔，可不理会。")
+            plan.warnings.append(line.cells.problem("amount", message, remedy))
 
 
 def _is_personal(target: Target) -> bool:
@@ -360,6 +398,10 @@ class _Ledger:
         self.by_content: dict[Any, list[Entry]] = defaultdict(list)
         for entry in ordered:
             self.by_content[entry.content].append(entry)
+        self.by_amount: dict[tuple[str, int], list[Entry]] = defaultdict(list)
+        for entry in ordered:
+            if not entry.is_reversed:
+                self.by_amount[entry.content[1:3]].append(entry)
         self.references = Counter(
             entry.reference for entry in entries if entry.reference and not entry.is_reversed
         )
@@ -375,6 +417,16 @@ class _Ledger:
         """Whether the ledger has other gifts under this reference than the file."""
         return self.references[reference] > 0
 
+    def find_near(self, entry: Entry) -> Entry | None:
+        """A gift of the same unit and amount about that day that nothing in the file answers to,
+        and that has no number of its own."""
+        day = entry.content[0]
+        for other in self.by_amount.get(entry.content[1:3], ()):
+            is_other = entry.reference and other.reference
+            if abs(other.content[0] - day) <= NEAR and not is_other:
+                return other
+        return None
+
     def _take(self, content: Any, references: set[str] | None) -> Entry | None:
         entries = self.by_content.get(content, [])
         for entry in entries:
@@ -382,6 +434,7 @@ class _Ledger:
                 entries.remove(entry)
                 if not entry.is_reversed:
                     self.references[entry.reference] -= 1
+                    self.by_amount[entry.content[1:3]].remove(entry)
                 return entry
         return None
 
@@ -414,6 +467,14 @@ def _warn_of_known(plan: GiftPlan, line: Line, known: Entry) -> None:
     else:
         return
     plan.warnings.append(line.cells.problem("amount", message, remedy))
+
+
+def _warn_of_near(plan: GiftPlan, line: Line, entry: Entry, ledger: _Ledger) -> None:
+    near = ledger.find_near(entry)
+    if near is not None and line.names_a_unit:
+        message = _("账上 %(day)s 已有同单位、同额的一笔", day=near.content[0].isoformat())
+        remedy = _("如是同一笔，请删去这一行；如确是另一笔，可不理会。")
+        plan.warnings.append(line.cells.problem("amount", message, remedy))
 
 
 def _refuse_contradiction(line: Line) -> None:
