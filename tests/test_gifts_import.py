@@ -390,6 +390,49 @@ def test_an_amount_of_several_rows_is_nobody_s(campaign):
     ]
 
 
+class TestTwoColumns:
+    TITLES = ("单位名称", "单位捐款(元)", "个人捐款(元)", "捐款人数", "到账日期", "流水号")
+    ROWS = (
+        ("衡阳市公安局", 300, 50, 5, "2026-09-12", "S1"),
+        ("衡阳市公安局", None, 70, 7, "2026-09-13", "S2"),
+    )
+
+    def test_each_makes_a_gift_of_its_kind(self, campaign):
+        take_in(campaign, make_xlsx([self.TITLES, *self.ROWS, ("合计", 300, 120)]))
+        found = db.session.scalars(sa.select(Gift))
+        gifts = [(gift.amount_fen, gift.kind, gift.donor_count) for gift in found]
+        assert sorted(gifts) == [
+            (5_000, GiftKind.INDIVIDUAL, 5),
+            (7_000, GiftKind.INDIVIDUAL, 7),
+            (30_000, GiftKind.UNIT, 0),
+        ]
+        longer = [*self.ROWS, ("衡阳市公安局", 10, None, None, "2026-09-14", "S3")]
+        again = plan_gifts(campaign, make_xlsx([self.TITLES, *longer]))
+        assert (len(again.new), again.unchanged) == (1, 3)
+
+    def test_below_one_title(self, campaign):
+        upper = ["单位名称", "捐款金额(元)", None, "到账日期"]
+        lower = [None, "单位捐款", "个人捐款", None]
+        row = ["衡阳市公安局", 300, 50, "2026-09-12"]
+        plan = plan_gifts(campaign, make_xlsx([upper, lower, row], merged=["B1:C1"]))
+        assert [line.amount_fen for line, _target, _entry in plan.lines] == [30_000, 5_000]
+
+    def test_each_has_its_own_total(self, campaign):
+        file = make_xlsx([self.TITLES, *self.ROWS, ("合计", 300, 121)])
+        [(_row, column, message)] = told(plan_gifts(campaign, file))
+        assert (column, "121 元" in message) == ("个人捐款(元)", True)
+
+    def test_what_is_wrong_with_a_row_is_said_once(self, campaign):
+        rows = [("衡阳市公安局", 300, 50, 5, "九月", "S1")]
+        assert len(told(plan_gifts(campaign, make_xlsx([self.TITLES, *rows])))) == 1
+
+    def test_beside_a_whole_amount_nobody_can_say_what_they_mean(self, campaign):
+        titles = ["单位名称", "捐款金额(元)", "个人捐款(元)", "到账日期"]
+        file = make_xlsx([titles, ["衡阳市公安局", 300, 50, "2026-09-12"]])
+        [(_row, _column, message)] = told(plan_gifts(campaign, file))
+        assert "分不清" in message
+
+
 def test_a_column_of_money_that_is_not_read_is_told(campaign):
     titles = ["单位名称", "捐款金额", "其中个人捐款", "个人人数", "到账日期"]
     plan = plan_gifts(campaign, make_xlsx([titles, ["衡阳市公安局", 300, 120, 6, "2026-09-12"]]))

@@ -19,7 +19,7 @@ from outreach.campaigns.queries import hold_campaign
 from outreach.db import db, run, table_of
 from outreach.errors import Conflict
 from outreach.gifts.models import Gift, GiftKind
-from outreach.gifts.statement_file import LAYOUT, Line, parse_table
+from outreach.gifts.statement_file import AMOUNTS, LAYOUT, Line, parse_table
 from outreach.spreadsheets import progress, reading, tables
 from outreach.spreadsheets.layouts import Problem
 from outreach.spreadsheets.progress import Stage, follow
@@ -100,7 +100,9 @@ def plan_gifts(campaign: Campaign, file: SourceFile) -> GiftPlan:
     if not start_plan(plan):
         return plan
     plan.take_reading(tables.find_tables(reading.read(file), LAYOUT))
-    plan.require_columns(LAYOUT, ("amount",), ("received_on",), ("name", "sector", "credit_code"))
+    plan.require_columns(
+        LAYOUT, tuple(AMOUNTS), ("received_on",), ("name", "sector", "credit_code")
+    )
     lines = [line for table in plan.tables for line in parse_table(table, campaign, plan)]
     targets = _Targets(campaign, lines)
     rows = follow(lines, Stage.COMPARING)
@@ -382,7 +384,7 @@ def _look_across_sheets(plan: GiftPlan) -> None:
                 row=first.row,
             )
             remedy = _("如是同一笔，请删去一处；如确是两笔，可不理会。")
-            plan.warnings.append(line.cells.problem("amount", message, remedy))
+            plan.warnings.append(line.cells.problem(line.amount_field, message, remedy))
 
 
 def _is_personal(target: Target) -> bool:
@@ -466,7 +468,7 @@ def _warn_of_known(plan: GiftPlan, line: Line, known: Entry) -> None:
         remedy = _("如确是另一笔，请在系统里登记。")
     else:
         return
-    plan.warnings.append(line.cells.problem("amount", message, remedy))
+    plan.warnings.append(line.cells.problem(line.amount_field, message, remedy))
 
 
 def _warn_of_near(plan: GiftPlan, line: Line, entry: Entry, ledger: _Ledger) -> None:
@@ -474,7 +476,7 @@ def _warn_of_near(plan: GiftPlan, line: Line, entry: Entry, ledger: _Ledger) -> 
     if near is not None and line.names_a_unit:
         message = _("账上 %(day)s 已有同单位、同额的一笔", day=near.content[0].isoformat())
         remedy = _("如是同一笔，请删去这一行；如确是另一笔，可不理会。")
-        plan.warnings.append(line.cells.problem("amount", message, remedy))
+        plan.warnings.append(line.cells.problem(line.amount_field, message, remedy))
 
 
 def _refuse_contradiction(line: Line) -> None:
@@ -491,7 +493,7 @@ def _refuse_contradiction(line: Line) -> None:
 def _row_change(line: Line, target: Target, entry: Entry) -> RowChange:
     kind = entry.content[3]
     fields = (
-        FieldChange(LAYOUT.label("amount"), "", money.format_yuan(line.amount_fen)),
+        FieldChange(LAYOUT.label(line.amount_field), "", money.format_yuan(line.amount_fen)),
         FieldChange(LAYOUT.label("received_on"), "", line.received_on.isoformat()),
         FieldChange(LAYOUT.label("kind"), "", str(kind.label)),
     )

@@ -1,7 +1,7 @@
 """What the rows of a list of gifts say, before it is known whose they are."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import partial
 from typing import TypeVar
@@ -37,6 +37,16 @@ LAYOUT = Layout(
             is_amount=True,
         ),
         Column(
+            "unit_amount",
+            "单位捐款 单位捐款金额 单位捐赠 单位捐赠金额 集体捐款 单位金额",
+            is_amount=True,
+        ),
+        Column(
+            "people_amount",
+            "个人捐款 个人捐款金额 个人捐赠 个人捐赠金额 职工捐款 职工个人捐款 个人金额",
+            is_amount=True,
+        ),
+        Column(
             "received_on",
             "到账日期 到账时间 入账日期 收款日期 捐款日期 捐款时间 交易日期 交易时间 日期 时间",
         ),
@@ -51,12 +61,18 @@ LAYOUT = Layout(
         Column("may_publish", "是否公示 同意公示 可公示"),
         Column("note", "备注 说明 摘要"),
     ),
-    anchors=frozenset({"amount"}),
+    anchors=frozenset({"amount", "unit_amount", "people_amount"}),
     subject="name",
     group="sector",
 )
 INDIVIDUAL_NAMES = {"个人", "个人捐款", "爱心人士", "社会爱心人士", "匿名", "无名氏"}
 UNALLOCATED = "未分配"
+AMOUNTS: dict[str, GiftKind | None] = {
+    "amount": None,
+    "unit_amount": GiftKind.UNIT,
+    "people_amount": GiftKind.INDIVIDUAL,
+}
+"""Columns of money, with the kind of gift that they say."""
 BOOKED_LATE = timedelta(days=60)
 """After its end, money that was given in a campaign still comes in."""
 KINDS = {
@@ -101,6 +117,8 @@ class Line:
     may_publish: bool
     reference: str
     note: str
+    amount_field: str = "amount"
+    """The column that the amount stands in."""
 
     @property
     def is_unallocated(self) -> bool:
@@ -115,39 +133,82 @@ class Line:
 
 def parse_table(table: Table, campaign: Campaign, plan: Plan) -> list[Line]:
     """The gifts of one sheet; rows without money are left out with a warning, and 小计 and 合计
-    must be the sums of their rows."""
-    unit = table.places["amount"].unit
-    if not unit:
-        unit = "元"
-        message = _("没有写明金额的单位，按“元”计")
-        remedy = _("请在列名里写明，如“金额（万元）”，并核对预览中的合计。")
-        plan.warnings.append(Problem(table.sheet, None, table.title("amount"), message, remedy))
-    parse_amount = partial(cells.parse_amount, unit=unit)
+    must be the sums of their rows. Columns for units and for people make a gift each."""
+    parsers = {
+        field: partial(cells.parse_amount, unit=_unit_of(table, field, plan))
+        for field in AMOUNTS
+        if field in table.places
+    }
+    if len(parsers) > 1 and "amount" in parsers:
+        plan.problems.append(
+            _two_meanings(table, [field for field in parsers if field != "amount"])
+        )
+        return []
     count = len(plan.problems)
     lines: list[Line] = []
-    amounts: list[int] = []
+    amounts: dict[str, list[int]] = {field: [] for field in parsers}
     without_money: list[int] = []
     for row in follow(table.rows, Stage.CHECKING):
         row_cells = Cells(table, row, LAYOUT, plan.problems)
         problem_count = len(plan.problems)
-        amount = row_cells.take("amount", parse_amount) or 0
-        amounts.append(amount)
-        if amount:
-            line = _parse_line(row_cells, table, row, amount, campaign)
-            lines += [line] if line else []
-            _warn(row_cells, amount, line, campaign, plan)
+        found = {field: row_cells.take(field, parse) for field, parse in parsers.items()}
+        for field, amount in found.items():
+            amounts[field].append(amount or 0)
+        if any(found.values()):
+            line = _parse_line(row_cells, table, row, campaign)
+            lines += _split(line, found) if line else []
+            _warn(row_cells, found.values(), line, campaign, plan)
         elif len(plan.problems) == problem_count:
             without_money.append(row.number)
     if without_money:
         plan.warnings.append(_left_out(table, without_money))
     if len(plan.problems) == count:
-        _check_totals(table, amounts, parse_amount, plan)
+        for field, parse in parsers.items():
+            _check_totals(table, field, amounts[field], parse, plan)
     return lines
 
 
-def _parse_line(
-    row_cells: Cells, table: Table, row: Row, amount: int, campaign: Campaign
-) -> Line | None:
+def _unit_of(table: Table, field: str, plan: Plan) -> str:
+    unit = table.places[field].unit
+    if not unit:
+        message = _("没有写明金额的单位，按“元”计")
+        remedy = _("请在列名里写明，如“金额（万元）”，并核对预览中的合计。")
+        plan.warnings.append(Problem(table.sheet, None, table.title(field), message, remedy))
+    return unit or "元"
+
+
+def _two_meanings(table: Table, fields: Sequence[str]) -> Problem:
+    """Nobody can say whether one column is part of the other."""
+    return Problem(
+        table.sheet,
+        table.header_row,
+        table.title("amount"),
+        _(
+            "既有“%(amount)s”，又有“%(parts)s”，分不清后者是否已含在前者里",
+            amount=table.title("amount"),
+            parts="、".join(table.title(field) for field in fields),
+        ),
+        _("请只留总金额一列，或只留单位捐款、个人捐款两列。"),
+    )
+
+
+def _split(line: Line, amounts: Mapping[str, int | None]) -> list[Line]:
+    """The gifts of a row, one for each column that has an amount; people are behind theirs only."""
+    return [
+        replace(
+            line,
+            amount_fen=amount,
+            amount_field=field,
+            kind=AMOUNTS[field] or line.kind,
+            donor_count=0 if field == "unit_amount" else line.donor_count,
+        )
+        for field, amount in amounts.items()
+        if amount
+    ]
+
+
+def _parse_line(row_cells: Cells, table: Table, row: Row, campaign: Campaign) -> Line | None:
+    """All that the row says but its amounts."""
     today = clock.today()
     received_on = row_cells.take(
         "received_on", lambda value: _parse_received_on(value, campaign, today)
@@ -160,7 +221,7 @@ def _parse_line(
         name=row_cells.text("name", 120),
         sector=row_cells.text("sector", 60) or row.heading,
         credit_code=row_cells.take("credit_code", parse_credit_code),
-        amount_fen=amount,
+        amount_fen=0,
         received_on=received_on or today,
         kind=row_cells.take("kind", _parse_kind),
         donor_count=donor_count or 0,
@@ -214,14 +275,20 @@ def _find_word(text: str, words: Mapping[T, str]) -> T | None:
     return next((term for term, known in words.items() if text in known.split()), None)
 
 
-def _warn(row_cells: Cells, amount: int, line: Line | None, campaign: Campaign, plan: Plan) -> None:
+def _warn(
+    row_cells: Cells,
+    amounts: Collection[int | None],
+    line: Line | None,
+    campaign: Campaign,
+    plan: Plan,
+) -> None:
     def warn(name: str, message: LazyString, remedy: LazyString) -> None:
         plan.warnings.append(row_cells.problem(name, message, remedy))
 
     if line is None:
         return
     hidden = cells.find_money(line.note)
-    if hidden and not _is_same_amount(hidden, amount):
+    if hidden and _read_amount(hidden) not in amounts:
         warn(
             "note",
             _("备注里写有金额“%(amount)s”，没有计入", amount=hidden),
@@ -235,11 +302,12 @@ def _warn(row_cells: Cells, amount: int, line: Line | None, campaign: Campaign, 
         )
 
 
-def _is_same_amount(text: str, amount: int) -> bool:
+def _read_amount(text: str) -> int:
+    """0 when it is none after all."""
     try:
-        return cells.parse_amount(text, "元") == amount
+        return cells.parse_amount(text, "元") or 0
     except BadValue:
-        return False
+        return 0
 
 
 def _left_out(table: Table, numbers: list[int]) -> Problem:
@@ -247,18 +315,22 @@ def _left_out(table: Table, numbers: list[int]) -> Problem:
     return Problem(
         table.sheet,
         numbers[0],
-        table.title("amount"),
+        next(table.title(field) for field in AMOUNTS if field in table.places),
         _("%(count)s 行没有金额，没有导入（第 %(rows)s 行）", count=len(numbers), rows=shown),
         _("如已到账，请补上金额。"),
     )
 
 
 def _check_totals(
-    table: Table, amounts: list[int], parse_amount: Callable[[Value], int | None], plan: Plan
+    table: Table,
+    field: str,
+    amounts: list[int],
+    parse_amount: Callable[[Value], int | None],
+    plan: Plan,
 ) -> None:
     total_row = table.totals[0].number if table.totals else None
     try:
-        for total, written, counted in tables.check_totals(table, "amount", amounts, parse_amount):
+        for total, written, counted in tables.check_totals(table, field, amounts, parse_amount):
             message = _(
                 "“%(label)s”写的是 %(written)s 元，各行相加是 %(counted)s 元",
                 label=total.label,
@@ -267,9 +339,9 @@ def _check_totals(
             )
             remedy = _("请核对各行金额，或改正这一行的合计。")
             plan.problems.append(
-                Problem(table.sheet, total.number, table.title("amount"), message, remedy)
+                Problem(table.sheet, total.number, table.title(field), message, remedy)
             )
     except BadValue as error:
         plan.problems.append(
-            Problem(table.sheet, total_row, table.title("amount"), error.message, error.remedy)
+            Problem(table.sheet, total_row, table.title(field), error.message, error.remedy)
         )
