@@ -378,3 +378,115 @@ def test_a_sheet_that_is_no_list_and_sums_of_several_sheets_do_no_harm(campaign)
     assert [row.found for row in plan.stated if not row.stated.is_count] == [300_00, 0, 5_00, 0]
     assert [str(warning.sheet) for warning in plan.warnings] == ["说明"]
     assert (len(plan.lines), plan.content.credit_fen) == (2, 305_00)
+
+
+HEADER = ["交易日期", "收入金额", "支出金额", "对方户名", "交易流水号"]
+
+
+def simple(
+    rows: list[list[str]], account: str = "", *, header: list[str] = HEADER, name: str = "a.csv"
+) -> SourceFile:
+    """A file whose head names our account, or does not."""
+    head = [[f"账号：{account}"]] if account else []
+    return SourceFile(name, make_csv([*head, header, *rows]).content)
+
+
+class TestNumbersThatAreNotUnique:
+    """A bank's number is one of its account, and a number of rows one of its file."""
+
+    ONE, OTHER = "111122223333", "444455556666"
+    COUNTED = [*HEADER[:-1], "交易序号"]
+
+    def payers(self) -> list[tuple[str, int]]:
+        return [(line.payer, line.amount_fen // 100) for line in kept()]
+
+    @pytest.mark.parametrize("accounts", [(ONE, OTHER), ("", "")])
+    def test_a_number_that_another_payer_has_is_another_payment_and_told(self, campaign, accounts):
+        one, other = accounts
+        take_in(campaign, simple([["2026-10-08", "500", "", "张三", "S00000001"]], one))
+        theirs = [["2026-10-08", "500", "", "李四", "S00000001"]]
+        plan = take_in(campaign, simple(theirs, other))
+        assert "流水号 S00000001、金额相同的一笔(付款人 张三)" in warned(plan)
+        assert self.payers() == [("张三", 500), ("李四", 500)]
+        for more in ("李四", "张三"):
+            account = other if more == "李四" else one
+            rows = [
+                ["2026-10-08", "500", "", more, "S00000001"],
+                ["2026-10-09", "1", "", more, more],
+            ]
+            again = take_in(campaign, simple(rows, account))
+            assert (again.unchanged, warned(again)) == (1, "")
+        assert len(kept()) == 4
+
+    def test_a_short_number_of_another_account_is_another_payment(self, campaign):
+        row = ["2026-10-08", "500", "", "张三", "17"]
+        take_in(campaign, simple([row], self.ONE))
+        plan = take_in(campaign, simple([row], self.OTHER))
+        assert "按另一笔保留" in warned(plan)
+        for account in (self.ONE, self.OTHER):
+            again = take_in(campaign, simple([row], account, header=[*HEADER[:-1], "流水号"]))
+            assert (again.unchanged, warned(again)) == (1, "")
+        assert self.payers() == [("张三", 500)] * 2
+
+    def test_a_long_number_of_another_account_is_the_same_payment_and_told(self, campaign):
+        row = ["2026-10-08", "500", "", "张三", "S00000001"]
+        take_in(campaign, simple([row], self.ONE))
+        plan = take_in(campaign, simple([row], self.OTHER))
+        assert plan.unchanged == 1
+        assert "1 笔在另一账户的流水里已有" in warned(plan)
+
+    def test_rows_in_another_order_are_known(self, campaign):
+        rows = [["2026-10-08", "500", "", payer, "B1"] for payer in ("张三", "李四", "王五")]
+        take_in(campaign, simple(rows))
+        assert take_in(campaign, simple(rows[::-1])).unchanged == 3
+        assert take_in(campaign, simple(rows[2:])).unchanged == 1
+
+    @pytest.mark.parametrize("is_newest_first", [False, True])
+    def test_a_column_that_only_counts_the_rows_is_no_number(self, campaign, is_newest_first):
+        one = ["2026-10-05", "100", "", "甲"], ["2026-10-06", "200", "", "衡阳市教育局"]
+        other = one[1], ["2026-10-07", "300", "", "乙"]
+        for pair in (one, other):
+            rows = [[*row, str(number)] for number, row in enumerate(pair, 1)]
+            step = -1 if is_newest_first else 1
+            take_in(campaign, simple(rows[::step], header=self.COUNTED))
+        assert sorted(self.payers()) == sorted([("甲", 100), ("衡阳市教育局", 200), ("乙", 300)])
+        assert {line.serial for line in kept()} == {""}
+
+    def test_true_repeats_among_counted_rows_are_kept(self, campaign):
+        alike = ["2026-10-05", "100", "", "甲"]
+        take_in(campaign, simple([[*alike, "1"], [*alike, "2"]], header=self.COUNTED))
+        after = ["2026-10-06", "100", "", "甲", "3"]
+        rows = [[*alike, "1"], [*alike, "2"], after]
+        assert take_in(campaign, simple(rows, header=self.COUNTED)).unchanged == 2
+        assert take_in(campaign, simple(rows[1:], header=self.COUNTED)).is_empty
+        assert len(kept()) == 3
+
+    def test_counted_rows_that_were_taken_for_numbered_ones_are_known(self, campaign):
+        """As they were kept before: under the number of the row."""
+        rows = [["2026-10-05", "100", "", "甲", "1"], ["2026-10-06", "200", "", "乙", "2"]]
+        take_in(campaign, simple(rows))
+        assert [line.serial for line in kept()] == ["1", "2"]
+        plan = take_in(campaign, simple(rows, header=self.COUNTED))
+        assert (plan.unchanged, len(plan.lines)) == (2, 0)
+        later = [["2026-10-06", "200", "", "乙", "1"], ["2026-10-07", "200", "", "乙", "2"]]
+        plan = take_in(campaign, simple(later, header=self.COUNTED))
+        assert (plan.unchanged, len(plan.lines)) == (1, 1)
+
+    @pytest.mark.parametrize("is_named_first", [True, False])
+    def test_a_file_that_does_not_name_the_account_is_looked_at_twice(
+        self, campaign, is_named_first
+    ):
+        header = HEADER[:-1]
+        alike = ["2026-10-09", "50", "", "王五"]
+        accounts = [self.ONE, ""] if is_named_first else ["", self.ONE]
+        take_in(campaign, simple([alike, alike], accounts[0], header=header))
+        rows = [alike, alike, ["2026-10-10", "60", "", "王五"]]
+        plan = take_in(campaign, simple(rows, accounts[1], header=header))
+        assert (plan.unchanged, len(plan.lines)) == (2, 1)
+        assert "2 笔与已有款项的日期、付款人和金额相同" in warned(plan)
+        assert self.payers() == [("王五", 50), ("王五", 50), ("王五", 60)]
+
+    def test_a_line_that_was_noted_under_a_short_number_stays_beside_another_payer(self, campaign):
+        factories.make_line(campaign, payer="张三", amount_fen=50_000, reference="17")
+        take_in(campaign, simple([["2026-10-08", "500", "", "李四", "17"]]))
+        assert self.payers() == [("张三", 500), ("李四", 500)]

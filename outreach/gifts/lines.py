@@ -35,6 +35,7 @@ from outreach.gifts.models import (
     PayerAlias,
     StatementLine,
 )
+from outreach.gifts.recognition import is_short
 from outreach.gifts.services import record_gift, reverse_gift
 from outreach.gifts.statement_file import Line
 from outreach.units import naming
@@ -140,8 +141,13 @@ class KeptLines:
     def take(
         self, numbers: Iterable[str], received_on: date, payer: str, amount_fen: int
     ) -> int | None:
-        """The id of the line of this very payment."""
-        numbered = [self._by_number.get((number, amount_fen), []) for number in numbers]
+        """The id of the line of this very payment. A number that is short says nothing: banks,
+        and who keeps lists, begin to count anew with each account, file or day."""
+        numbered = [
+            self._by_number.get((number, amount_fen), [])
+            for number in numbers
+            if not is_short(number)
+        ]
         alike = self._by_content.get((received_on, naming.name_key(payer), amount_fen), [])
         for id_ in chain(*numbered, alike):
             if id_ not in self._taken:

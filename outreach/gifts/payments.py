@@ -30,6 +30,8 @@ NAMED_ACCOUNT = re.compile(
 SIGNED = re.compile(r"^(?:([+\-−]|¥-)|\((?=.*\)$))(.*?)\)?$")
 WAYS_IN = {"贷", "贷方", "收", "收入", "收款", "来账", "转入", "入账", "入", "存入", "c", "cr", "+"}
 WAYS_OUT = {"借", "借方", "支", "支出", "付", "付款", "往账", "转出", "出", "支取", "d", "dr", "-"}
+COUNTED = "序号"
+"""How the title of a column ends that may only count the rows."""
 REFUNDS = ("退款", "REFUND", "REVOKED")
 UNDONE = {"FAIL", "CHANGE"}
 NEITHER = {"不计收支", "其他", "/"}
@@ -162,6 +164,8 @@ class Payment:
     serial: str
     reference: str
     summary: str
+    is_counted: bool = False
+    """The bank only counts the rows, of the file or of the account: as a number that is weak."""
     refunds: dict[str, int] = field(default_factory=dict)
     """What went back, as far as the file says: fen by the key of the refund."""
 
@@ -232,6 +236,8 @@ class RowReader:
         self.told = told
         self.today = clock.today()
         self.is_signed = "direction" in table.places or self._has_sign()
+        self.is_counted = folded(table.title("serial")).endswith(COUNTED)
+        self.has_serial = not (self.is_counted and self._only_counts_rows())
         self.credits: list[int] = []
         self.balances: list[tuple[int, int, int]] = []
         """Row, what it changed, and the balance after it."""
@@ -273,6 +279,12 @@ class RowReader:
             SIGNED.match(folded(str(row.cells["amount"] or ""))) for row in self.table.rows
         )
 
+    def _only_counts_rows(self) -> bool:
+        """The column runs 1, 2, 3 through the table, or back: it begins anew in the next file."""
+        texts = [str(row.cells["serial"] or "") for row in self.table.rows]
+        counted = [str(number) for number in range(1, len(texts) + 1)]
+        return [folded(text) for text in texts] in (counted, counted[::-1])
+
     def _read(self, row: Row) -> tuple[int, int]:
         """Fen that came in and that went out; nothing when the row is refused or moves none."""
         row_cells = Cells(self.table, row, self.layout, self.told.problems)
@@ -286,7 +298,7 @@ class RowReader:
         self.content.days.append(received_on)
         self.content.row_count += 1
         self._note_balance(row_cells, row, in_fen - out_fen)
-        serial = _short(row_cells, "serial", 80).replace(" ", "")
+        serial = _short(row_cells, "serial", 80).replace(" ", "") if self.has_serial else ""
         if out_fen:
             self.content.debit_count += 1
             self.content.debit_fen += out_fen
@@ -306,6 +318,7 @@ class RowReader:
                 serial=serial,
                 reference=_short(row_cells, "reference", 80).replace(" ", ""),
                 summary=_said(row_cells),
+                is_counted=self.is_counted,
             )
         )
         return in_fen, 0

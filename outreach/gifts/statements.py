@@ -1,7 +1,6 @@
 """Takes a statement in. Every payment that it shows is kept as a line, once: exports overlap, and
 a payment that an earlier one brought is known. What went out is counted and never a gift."""
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -31,13 +30,13 @@ from outreach.gifts.models import (
     StatementLine,
 )
 from outreach.gifts.payments import LAYOUTS, Content, Payment, Refund, RowReader, Told
+from outreach.gifts.recognition import recognise, warn_of_doubts
 from outreach.gifts.stated_totals import Compared, take_notes
 from outreach.spreadsheets import progress, reading, tables
 from outreach.spreadsheets.layouts import Problem
 from outreach.spreadsheets.progress import Stage, follow
 from outreach.spreadsheets.reading import Book, Sheet, SourceFile
 from outreach.spreadsheets.tables import Cells, LeftOut, Table
-from outreach.units import naming
 from outreach.units.importing import FieldChange, Plan, RowChange
 from outreach.units.models import ImportKind
 from outreach.units.queries import slices
@@ -228,60 +227,27 @@ def _tell_sums(table: Table, summing: set[int]) -> None:
 
 def _compare(campaign: Campaign, plan: StatementPlan) -> None:
     """Sorts the payments into known and new ones, and finds what the refunds belong to."""
-    keyed = list(_keys(plan.content))
-    known = _known_lines(campaign, [key for key, _payment in keyed])
+    recognised = recognise(campaign, plan.content)
     noted = KeptLines(campaign, StatementLine.statement_id.is_(None))
-    by_serial = {line.serial: line for line in known.values() if line.serial}
-    for key, payment in follow(keyed, Stage.COMPARING):
-        if key in known:
+    by_serial: dict[str, Any] = {}
+    for item in follow(recognised, Stage.COMPARING):
+        payment = item.payment
+        if item.line is not None:
+            by_serial[item.line.serial] = item.line
             plan.unchanged += 1
             plan.known_fen += payment.amount_fen
             continue
         numbers = (payment.serial, payment.reference)
         day, amount = payment.received_on, payment.amount_fen
         if line_id := noted.take(numbers, day, payment.payer, amount):
-            plan.noted[line_id] = key, payment
-        plan.lines.append((payment, key))
+            plan.noted[line_id] = item.key, payment
+        plan.lines.append((payment, item.key))
+    by_serial.pop("", None)
     _place_refunds(campaign, plan, by_serial)
     plan.new = [_row_change(payment) for payment, _key in plan.lines]
+    plan.warnings += warn_of_doubts(recognised)
     _warn_of_repeats(plan)
     _warn_of_other_campaigns(campaign, plan)
-
-
-def _keys(content: Content) -> Iterator[tuple[str, Payment]]:
-    """A key for each payment: what every export says of it alike, and its n-th occurrence. So true
-    repeats survive, as long as an export holds whole days or the bank numbers its payments."""
-    numbers: Counter[str] = Counter()
-    for payment in content.payments:
-        facts = (payment.received_on.isoformat(), payment.amount_fen)
-        if payment.serial:
-            text = repr((content.source.value, payment.serial, *facts))
-        else:
-            payer = naming.name_key(payment.payer)
-            text = repr((content.source.value, content.account_tail, payer, *facts))
-        base = hashlib.sha256(text.encode()).hexdigest()[:48]
-        numbers[base] += 1
-        yield f"line:{base}:{numbers[base]}", payment
-
-
-def _known_lines(campaign: Campaign, keys: list[str]) -> dict[str, Any]:
-    """Rows of key, id, serial, amount, refunds and status, by key."""
-    found: dict[str, Any] = {}
-    for some in slices(keys):
-        rows = db.session.execute(
-            sa.select(
-                StatementLine.line_key,
-                StatementLine.id,
-                StatementLine.serial,
-                StatementLine.amount_fen,
-                StatementLine.refunded_fen,
-                StatementLine.refunds,
-                StatementLine.status,
-                StatementLine.payer,
-            ).where(StatementLine.campaign_id == campaign.id, StatementLine.line_key.in_(some))
-        )
-        found |= {row.line_key: row for row in rows}
-    return found
 
 
 def _place_refunds(campaign: Campaign, plan: StatementPlan, known: dict[str, Any]) -> None:
