@@ -337,6 +337,12 @@ class TestWarnings:
         plan = take_in(campaign, rows(["衡阳市公安局", "5", "2026-08-01", "", ""]))
         assert "不在活动期间" in warned(plan)[0]
 
+    def test_another_currency_is_no_yuan(self, campaign):
+        lines = [["衡阳市公安局", "5", "2026-09-12", currency] for currency in ("人民币", "USD")]
+        plan = take_in(campaign, rows(*lines, header=[*HEADER[:3], "币种"]))
+        assert told(plan) == [(3, "币种", "币种是“USD”,不是人民币,金额不能按元计")]
+        assert ledger() == []
+
     def test_a_list_without_days_says_how_to_name_them(self, campaign):
         plan = take_in(campaign, make_csv([["板块", "金额"], ["公安系统", "5"]]))
         assert "到账日期" in told(plan)[0][2]

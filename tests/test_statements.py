@@ -18,9 +18,11 @@ from outreach.campaigns.models import Campaign
 from outreach.db import db
 from outreach.errors import Conflict, Refused
 from outreach.gifts import statements
+from outreach.gifts.column_choices import choose_columns, list_headings, take_sheet
 from outreach.gifts.ledger import check_ledger
 from outreach.gifts.models import LineStatus, Source, Statement, StatementLine
 from outreach.gifts.statements import apply_statement, plan_statement
+from outreach.spreadsheets import reading
 from outreach.spreadsheets.reading import SourceFile
 from tests import factories
 from tests.office import make_csv, make_xlsx, plain
@@ -490,3 +492,69 @@ class TestNumbersThatAreNotUnique:
         factories.make_line(campaign, payer="张三", amount_fen=50_000, reference="17")
         take_in(campaign, simple([["2026-10-08", "500", "", "李四", "17"]]))
         assert self.payers() == [("张三", 500), ("李四", 500)]
+
+
+CURRENCY_HEADER = ["交易日期", "币种", "收入金额", "对方户名"]
+
+
+class TestCurrencies:
+    @pytest.mark.parametrize(
+        "written",
+        [
+            "人民币",
+            "CNY",
+            "rmb",
+            "ＲＭＢ",
+            "01",
+            "156",
+            "1",
+            "",
+            "/",
+            "156-人民币",
+            "人民币（CNY）",
+        ],
+    )
+    @pytest.mark.parametrize("title", ["币种", "货币", "交易币种"])
+    def test_yuan_has_many_names(self, campaign, title: str, written: str):
+        header = [title if name == "币种" else name for name in CURRENCY_HEADER]
+        plan = take_in(campaign, make_csv([header, ["2026-10-12", written, "300", "甲局"]]))
+        assert (told(plan), [line.amount_fen for line in kept()]) == ([], [300_00])
+
+    @pytest.mark.parametrize("written", ["美元", "USD", "港币", "14", "840", "11", "$", "USD/CNY"])
+    def test_another_currency_is_refused_with_row_column_and_remedy(self, campaign, written: str):
+        rows = [["2026-10-12", "人民币", "300", "甲局"], ["2026-10-12", written, "300", "乙局"]]
+        plan = take_in(campaign, make_csv([CURRENCY_HEADER, *rows]))
+        [problem] = plan.problems
+        assert (problem.row, problem.column) == (3, "币种")
+        assert f"币种是“{written}”" in str(problem.message)
+        assert "人民币金额另行登记" in str(problem.remedy)
+        assert kept() == []
+
+    def test_it_is_seen_where_a_person_has_said_what_the_other_columns_are(self, campaign):
+        file = make_csv([["何日", "币种", "多少", "谁"], ["2026-10-12", "USD", "300", "甲局"]])
+        sheet = take_sheet(reading.read(file))
+        fields = {0: "received_on", 2: "credit", 3: "payer"}
+        choose_columns(list_headings(sheet)[0], fields, file_name="a.csv", by=None)
+        assert [row for row, _message in told(take_in(campaign, file))] == [2]
+
+    @pytest.mark.parametrize("head", [["币种：美元"], ["账号：12345678", "币种:", "USD"]])
+    def test_the_head_of_the_file_may_name_it(self, campaign, head: list[str]):
+        header = [name for name in CURRENCY_HEADER if name != "币种"]
+        plan = take_in(campaign, make_csv([head, header, ["2026-10-12", "300", "甲局"]]))
+        assert [row for row, _message in told(plan)] == [1]
+        assert kept() == []
+
+    @pytest.mark.parametrize(
+        ("title", "is_taken"),
+        [
+            ("收入金额(USD)", False),
+            ("收入金额（港币）", False),
+            ("收入金额（美元）", False),
+            ("收入金额(CNY)", True),
+            ("收入金额（人民币）", True),
+        ],
+    )
+    def test_the_title_of_the_amount_may_name_it(self, campaign, title: str, is_taken: bool):
+        rows = [["交易日期", title, "对方户名"], ["2026-10-12", "300", "甲局"]]
+        plan = take_in(campaign, make_csv(rows))
+        assert (bool(plan.problems), len(kept())) == (not is_taken, int(is_taken))

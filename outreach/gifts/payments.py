@@ -35,6 +35,8 @@ COUNTED = "序号"
 REFUNDS = ("退款", "REFUND", "REVOKED")
 UNDONE = {"FAIL", "CHANGE"}
 NEITHER = {"不计收支", "其他", "/"}
+FOREIGN = re.compile(r"\(([a-z]{3}|美元|美金|港币|港元|欧元|日元|英镑|外币)\)")
+CURRENCIES = "币种 交易币种 货币 货币种类 币别 交易货币 货币类型 币种名称"
 
 FIELDS = (
     Column(
@@ -70,6 +72,7 @@ FIELDS = (
         "借贷标志 借贷标识 借贷方向 借贷 借/贷 收支标志 收支类型 收支方向 收/支 收支 交易方向"
         " 来往账标志 往来标志 收付标志 收付类型 资金方向",
     ),
+    Column("currency", CURRENCIES),
     Column("balance", "余额 账户余额 交易后余额 本次余额 账户结余", is_amount=True),
     Column(
         "serial",
@@ -91,6 +94,7 @@ WECHAT_FIELDS = (
     Column("refund_number", "微信退款单号 商户退款单号"),
     Column("amount", "收支金额", is_amount=True),
     Column("direction", "收支类型"),
+    Column("currency", CURRENCIES),
     Column("balance", "账户结余", is_amount=True),
     Column("kind", "交易状态 业务类型"),
     Column("serial", "微信订单号 微信支付业务单号"),
@@ -104,6 +108,7 @@ ALIPAY_FIELDS = (
     Column("account", "对方账户 对方账号"),
     Column("credit", "商家实收 收入金额", is_amount=True),
     Column("debit", "支出金额", is_amount=True),
+    Column("currency", CURRENCIES),
     Column("balance", "账户余额", is_amount=True),
     Column("kind", "业务类型"),
     Column("serial", "支付宝交易号 业务流水号 支付宝流水号 账务流水号"),
@@ -138,8 +143,14 @@ class ChosenLayout(Layout):
     """By the title as it is compared."""
 
     def find(self, title: str) -> Column | None:
-        name = self.fields.get(title)
+        name = self.fields.get(title) or self._currency(title)
         return next((column for column in self.columns if column.field == name), None)
+
+    def _currency(self, title: str) -> str:
+        """Also where nobody said so: dollars are never to be taken for yuan."""
+        column = super().find(title)
+        is_chosen = "currency" in self.fields.values()
+        return "currency" if column and column.field == "currency" and not is_chosen else ""
 
 
 LAYOUT = make_layout(FIELDS)
@@ -243,7 +254,7 @@ class RowReader:
         """Row, what it changed, and the balance after it."""
 
     def read(self) -> None:
-        if not self._can_tell_ways():
+        if not self._can_tell_ways() or not self._is_in_yuan():
             return
         without_money: list[int] = []
         count = len(self.told.problems)
@@ -273,6 +284,26 @@ class RowReader:
         )
         return False
 
+    def _is_in_yuan(self) -> bool:
+        """What stands in brackets behind the title of an amount counts, too."""
+        for name in AMOUNTS:
+            title = self.table.title(name)
+            if match := FOREIGN.search(folded(title).casefold()):
+                try:
+                    cells.check_currency(match[1])
+                except BadValue as error:
+                    self.told.problems.append(
+                        Problem(
+                            self.table.sheet,
+                            self.table.header_row,
+                            title,
+                            error.message,
+                            error.remedy,
+                        )
+                    )
+                    return False
+        return True
+
     def _has_sign(self) -> bool:
         place = self.table.places.get("amount")
         return place is not None and any(
@@ -292,6 +323,7 @@ class RowReader:
         in_fen, out_fen = self._take_amounts(row_cells)
         if not in_fen and not out_fen:
             return 0, 0
+        row_cells.take("currency", cells.check_currency)
         received_on = row_cells.take("received_on", self._parse_day)
         if len(self.told.problems) > count or received_on is None:
             return 0, 0

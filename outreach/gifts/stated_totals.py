@@ -24,6 +24,7 @@ SUM = re.compile(
 )
 COUNT = re.compile(rf"(?:总|合计)?{WAY}(?:交易|合计|总)?(?:笔数|次数)(?:合计)?[: ]+(\d+)")
 ACCOUNT = re.compile(r"(?:账号|帐号|账户号|账户号码|卡号)[: \[]+([\d*]{4,}(?:[ -][\d*]+)*)")
+CURRENCY = re.compile(r"(?:币种|币别|货币) *: *(\S+)")
 END = re.compile(r"\W*以下(?:无数据|空白|无正文|无记录)")
 ALIPAY = re.compile(rf"(交易|退款|收入|支出)合计:(\d+)笔,?(?:商家实收退款|商家实收)?共{NUMBER}元")
 IN_WORDS = {"收入", "贷方", "存入", "转入", "交易"}
@@ -72,6 +73,8 @@ class Notes:
     source: Source
     account_tail: str = ""
     stated: list[Stated] = field(default_factory=list)
+    currency: tuple[int, str] | None = None
+    """Of the account, and the row that says so."""
 
     def compare(self, content: Content) -> list[Compared]:
         """Each statement against the rows of the sheet."""
@@ -85,7 +88,14 @@ class Notes:
         return [Compared(stated, counted[stated.of, stated.is_count]) for stated in self.stated]
 
     def check(self, sheet: str, content: Content) -> Iterator[Problem]:
-        """Where the rows do not add up to what is stated, or the end of a bill is missing."""
+        """Where the rows do not add up to what is stated, the account is not in yuan, or the end of
+        a bill is missing."""
+        if self.currency:
+            row, text = self.currency
+            try:
+                cells.check_currency(text)
+            except cells.BadValue as error:
+                yield Problem(sheet, row, "", error.message, error.remedy)
         if self.source is not Source.BANK and not self.stated:
             yield Problem(
                 sheet,
@@ -157,6 +167,8 @@ def _take_bank(sheet: Sheet, texts: list[str], notes: Notes) -> None:
             continue
         if not notes.account_tail and (match := ACCOUNT.search(text)):
             notes.account_tail = tail(match[1])
+        if not notes.currency and (match := CURRENCY.search(text)):
+            notes.currency = index + 1, match[1]
         found = [*_stated(index, text, SUM, is_count=False)]
         found += _stated(index, text, COUNT, is_count=True)
         is_sum = found and (SUM.match(text) or COUNT.match(text))

@@ -59,6 +59,7 @@ LAYOUT = Layout(
         Column("basis", "是否入账 入账情况"),
         Column("channel", "捐款方式 到账方式 支付方式 收款方式 方式 渠道"),
         Column("may_publish", "是否公示 同意公示 可公示"),
+        Column("currency", "币种 货币 交易币种 货币种类 币别"),
         Column("note", "备注 说明 摘要"),
     ),
     anchors=frozenset({"amount", "unit_amount", "people_amount"}),
@@ -213,6 +214,7 @@ def _parse_line(row_cells: Cells, table: Table, row: Row, campaign: Campaign) ->
     received_on = row_cells.take(
         "received_on", lambda value: _parse_received_on(value, campaign, today)
     )
+    row_cells.take("currency", cells.check_currency)
     donor_count = row_cells.take("donor_count", cells.parse_count)
     line = Line(
         cells=row_cells,

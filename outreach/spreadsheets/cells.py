@@ -25,6 +25,8 @@ EXACT_DIGITS = 15
 """Excel silently turns further digits of a number into zeros."""
 LONGEST_QUOTE = 40
 NOTHING = {"", "-", "--", "—", "——", "/", "\\", "无", "暂无"}
+YUAN = {"人民币", "人民币元", "元", "本币", "本位币", "cny", "rmb", "1", "01", "001", "156", "¥"}
+"""What a column of currencies calls ours, in words, letters and numbers of banks and of ISO."""
 AMOUNT = re.compile(
     r"(?:人民币|¥|RMB)?(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?(亿元?|百万元?|万元?|千元?|元)?(?:整|正)?"
 )
@@ -128,6 +130,16 @@ def parse_amount(value: Value, unit: str) -> int | None:
             _("请核对金额和单位(元、万元)。"),
         )
     return int(fen)
+
+
+def check_currency(value: Value) -> None:
+    """BadValue for an amount in anything but yuan; «156-人民币» and «CNY(人民币)» are that."""
+    text = folded(text_of(value)).casefold()
+    if text not in NOTHING and not set(re.split(r"[-/|_:.()]+", text)) <= YUAN | {""}:
+        raise BadValue(
+            _("币种是“%(text)s”，不是人民币，金额不能按元计", text=shown(text_of(value))),
+            _("请把外币的行移出文件，结汇后按人民币金额另行登记。"),
+        )
 
 
 def parse_day(value: Value, first: date, last: date) -> date | None:
