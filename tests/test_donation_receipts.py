@@ -271,12 +271,21 @@ class TestPages:
         page = client.get(f"/c/{gift.campaign.code}/receipts/{receipts[1].id}").text
         assert "壹佰伍拾元伍角整" in page
 
+    def test_numbers_before_names_are_none_of_theirs(self, gift, client):
+        people = "1 张三 200\n2、李四 100\n3. 王五 50 工号 1234\n96112部队 10"
+        client.post(self.url(gift, "/people"), data={"people": people})
+        found = [(row.payer, row.remark) for row in queries.list_of_gift(gift)]
+        assert found == [("张三", ""), ("李四", ""), ("王五", "工号 1234"), ("96112部队", "")]
+
     @pytest.mark.parametrize(
         ("people", "told"),
         [
             ("张三 200\n李四", "第 2 行“李四”看不出姓名和金额"),
             ("张三 1.005", "第 1 行的金额“1.005”最多两位小数"),
             ("张三 0", "第 1 行的金额为 0"),
+            ("张三 200\n合计 200", "第 2 行“合计”不是人名"),
+            ("张三 200元 李四 300元", "第 1 行有两个金额"),
+            ("张三 200 李四 300", "第 1 行有两个金额"),
             ("张三 900\n李四 200", "合计 1,100 元，这笔到账还能开 1,000 元，超出 100 元"),
         ],
     )

@@ -558,3 +558,11 @@ class TestCurrencies:
         rows = [["交易日期", title, "对方户名"], ["2026-10-12", "300", "甲局"]]
         plan = take_in(campaign, make_csv(rows))
         assert (bool(plan.problems), len(kept())) == (not is_taken, int(is_taken))
+
+
+@pytest.mark.parametrize("day", ["2026-09-12", "20260912", "2026/9/12 09:30:11"])
+def test_rows_that_begin_with_the_way_and_the_amount_are_no_stated_sums(campaign, day):
+    rows = [["收/支", "金额", "交易时间", "对方户名"], ["收入", "300.00", day, "衡阳市教育局"]]
+    plan = plan_statement(campaign, make_csv(rows))
+    assert not plan.problems
+    assert [payment.amount_fen for payment, _key in plan.lines] == [300_00]

@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 
 from flask_babel import lazy_gettext as _
@@ -25,6 +26,7 @@ SUM = re.compile(
 COUNT = re.compile(rf"(?:总|合计)?{WAY}(?:交易|合计|总)?(?:笔数|次数)(?:合计)?[: ]+(\d+)")
 ACCOUNT = re.compile(r"(?:账号|帐号|账户号|账户号码|卡号)[: \[]+([\d*]{4,}(?:[ -][\d*]+)*)")
 CURRENCY = re.compile(r"(?:币种|币别|货币) *: *(\S+)")
+DAY = re.compile(r"20\d\d([年.\-/]?)(?:0?[1-9]|1[0-2])[月.\-/]?[0-3]?\d日?(?:[ T][\d:.]+)?")
 END = re.compile(r"\W*以下(?:无数据|空白|无正文|无记录)")
 ALIPAY = re.compile(rf"(交易|退款|收入|支出)合计:(\d+)笔,?(?:商家实收退款|商家实收)?共{NUMBER}元")
 IN_WORDS = {"收入", "贷方", "存入", "转入", "交易"}
@@ -171,10 +173,18 @@ def _take_bank(sheet: Sheet, texts: list[str], notes: Notes) -> None:
             notes.currency = index + 1, match[1]
         found = [*_stated(index, text, SUM, is_count=False)]
         found += _stated(index, text, COUNT, is_count=True)
-        is_sum = found and (SUM.match(text) or COUNT.match(text))
+        is_sum = found and (SUM.match(text) or COUNT.match(text)) and not _is_payment(sheet, index)
         if is_sum or END.match(text):
             notes.stated += found
             sheet.rows[index] = []
+
+
+def _is_payment(sheet: Sheet, index: int) -> bool:
+    """A cell of the row is a day: «收入 | 300 | 2026-09-12» says what came in on it."""
+    return any(
+        isinstance(value, date) or (value is not None and DAY.fullmatch(str(value)))
+        for value in sheet.rows[index]
+    )
 
 
 def _stated(index: int, text: str, pattern: re.Pattern[str], *, is_count: bool) -> Iterator[Stated]:

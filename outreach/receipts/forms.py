@@ -19,6 +19,12 @@ SEPARATORS = r"[\s,，;；:：]+"
 PERSON = re.compile(
     rf"(?P<name>\S.*?){SEPARATORS}(?P<amount>\d[\d,，]*(?:\.\d+)?)\s*元?(?:{SEPARATORS}(?P<remark>.*))?"
 )
+NUMBERING = re.compile(r"\d{1,4}[\s、.\uff0e)\uff09]+(?=\D)")
+TOTALS = {"合计", "小计", "总计", "共计", "总额"}
+SECOND_AMOUNT = re.compile(
+    rf"\d\s*元|^(?!\S*[号话码])[\u4e00-\u9fff·]{{2,4}}{SEPARATORS}\d[\d,.]*$"
+)
+"""In a remark: «李四 300» is somebody else's, «工号 1234» is not."""
 LONGEST_PAYER, LONGEST_REMARK = 120, 200
 MOST_PEOPLE = 500
 is_number = Regexp(r"^[0-9]+$", message=_("请填写数字。"))
@@ -124,7 +130,10 @@ def _read_people(text: str) -> Iterator[ReceiptRequest]:
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
-        found = PERSON.fullmatch(line.strip())
+        entry = line.strip()
+        if numbering := NUMBERING.match(entry):
+            entry = entry[numbering.end() :]
+        found = PERSON.fullmatch(entry)
         if found is None:
             raise ValidationError(
                 _(
@@ -145,6 +154,14 @@ def _read_people(text: str) -> Iterator[ReceiptRequest]:
                 )
             ) from None
         name, remark = found["name"], (found["remark"] or "").strip()
+        if name in TOTALS:
+            raise ValidationError(
+                _("第 %(number)s 行“%(name)s”不是人名。请删去合计行。", number=number, name=name)
+            )
+        if SECOND_AMOUNT.search(remark):
+            raise ValidationError(
+                _("第 %(number)s 行有两个金额。请每人写一行，备注里不写金额。", number=number)
+            )
         if amount <= 0 or len(name) > LONGEST_PAYER or len(remark) > LONGEST_REMARK:
             raise ValidationError(
                 _("第 %(number)s 行的金额为 0，或姓名、备注太长。", number=number)
