@@ -386,6 +386,12 @@ class TestTwice:
         assert not any("已有同单位、同额" in text for text in warned(both))
 
 
+def test_what_a_gift_is_for_is_taken_in(campaign):
+    titles = ["单位名称", "捐款金额(元)", "到账日期", "指定用途"]
+    take_in(campaign, make_xlsx([titles, ["衡阳市公安局", 300, "2026-09-12", "助学"]]))
+    assert db.session.scalar(sa.select(Gift.designation)) == "助学"
+
+
 def test_an_amount_of_several_rows_is_nobody_s(campaign):
     table = [["单位名称", "捐款金额", "到账日期"], ["衡阳市公安局", 300, "2026-09-12"]]
     file = make_xlsx([*table, ["衡阳市财政局", None, "2026-09-12"]], merged=["B2:B3"])

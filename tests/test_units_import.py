@@ -416,3 +416,13 @@ class TestCommand:
         assert (as_json.exit_code, json.loads(as_json.output)["status"]) == (1, "refused")
         result = self.run(app, tmp_path, rows(), "--campaign", "1999")
         assert (result.exit_code, "1999" in plain(result.output)) == (1, True)
+
+
+@pytest.mark.parametrize("last", ["合计数", "共2家", "以上共2家单位", "合计金额"])
+def test_a_row_that_counts_the_others_is_no_unit(campaign, last):
+    rows = [["板块", "单位名称", "人数"], ["公安系统", "甲局", 3], ["", "乙局", 4], ["", last, ""]]
+    plan = plan_register(campaign, make_csv(rows))
+    assert [change.subject for change in plan.new if change.subject in {"甲局", "乙局", last}] == [
+        "甲局",
+        "乙局",
+    ]

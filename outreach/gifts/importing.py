@@ -515,6 +515,7 @@ def _write(campaign: Campaign, plan: GiftPlan, batch: ImportBatch, by: User | No
             "received_on": line.received_on,
             "reference": line.reference,
             "note": line.note,
+            "designation": line.designation,
             "may_publish": line.may_publish,
             "line_key": entry.line_key,
             "import_batch_id": batch.id,

@@ -60,6 +60,7 @@ LAYOUT = Layout(
         Column("channel", "捐款方式 到账方式 支付方式 收款方式 方式 渠道"),
         Column("may_publish", "是否公示 同意公示 可公示"),
         Column("currency", "币种 货币 交易币种 货币种类 币别"),
+        Column("designation", "指定用途 捐款用途 捐赠用途 定向用途 定向项目 用途"),
         Column("note", "备注 说明 摘要"),
     ),
     anchors=frozenset({"amount", "unit_amount", "people_amount"}),
@@ -117,6 +118,7 @@ class Line:
     channel: GiftChannel
     may_publish: bool
     reference: str
+    designation: str
     note: str
     amount_field: str = "amount"
     """The column that the amount stands in."""
@@ -231,6 +233,7 @@ def _parse_line(row_cells: Cells, table: Table, row: Row, campaign: Campaign) ->
         channel=_take_word(row_cells, "channel", CHANNELS) or GiftChannel.TRANSFER,
         may_publish=_take_word(row_cells, "may_publish", CONSENTS) or False,
         reference=row_cells.text("reference", 80).replace(" ", ""),
+        designation=row_cells.text("designation", 120),
         note=row_cells.text("note", 200),
     )
     return line if received_on else None
