@@ -14,6 +14,8 @@ from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, CampaignStatus
 from outreach.db import db, insert_new
 from outreach.errors import Refused
+from outreach.merging.plans import plan_merge
+from outreach.merging.services import merge_units
 from outreach.messages import delivery, queueing, receipts, waves
 from outreach.messages.addresses import hash_address
 from outreach.messages.models import (
@@ -33,6 +35,7 @@ from outreach.messages.receipts import Report
 from outreach.reminders import services
 from outreach.reminders.models import WaveMember
 from outreach.reminders.queries import preview_wave
+from outreach.units.models import Unit
 from tests import fake_channel
 from tests.factories import (
     make_campaign,
@@ -363,3 +366,13 @@ def test_the_period_of_a_correction_is_checked_like_any_other(campaign: Campaign
     now = clock.now()
     with pytest.raises(Refused, match="最迟发送时间"):
         correct(make_wrong(campaign), not_after=now - timedelta(days=1))
+
+
+def test_units_that_were_merged_since_are_named_and_the_way_out(campaign: Campaign):
+    wrong = make_wrong(campaign)
+    one, other = db.session.scalars(sa.select(Unit).order_by(Unit.id))
+    merge_units(one, other, fingerprint=plan_merge(one, other).fingerprint, by=make_user())
+    db.session.commit()
+
+    with pytest.raises(Refused, match="请先撤销合并"):
+        services.submit_wave(wave := correct(wrong), by=db.session.get(User, wave.author_id))

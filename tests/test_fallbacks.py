@@ -14,7 +14,7 @@ from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign
 from outreach.db import db, insert_new
 from outreach.errors import Refused
-from outreach.messages import delivery, outbox, waves
+from outreach.messages import delivery, opt_outs, outbox, waves
 from outreach.messages.addresses import hash_address
 from outreach.messages.channels import Outcome, Outgoing, accepted, misconfigured, rejected, unknown
 from outreach.messages.models import (
@@ -196,6 +196,17 @@ def test_a_refused_mail_is_followed_by_one_text_message(app: Flask, campaign: Ca
     deliver_and_finish()
     assert sum(channel.taken.values()) == 1
     assert db.session.get(Wave, wave.id).status is WaveStatus.FINISHED
+
+
+def test_who_opts_out_of_the_channel_that_failed_is_not_written_to_by_the_other(
+    campaign: Campaign,
+):
+    make_solicitation(campaign)
+    wave = start(campaign)
+    fail(wave)
+    [failed] = rows_of(wave)
+    opt_outs.add(failed.channel, failed.address_hash, source="link")
+    assert sweep() == 0
 
 
 def test_the_sweep_queues_once_however_often_it_runs(campaign: Campaign):

@@ -28,7 +28,7 @@ from outreach.messages.models import (
 )
 from outreach.messages.receipts import Report
 from outreach.reminders.models import WaveMember
-from tests import fake_channel
+from tests import factories, fake_channel
 from tests.conftest import noting_statements
 from tests.factories import (
     make_campaign,
@@ -515,3 +515,37 @@ def test_each_check_has_a_screen(app: Flask):
     """A check without one is right and slow: each message is asked about."""
     for check in app.extensions["outreach.gate"].checks:
         assert hasattr(check, "screen"), check.__name__
+
+
+def test_the_cap_counts_person_and_address_together_at_sending(app: Flask):
+    """A text message to the person, a mail to the address under another name: two of two."""
+    factories.open_sending()
+    campaign = factories.make_campaign()
+    one, other = (factories.make_solicitation(campaign) for _ in range(2))
+    person, namesake = one.unit.contacts[0], other.unit.contacts[0]
+    namesake.email = person.email
+    earlier = [
+        factories.make_message(
+            purpose=Purpose.REMINDER,
+            channel=Channel.SMS,
+            address=person.mobile,
+            contact_id=person.id,
+        ),
+        factories.make_message(
+            purpose=Purpose.REMINDER, address=person.email, contact_id=namesake.id
+        ),
+    ]
+    for message in earlier:
+        message.status, message.sent_at = MessageStatus.SENT, clock.now() - timedelta(days=1)
+    db.session.commit()
+    wave = factories.make_running_wave(solicitations=[one])
+    channel = fake_channel.install(app)
+
+    delivery.drain()
+
+    row = db.session.scalars(sa.select(Message).filter_by(wave_id=wave.id)).one()
+    assert (row.status, row.withheld_reason) == (
+        MessageStatus.WITHHELD,
+        WithheldReason.CONTACT_CAP,
+    )
+    assert not channel.taken

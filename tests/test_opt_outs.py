@@ -86,14 +86,31 @@ def test_the_link_names_nobody(app: Flask, path):
 
 
 @pytest.mark.parametrize(
-    "text", ["R", "r", "T", "TD", "td ", "退订", " 退訂。", "ＴＤ", "回复R", "退 订!", "N"]
+    "text",
+    [
+        "R",
+        "r",
+        "T",
+        "TD",
+        "td ",
+        "退订",
+        " 退訂。",
+        "ＴＤ",
+        "回复R",
+        "退 订!",
+        "N",
+        "TD退订",
+        "回T",
+        "请退订",
+        "退订谢谢",
+    ],
 )
 def test_a_reply_that_says_no_more(app: Flask, text: str):
     assert opt_outs.take_reply(Channel.SMS, "138 0000 1234", text)
     assert opt_outs.find(Channel.SMS, hash_address(Channel.SMS, "+8613800001234"))
 
 
-@pytest.mark.parametrize("text", ["", "好的", "收到R", "TTD", "不退订", "谢谢"])
+@pytest.mark.parametrize("text", ["", "好的", "收到R", "TTD", "不退订", "不用退订", "谢谢"])
 def test_a_reply_that_says_something_else(app: Flask, text: str):
     assert not opt_outs.take_reply(Channel.SMS, "13800001234", text)
     assert db.session.query(OptOut).count() == 0

@@ -217,6 +217,22 @@ def test_switching_off_is_seen_by_a_worker_that_waited_for_its_turn(app: Flask):
     assert not channel.taken
 
 
+@pytest.mark.parametrize(("refused", "is_paused"), [(3, True), (2, False)])
+def test_when_several_of_the_canary_are_refused_the_rest_waits(
+    app: Flask, refused: int, is_paused: bool
+):
+    open_sending()
+    wave = make_running_wave(30)
+    first = sorted(db.session.scalars(sa.select(Message.id)))[:refused]
+    channel = fake_channel.install(
+        app, lambda message: rejected("550") if message.id in first else accepted("ok")
+    )
+    delivery.drain()
+    db.session.refresh(wave)
+    assert (wave.status is WaveStatus.PAUSED) == is_paused
+    assert sum(channel.taken.values()) == (waves.CANARY if is_paused else 30) - refused
+
+
 def test_the_canary_goes_first_and_alone(app: Flask):
     open_sending()
     make_running_wave(25)

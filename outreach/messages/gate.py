@@ -271,19 +271,17 @@ _IS_REMINDER_GONE = sa.and_(one_of(_OTHER.c.purpose, Purpose.REMINDER), may_have
 
 
 def is_at_contact_cap(subject: Subject) -> sa.ColumnElement[bool]:
-    """Without regard to how long ago; the check looks at that."""
+    """Without regard to how long ago; the check looks at that. What went to the person and what
+    went to the address under another name count together, each looked up in an index."""
     message = subject.message.c
     cap = sa.select(_CAPS.contact_cap).scalar_subquery()
     count = sa.select(sa.func.count()).select_from(_OTHER).where(_IS_REMINDER_GONE)
-    return sa.or_(
-        *(
-            count.where(is_same).scalar_subquery() >= cap
-            for is_same in (
-                _OTHER.c.contact_id == message.contact_id,
-                _OTHER.c.address_hash == message.address_hash,
-            )
-        )
+    to_person = count.where(_OTHER.c.contact_id == message.contact_id)
+    to_address = count.where(
+        _OTHER.c.address_hash == message.address_hash,
+        _OTHER.c.contact_id.is_distinct_from(message.contact_id),
     )
+    return to_person.scalar_subquery() + to_address.scalar_subquery() >= cap
 
 
 @screened(is_at_contact_cap)

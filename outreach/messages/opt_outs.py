@@ -3,6 +3,7 @@
 Only a hash is kept, so that an opt-out outlives the person's erasure and a new import."""
 
 import hashlib
+import re
 import unicodedata
 from datetime import datetime
 
@@ -15,8 +16,10 @@ from outreach.db import db, insert_new
 from outreach.messages.addresses import hash_address
 from outreach.messages.models import Channel, OptOut
 
-REPLIES = frozenset({"r", "t", "td", "n", "退订", "退訂", "拒收"})
-"""What providers tell people to reply with."""
+REPLY = re.compile(r"(?:回复?)?(?:r|t|td|n)")
+"""What providers tell people to reply with, and nothing else."""
+WORDS = re.compile(r"(?<![不没未非])(?<!不要)(?<!不用)(?:退订|退訂|拒收)")
+"""Whoever writes one of these means it, whatever else stands around it."""
 
 
 def add(channel: Channel, address_hash: str, *, source: str) -> bool:
@@ -53,7 +56,7 @@ def take_reply(channel: Channel, address: str, text: str) -> bool:
     word = "".join(
         letter for letter in unicodedata.normalize("NFKC", text).casefold() if letter.isalnum()
     )
-    if word.removeprefix("回复") not in REPLIES:
+    if not (REPLY.fullmatch(word) or WORDS.search(word)):
         return False
     add(channel, hash_address(channel, address), source="reply")
     return True

@@ -104,7 +104,7 @@ def edit_rate() -> ResponseReturnValue:
     form = RateForm()
     if not form.validate():
         raise Refused(next(iter(form.errors.values()))[0])
-    target = form.channel.data, form.domain.data
+    target = form.channel.data, form.domain.data or ""
     if "delete" in request.form:
         services.delete_rate(*target)
     else:

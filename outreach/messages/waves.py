@@ -19,6 +19,8 @@ from outreach.messages.models import (
 CANARY = 10
 """Messages of a wave that go out, and have an outcome, before the rest does."""
 HARD_FAILURE_SHARE, HARD_FAILURES_FROM = 0.05, 20
+MOST_FAILED_OF_CANARY = 3
+"""So many of the first ten are no accident: the rest waits until a person has looked."""
 MISCONFIGURED_IN_A_ROW = 3
 MOST_UNKNOWN = 10
 
@@ -174,7 +176,9 @@ def _find_fault(wave_id: int, happened: Collection[Verdict]) -> str:
         return str(_("连续 3 次因配置问题未能发出，请检查发信账号、发件地址和服务器证书。"))
     if Verdict.UNKNOWN in happened and unknown >= MOST_UNKNOWN:
         return str(_("已有 %(count)s 条结果不明，请先核对。", count=unknown))
-    is_failing = tried >= HARD_FAILURES_FROM and failed >= HARD_FAILURE_SHARE * tried
+    is_failing = (tried >= HARD_FAILURES_FROM and failed >= HARD_FAILURE_SHARE * tried) or (
+        tried <= CANARY and failed >= MOST_FAILED_OF_CANARY and tally[MessageStatus.QUEUED] > 0
+    )
     if Verdict.REJECTED in happened and is_failing:
         return str(
             _(

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import sqlalchemy as sa
+from flask_babel import lazy_gettext as _
 
 from outreach.campaigns.models import Campaign
 from outreach.db import db
+from outreach.errors import Refused
 from outreach.gifts.standings import list_standings
 from outreach.messages.gate import Withheld, may_have_gone
 from outreach.messages.models import (
@@ -57,17 +59,32 @@ def find_members(wave: Wave, channels: Sequence[Channel]) -> list[Member]:
         .where(Message.wave_id == wave.correction_of_id, may_have_gone(Message))
         .order_by(Message.id, MessageSolicitation.solicitation_id)
     )
-    members = []
+    members: dict[int, Member] = {}
     for solicitation_id, message, contact in rows:
+        solicitation = standings[solicitation_id].solicitation
+        if solicitation_id in members:
+            raise Refused(
+                _(
+                    "“%(unit)s”是合并来的，那一批分别写给了%(one)s和%(other)s，不能一起更正。"
+                    "请先撤销合并，发出更正后再合并。",
+                    unit=solicitation.unit.name,
+                    one=_name_of(members[solicitation_id].contact),
+                    other=_name_of(contact),
+                )
+            )
         way = Way(message.channel, message.address, message.address_hash)
         has_text = message.channel in channels
         withheld = None if has_text else Withheld(WithheldReason.NOT_IN_AUDIENCE, {})
-        members.append(Member(standings[solicitation_id], contact, way, withheld))
-    answers = ask_gate(campaign, members, Purpose.CORRECTION)
+        members[solicitation_id] = Member(standings[solicitation_id], contact, way, withheld)
+    answers = ask_gate(campaign, list(members.values()), Purpose.CORRECTION)
     return [
-        replace(member, withheld=member.withheld or answers.get(member.solicitation.id))
-        for member in members
+        replace(member, withheld=member.withheld or answers.get(solicitation_id))
+        for solicitation_id, member in members.items()
     ]
+
+
+def _name_of(contact: Contact | None) -> str:
+    return contact.name if contact else "—"
 
 
 def addresses_reached(wave: Wave) -> dict[str, str]:

@@ -19,6 +19,7 @@ from outreach.messages.models import (
     Message,
     MessageSolicitation,
     MessageStatus,
+    OptOut,
     Wave,
     WaveStatus,
 )
@@ -82,6 +83,10 @@ def _select_failed() -> sa.Select[tuple[int | None, int, int, dict[str, Any]]]:
             Message.fallback_of_id.is_(None),
             sa.true() if restored_at is None else Message.queued_at > restored_at,
             WaveMember.fallback_hash != "",
+            # Who opted out of the channel that failed is not written to over the other one.
+            ~sa.exists().where(
+                OptOut.channel == Message.channel, OptOut.address_hash == Message.address_hash
+            ),
             ~sa.exists().where(_Other.fallback_of_id == Message.id),
             ~sa.exists().where(
                 _Other.wave_id == Message.wave_id, _Other.address_hash == WaveMember.fallback_hash
