@@ -334,8 +334,7 @@ def test_a_call_is_logged_without_a_network_and_arrives_once(sit_down):
     page.get_by_text("有 1 次登记存在手机上").wait_for()
     assert page.get_by_role("link", name="联网后提交").count() == 1
     staff.picture("my-day-call-offline")
-    come_back(staff)
-    page.reload()
+    come_back(staff)  # the page sends by itself, and loads anew once all has arrived
     page.get_by_text("请接着记下谈的结果").wait_for()
     assert page.locator("#waiting").is_hidden()
     page.goto(page.url.replace("my-day", "todos?view=done"))
