@@ -380,6 +380,13 @@ class TestTotals:
         rows = [("小计", 3), ("甲", 1), ("乙", 2), ("小计", 8), ("丙", 3), ("丁", 4), ("合计", 10)]
         assert self.check(*rows) == [(5, 8, 7)]
 
+    def test_a_part_above_no_rows(self):
+        groups = [("公安系统小计", 3), ("甲", 1), ("乙", 2)]
+        assert self.check(*groups, ("教育系统小计", "0")) == []
+        assert self.check(("教育系统小计", "0"), *groups) == []
+        assert self.check(("财政系统小计", 4), *groups) == [(2, 4, 0)]
+        assert self.check(*groups, ("教育系统小计", 3)) == [(5, 3, 0)]
+
     def test_wholes_of_several_groups(self):
         assert self.check(("甲", 1), ("合计", 1), ("乙", 2), ("合计", 2), ("总计", 3)) == []
 

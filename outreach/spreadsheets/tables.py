@@ -2,6 +2,7 @@
 footers. What a row means to a capability is not known here."""
 
 import re
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -174,18 +175,21 @@ def check_totals(
     """Totals of the sheet that are not what they should be: total, written, counted.
 
     `values` are those of `table.rows`, in order; BadValue when a total is no number. Where the
-    first 小计 of a sheet stands above its rows, so do the others.
+    first 小计 of a sheet stands above its rows, so do the others: each up to the next one, which
+    may be part of it where no row is between them.
     """
     sums = [0, *accumulate(values)]
     parts = [total.rows_before for total in table.totals if total.is_part]
     are_above = bool(parts) and parts[0] == 0
+    ends = [*parts, len(values)]
+    following = iter(ends[1:])
     before = before_whole = 0
     for total in table.totals:
         written = parse(total.cells.get(name))
         here = total.rows_before
-        if total.is_part and are_above and here < len(values):
-            end = next((part for part in parts if part > here), len(values))
-            counted = [sums[end] - sums[here]]
+        if total.is_part and are_above:
+            shared = min(bisect_right(ends, here), len(parts))
+            counted = [sums[end] - sums[here] for end in (next(following), ends[shared])]
         elif here == 0:
             counted = [sums[-1]]
         elif total.is_part:
