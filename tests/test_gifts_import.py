@@ -366,6 +366,52 @@ class TestTwice:
         )
         assert [(problem.sheet, problem.row) for problem in plan.problems] == [("总表", None)]
 
+    @pytest.mark.parametrize("is_first", [True, False])
+    def test_a_sheet_of_everything_is_refused_when_the_others_are_in_the_ledger(
+        self, campaign, is_first
+    ):
+        sheets = {"公安": [self.POLICE], "教育": [self.SCHOOL]}
+        whole = {"总表": [self.POLICE, self.SCHOOL]}
+        take_in(campaign, self.book(**sheets))
+        plan = self.plan(campaign, **(whole | sheets if is_first else sheets | whole))
+        assert [problem.sheet for problem in plan.problems] == ["总表"]
+
+    def test_what_the_ledger_has_twice_is_not_told_again(self, campaign):
+        book = {"一": [self.POLICE, self.SCHOOL], "二": [self.POLICE]}
+        take_in(campaign, self.book(**book))
+        plan = self.plan(campaign, **book, 三=[("衡阳市公安局", 700, "2026-09-14")])
+        assert (len(plan.new), plan.unchanged, plan.problems) == (1, 3, [])
+        assert [text for text in warned(plan) if "相同" in text] == []
+
+    def test_a_sheet_of_everything_may_have_repeats_of_its_own(self, campaign):
+        plan = self.plan(
+            campaign,
+            总表=[self.POLICE, self.POLICE, self.SCHOOL],
+            公安=[self.POLICE, self.POLICE],
+            教育=[self.SCHOOL],
+        )
+        assert [problem.sheet for problem in plan.problems] == ["总表"]
+
+    def test_each_of_two_rows_on_two_sheets_is_told(self, campaign):
+        plan = self.plan(
+            campaign,
+            一=[self.POLICE, self.POLICE, self.SCHOOL],
+            二=[self.POLICE, self.POLICE, ("衡阳市公安局", 700, "2026-09-14")],
+        )
+        assert [text for text in warned(plan) if "相同" in text] == [
+            f"与工作表“一”第 {row} 行的单位、日期和金额相同" for row in (2, 3)
+        ]
+
+    def test_one_of_the_sheets_may_have_no_numbers(self, campaign):
+        titles, rows = [*self.TITLES, "流水号"], [(*self.POLICE, "A1"), (*self.SCHOOL, "A2")]
+        whole = [self.TITLES, self.POLICE, self.SCHOOL]
+        sheets = [whole, [titles, rows[0]], [titles, rows[1]]]
+        plan = plan_gifts(campaign, make_xlsx(*sheets, names=["总表", "公安", "教育"]))
+        assert [problem.sheet for problem in plan.problems] == ["总表"]
+        other = [titles, *((*row[:3], f"B{row[3]}") for row in rows)]
+        plan = plan_gifts(campaign, make_xlsx([titles, *rows], other, names=["一", "二"]))
+        assert (plan.problems, [text for text in warned(plan) if "相同" in text]) == ([], [])
+
     def test_one_row_on_two_sheets_is_told(self, campaign):
         plan = self.plan(campaign, 一=[self.POLICE, self.SCHOOL], 二=[self.POLICE])
         assert not plan.is_refused

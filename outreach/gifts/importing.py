@@ -323,11 +323,13 @@ def _compare(plan: GiftPlan, lines: list[tuple[Line, Target]], ledger: list[Entr
     Each entry of the ledger answers for one line only, so that true repeats in a file survive.
     """
     open_entries = _Ledger([entry for entry in ledger if not entry.is_undone])
+    everything: list[tuple[Line, Entry]] = []
     rest: list[tuple[Line, Target, Entry]] = []
     for line, target in lines:
         kind = line.kind or (GiftKind.UNIT if not _is_personal(target) else GiftKind.INDIVIDUAL)
         content = (line.received_on, target.key, line.amount_fen, kind)
         entry = Entry(content, line.reference)
+        everything.append((line, entry))
         known = open_entries.take(content, line.reference)
         if known:
             plan.unchanged += 1
@@ -351,19 +353,29 @@ def _compare(plan: GiftPlan, lines: list[tuple[Line, Target]], ledger: list[Entr
         plan.lines.append((line, target, entry))
         plan.new.append(_row_change(line, target, entry))
         _warn_of_near(plan, line, entry, open_entries)
-    _look_across_sheets(plan)
+    _look_across_sheets(plan, everything)
 
 
-def _look_across_sheets(plan: GiftPlan) -> None:
-    """A workbook may have a sheet of everything beside one for each sector: each gift twice."""
-    places: dict[Any, dict[str, Line]] = defaultdict(dict)
-    count: Counter[str] = Counter()
-    for line, _target, entry in plan.lines:
-        places[entry.content, entry.reference].setdefault(line.sheet, line)
-        count[line.sheet] += 1
-    shared = [list(found.values()) for found in places.values() if len(found) > 1]
-    alike = Counter(line.sheet for lines in shared for line in lines)
-    repeated = [sheet for sheet in alike if alike[sheet] == count[sheet] > 1]
+def _look_across_sheets(plan: GiftPlan, everything: list[tuple[Line, Entry]]) -> None:
+    """A workbook may have a sheet of everything beside one for each sector: each gift twice.
+
+    The ledger may have one of the two already, so lines that it knows count, too; where it has
+    both, somebody has decided that they are two.
+    """
+    sheets: dict[Any, set[str]] = defaultdict(set)
+    for line, entry in everything:
+        sheets[entry.content].add(line.sheet)
+    shared = [(line, entry) for line, entry in everything if len(sheets[entry.content]) > 1]
+    order = {
+        sheet: number for number, sheet in enumerate(dict.fromkeys(x.sheet for x, _ in shared))
+    }
+    twins = [found for sheet in order for found in _find_twins(sheet, shared)]
+    new = {entry.content for _line, _target, entry in plan.lines}
+    twins_of_new = [(line, twin) for line, entry, twin in twins if entry.content in new]
+    count = Counter(line.sheet for line, _entry in everything)
+    alike = Counter(line.sheet for line, _entry, _twin in twins)
+    changed = {line.sheet for line, _twin in twins_of_new}
+    repeated = [sheet for sheet in order if alike[sheet] == count[sheet] > 1 and sheet in changed]
     if repeated:
         sheet = max(repeated, key=count.__getitem__)
         plan.problems.append(
@@ -376,15 +388,39 @@ def _look_across_sheets(plan: GiftPlan) -> None:
             )
         )
         return
-    for first, *others in shared:
-        for line in others:
+    for line, twin in twins_of_new:
+        if order[twin.sheet] < order[line.sheet]:
             message = _(
                 "与工作表“%(sheet)s”第 %(row)s 行的单位、日期和金额相同",
-                sheet=first.sheet,
-                row=first.row,
+                sheet=twin.sheet,
+                row=twin.row,
             )
             remedy = _("如是同一笔，请删去一处；如确是两笔，可不理会。")
             plan.warnings.append(line.cells.problem(line.amount_field, message, remedy))
+
+
+def _find_twins(sheet: str, shared: list[tuple[Line, Entry]]) -> Iterator[tuple[Line, Entry, Line]]:
+    """Lines of the sheet with the line of another that says the same; each answers for one only.
+    As with the ledger, one of the two may have no reference."""
+    own = [(line, entry) for line, entry in shared if line.sheet == sheet]
+    contents = {entry.content for _line, entry in own}
+    lines = {
+        id(entry): line
+        for line, entry in shared
+        if line.sheet != sheet and entry.content in contents
+    }
+    others = _Ledger([entry for _line, entry in shared if id(entry) in lines])
+    rest = []
+    for line, entry in own:
+        twin = others.take(entry.content, entry.reference)
+        if twin:
+            yield line, entry, lines[id(twin)]
+        else:
+            rest.append((line, entry))
+    for line, entry in rest:
+        twin = others.take_alike(entry)
+        if twin:
+            yield line, entry, lines[id(twin)]
 
 
 def _is_personal(target: Target) -> bool:
