@@ -498,6 +498,32 @@ def test_a_column_of_money_that_is_not_read_is_told(campaign):
     assert not plan.is_refused
 
 
+@pytest.mark.parametrize(
+    ("title", "amount"), [("其他捐款(元)", "50"), ("微信转款(元)", "1,050.00"), ("上缴款", "3万")]
+)
+@pytest.mark.parametrize("make", [make_csv, make_xlsx])
+def test_money_that_is_not_read_may_be_a_text(campaign, make, title, amount):
+    rows = [["单位名称", "捐款金额", title, "到账日期"]]
+    plan = plan_gifts(campaign, make([*rows, ["衡阳市公安局", "300", amount, "2026-09-12"]]))
+    assert [text for text in warned(plan) if "没有读取" in text] == [f"“{title}”一列没有读取"]
+
+
+@pytest.mark.parametrize(
+    ("title", "value"),
+    [
+        ("收款账号", "6222020000001234"),
+        ("捐款票号", "1234"),
+        ("捐款户数", 12),
+        ("上缴款", "0"),
+        ("捐款方式", "微信"),
+    ],
+)
+def test_what_is_no_money_is_left_out_quietly(campaign, title, value):
+    titles = ["单位名称", "捐款金额", title, "到账日期"]
+    plan = plan_gifts(campaign, make_xlsx([titles, ["衡阳市公安局", 300, value, "2026-09-12"]]))
+    assert [text for text in warned(plan) if "没有读取" in text] == []
+
+
 def test_a_ledger_that_gains_something_else_stops_the_import(campaign, monkeypatch):
     from outreach.gifts import importing
 

@@ -15,7 +15,7 @@ from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 
 from outreach.errors import Refused
-from outreach.spreadsheets.cells import BadValue, folded, text_of
+from outreach.spreadsheets.cells import BadValue, folded, parse_amount, text_of
 from outreach.spreadsheets.headers import (
     SEARCHED_ROWS,
     Header,
@@ -38,7 +38,9 @@ FOOTER = re.compile(
     r"(制表|审核|复核|填表|填报|经办|主管|负责|统计|报送|说明|备注|附注|注|盖章|联系).{0,8}:"
     r"|第\d+页|共\d+页|\(?盖章\)?|(?:以上|本系统|本板块|全市)?共\d+[家个户]"
 )
-MONEY_TITLE = re.compile(r"捐|善款|金额")
+MONEY_TITLE = re.compile(r"捐|款|金额")
+COUNT_TITLE = re.compile(r"号|码|账户|人数|户数|笔数|人次|日期|时间")
+"""收款账号 and 捐款户数 are no money."""
 NUMBERING = re.compile(r"^(?:[一二三四五六七八九十]+、|\([一二三四五六七八九十]+\))")
 
 
@@ -234,7 +236,7 @@ def _read_table(sheet: Sheet, layout: Layout, reading: Reading, *, is_text: bool
 
 
 def _unread_money(sheet: Sheet, header: Header, table: Table, used: set[int]) -> list[Problem]:
-    """Columns of numbers whose titles speak of gifts and that nobody asked for."""
+    """Columns of amounts whose titles speak of gifts and that nobody asked for."""
     unread = {index: title for index, title in header.titles.items() if index not in used}
     numbers = [row.number - 1 for row in table.rows]
     return [
@@ -247,12 +249,25 @@ def _unread_money(sheet: Sheet, header: Header, table: Table, used: set[int]) ->
         )
         for index, title in unread.items()
         if MONEY_TITLE.search(title)
+        and not COUNT_TITLE.search(title)
         and any(
-            isinstance(value, Decimal)
+            _may_be_money(value)
             for number in numbers
             for value in sheet.rows[number][index : index + 1]
         )
     ]
+
+
+def _may_be_money(value: Value) -> bool:
+    """Whether a cell has an amount; in a .csv, and where people add 元, it is a text."""
+    if isinstance(value, Decimal):
+        return bool(value)
+    if not isinstance(value, str):
+        return isinstance(value, BadCell)
+    try:
+        return bool(parse_amount(value, "元"))
+    except BadValue:
+        return False
 
 
 def _drop_marks(sheet: Sheet) -> None:
