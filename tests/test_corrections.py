@@ -16,7 +16,7 @@ from outreach.db import db, insert_new
 from outreach.errors import Refused
 from outreach.merging.plans import plan_merge
 from outreach.merging.services import merge_units
-from outreach.messages import delivery, queueing, receipts, waves
+from outreach.messages import delivery, erasure, outbox, queueing, receipts, waves
 from outreach.messages.addresses import hash_address
 from outreach.messages.models import (
     Channel,
@@ -219,6 +219,26 @@ def test_what_was_cancelled_because_it_had_arrived_is_corrected(campaign: Campai
     wave = approve(correct(wrong))
     services.start_wave(wave)
     assert message.address in addresses(wave)
+
+
+def test_what_may_have_arrived_is_corrected_also_when_it_was_given_up(campaign: Campaign):
+    wrong = make_wrong(campaign)
+    message = db.session.scalars(sa.select(Message).order_by(Message.id)).first()
+    set_status([message], S.UNKNOWN)
+    outbox.settle_unknown(message, outbox.Decision.CANCEL, clock.now())
+    db.session.commit()
+    wave = approve(correct(wrong))
+    services.start_wave(wave)
+    assert message.address in addresses(wave)
+
+
+def test_who_was_erased_since_is_left_out_and_said_so(campaign: Campaign):
+    wrong = make_wrong(campaign)
+    message = db.session.scalars(sa.select(Message).order_by(Message.id)).first()
+    erasure.erase_letters([message.contact_id], name="（已删除）")
+    letters = preview_wave(correct(wrong))
+    assert [member.withheld.reason for member in letters.left_out] == [WithheldReason.NO_ADDRESS]
+    assert len(letters.letters) == 1
 
 
 def test_nothing_is_added_to_an_approved_correction(app: Flask, campaign: Campaign):

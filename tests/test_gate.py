@@ -10,7 +10,7 @@ from flask import Flask
 from outreach import clock
 from outreach.campaigns.models import CampaignStatus, DeclineReason, Solicitation, Stage
 from outreach.db import db
-from outreach.messages import delivery, gate, receipts
+from outreach.messages import delivery, gate, outbox, receipts
 from outreach.messages.addresses import hash_address
 from outreach.messages.gate import Candidate, SendGate
 from outreach.messages.models import (
@@ -491,6 +491,21 @@ def test_what_was_cancelled_because_it_had_arrived_counts(app: Flask, ask, reaso
         [Report(f"test:{row.id}", row.id, 0, ReceiptKind.DELIVERED) for row in reached], clock.now()
     )
     db.session.commit()
+    assert {row.status for row in reached} == {MessageStatus.CANCELLED}
+    assert ask(case.candidate()) == {1: reason}
+    assert find_suspects(app, message) == {message.id}
+
+
+@pytest.mark.parametrize("reason", [R.CONTACT_CAP, R.UNIT_CAP], ids=str)
+def test_what_may_have_arrived_counts_also_when_it_was_given_up(app: Flask, ask, reason: R):
+    case = Case()
+    REASONS[reason](case)
+    reached = db.session.scalars(sa.select(Message)).all()
+    for message in reached:
+        message.status, message.sent_at = MessageStatus.UNKNOWN, None
+        outbox.settle_unknown(message, outbox.Decision.CANCEL, clock.now())
+    db.session.commit()
+    message = case.queue()
     assert {row.status for row in reached} == {MessageStatus.CANCELLED}
     assert ask(case.candidate()) == {1: reason}
     assert find_suspects(app, message) == {message.id}

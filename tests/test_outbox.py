@@ -556,3 +556,27 @@ def test_the_html_of_a_mail_is_made_from_its_text_unless_it_has_its_own(app: Fla
     assert plain.body_html == render_html(plain.body_text)
     assert "第一段 &lt;b&gt;</p>" in plain.body_html
     assert (digest.body_html, sms.body_html) == ("<p>周报的版式</p>", "")
+
+
+def test_a_paused_wave_ends_when_its_time_is_over_and_nothing_is_left(app: Flask):
+    wave = make_running_wave(2)
+    wave.status = WaveStatus.PAUSED
+    db.session.commit()
+    assert waves.finish_waves() == 0
+    with time_machine.travel(wave.not_after + timedelta(minutes=1)):
+        assert waves.finish_waves() == 0, "its messages are not accounted for yet"
+        outbox.reap(clock.now())
+        assert waves.finish_waves() == 1
+    db.session.refresh(wave)
+    assert wave.status is WaveStatus.FINISHED
+    assert statuses(wave) == {S.EXPIRED: 2}
+
+
+def test_a_paused_wave_without_open_messages_waits_for_its_last_day(app: Flask):
+    """Whoever resumes it may want what failed to go on over the other channel."""
+    wave = make_running_wave(1)
+    wave.status = WaveStatus.PAUSED
+    message = db.session.scalars(sa.select(Message)).one()
+    message.status, message.failure = S.FAILED, FailureKind.REJECTED
+    db.session.commit()
+    assert waves.finish_waves() == 0

@@ -28,7 +28,7 @@ from outreach.gifts.queries import or_zero
 from outreach.gifts.standings import SectorFigures, list_standings, read_figures
 from outreach.meetings.models import MeetingStatus
 from outreach.meetings.queries import list_meetings
-from outreach.messages.models import Message, Purpose
+from outreach.messages.models import Message, MessageStatus, Purpose
 from outreach.visits.models import Visit, VisitStatus
 from outreach.visits.queries import list_visits
 
@@ -223,6 +223,7 @@ def _count_sent_messages(campaign: Campaign, first: date, last: date) -> int:
             Message.purpose.in_((Purpose.REMINDER, Purpose.INVITATION)),
             Message.sent_at >= clock.start_of(first),
             Message.sent_at < clock.start_of(last + timedelta(days=1)),
+            Message.status != MessageStatus.CANCELLED,
         )
     )
 

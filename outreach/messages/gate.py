@@ -253,11 +253,11 @@ _MAYBE_GONE = (MessageStatus.SENDING, MessageStatus.UNKNOWN)
 
 
 def has_gone(message: Any) -> sa.ColumnElement[bool]:
-    """It was accepted. `message`: the columns. What was put back into the queue and cancelled, when
-    a receipt proved that it had arrived, has a moment at which it was sent; nothing else that was
-    cancelled has."""
-    has_arrived = one_of(message.status, MessageStatus.CANCELLED) & message.sent_at.is_not(None)
-    return sa.or_(one_of(message.status, *_GONE), has_arrived)
+    """It was accepted, or a person let it be when nobody could know. `message`: the columns. What
+    was cancelled in time has no moment at which it was sent; what was cancelled when a receipt
+    proved that it had arrived, or while its outcome was unknown, has."""
+    is_late = one_of(message.status, MessageStatus.CANCELLED) & message.sent_at.is_not(None)
+    return sa.or_(one_of(message.status, *_GONE), is_late)
 
 
 def may_have_gone(message: Any) -> sa.ColumnElement[bool]:

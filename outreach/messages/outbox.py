@@ -323,7 +323,8 @@ def settle_unknown(message: Message, decision: Decision, now: datetime) -> bool:
             facts={},
         )
     else:
-        moved = move(unknown, MessageStatus.CANCELLED, *mine)
+        # Nobody says that it did not arrive, only that it is not sent again.
+        moved = move(unknown, MessageStatus.CANCELLED, *mine, sent_at=Message.status_at)
     return bool(moved)
 
 

@@ -264,8 +264,10 @@ def _explain_failure(failure: FailureKind, facts: dict[str, Any]) -> str:
 def _explain_unsent(message: Message) -> str:
     if message.facts.get("arrived"):
         return str(_("回执表明前一次已经送达，没有再发。"))
-    is_expired = message.status is MessageStatus.EXPIRED
-    return str(_("过了有效期，没有发出。")) if is_expired else ""
+    if message.status is MessageStatus.EXPIRED:
+        return str(_("过了有效期，没有发出。"))
+    is_uncertain = message.sent_at is not None
+    return str(_("对方可能已收到，不再发送；计入提醒次数。")) if is_uncertain else ""
 
 
 def find_user_name(user_id: int | None) -> str:

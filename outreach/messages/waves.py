@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from flask_babel import lazy_gettext as _
 
 from outreach import audit, clock
-from outreach.db import db
+from outreach.db import db, one_of
 from outreach.messages.channels import Verdict
 from outreach.messages.models import (
     OPEN_STATUSES,
@@ -43,13 +43,14 @@ def counts(wave_id: int) -> dict[MessageStatus, int]:
 
 
 def finish_waves() -> int:
-    """Finishes running waves of which no row can run any more; returns how many."""
+    """Finishes waves of which no row can run any more; returns how many. One that is paused has
+    its last day first: until then a person may have what failed go on over the other channel."""
     # Locked first and looked at after: a person who has a message sent again locks the wave too.
     # A wave that somebody holds is for the next sweep: who waits here might hold the audit lock.
-    running = db.session.scalars(
-        sa.select(Wave.id)
-        .where(Wave.status == WaveStatus.RUNNING)
-        .with_for_update(key_share=True, skip_locked=True)
+    is_past = one_of(Wave.status, WaveStatus.PAUSED) & (Wave.not_after < clock.now())
+    may_finish = sa.or_(one_of(Wave.status, WaveStatus.RUNNING), is_past)
+    under_way = db.session.scalars(
+        sa.select(Wave.id).where(may_finish).with_for_update(key_share=True, skip_locked=True)
     ).all()
     has_open_rows = (
         sa.select(Message.id)
@@ -58,7 +59,7 @@ def finish_waves() -> int:
     )
     finished = db.session.scalars(
         sa.update(Wave)
-        .where(Wave.id.in_(running), Wave.status == WaveStatus.RUNNING, ~has_open_rows)
+        .where(Wave.id.in_(under_way), may_finish, ~has_open_rows)
         .values(status=WaveStatus.FINISHED, finished_at=clock.now(), version=Wave.version + 1)
         .returning(Wave.id)
         .execution_options(synchronize_session=False)

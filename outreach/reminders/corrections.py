@@ -73,14 +73,21 @@ def find_members(wave: Wave, channels: Sequence[Channel]) -> list[Member]:
                 )
             )
         way = Way(message.channel, message.address, message.address_hash)
-        has_text = message.channel in channels
-        withheld = None if has_text else Withheld(WithheldReason.NOT_IN_AUDIENCE, {})
+        withheld = _explain_silence(message, channels)
         members[solicitation_id] = Member(standings[solicitation_id], contact, way, withheld)
     answers = ask_gate(campaign, list(members.values()), Purpose.CORRECTION)
     return [
         replace(member, withheld=member.withheld or answers.get(solicitation_id))
         for solicitation_id, member in members.items()
     ]
+
+
+def _explain_silence(message: Message, channels: Sequence[Channel]) -> Withheld | None:
+    """Why there is nowhere to write to, or nothing to write there."""
+    if not message.address:  # of somebody who was erased since
+        return Withheld(WithheldReason.NO_ADDRESS, {})
+    has_text = message.channel in channels
+    return None if has_text else Withheld(WithheldReason.NOT_IN_AUDIENCE, {})
 
 
 def _name_of(contact: Contact | None) -> str:

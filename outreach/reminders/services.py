@@ -43,7 +43,7 @@ TRANSITIONS: dict[WaveStatus, frozenset[WaveStatus]] = {
     ),
     WaveStatus.HELD: frozenset({WaveStatus.DRAFT, WaveStatus.RUNNING, WaveStatus.CANCELLED}),
     WaveStatus.RUNNING: frozenset({WaveStatus.PAUSED, WaveStatus.FINISHED, WaveStatus.CANCELLED}),
-    WaveStatus.PAUSED: frozenset({WaveStatus.RUNNING, WaveStatus.CANCELLED}),
+    WaveStatus.PAUSED: frozenset({WaveStatus.RUNNING, WaveStatus.FINISHED, WaveStatus.CANCELLED}),
     WaveStatus.FINISHED: frozenset(),
     WaveStatus.CANCELLED: frozenset(),
 }
