@@ -388,11 +388,20 @@ def test_the_period_of_a_correction_is_checked_like_any_other(campaign: Campaign
         correct(make_wrong(campaign), not_after=now - timedelta(days=1))
 
 
-def test_units_that_were_merged_since_are_named_and_the_way_out(campaign: Campaign):
+def test_a_unit_that_was_made_of_two_since_is_corrected_at_both_readers(
+    app: Flask, campaign: Campaign
+):
     wrong = make_wrong(campaign)
     one, other = db.session.scalars(sa.select(Unit).order_by(Unit.id))
     merge_units(one, other, fingerprint=plan_merge(one, other).fingerprint, by=make_user())
     db.session.commit()
-
-    with pytest.raises(Refused, match="请先撤销合并"):
-        services.submit_wave(wave := correct(wrong), by=db.session.get(User, wave.author_id))
+    wave = approve(correct(wrong))
+    services.start_wave(wave)
+    db.session.commit()
+    fake_channel.install(app)
+    delivery.drain()
+    assert addresses(wave) == addresses(wrong)
+    assert waves.counts(wave.id)[S.SENT] == 2
+    assert {row.solicitation.unit_id for row in db.session.scalars(sa.select(WaveMember))} == {
+        one.id
+    }

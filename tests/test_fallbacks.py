@@ -14,6 +14,8 @@ from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign
 from outreach.db import db, insert_new
 from outreach.errors import Refused
+from outreach.merging.plans import plan_merge
+from outreach.merging.services import merge_units
 from outreach.messages import delivery, opt_outs, outbox, waves
 from outreach.messages.addresses import hash_address
 from outreach.messages.channels import Outcome, Outgoing, accepted, misconfigured, rejected, unknown
@@ -32,6 +34,7 @@ from outreach.reminders import services
 from outreach.reminders.fallbacks import queue_fallbacks
 from outreach.reminders.models import WaveMember
 from outreach.reminders.queries import measure_progress, preview_wave
+from outreach.units.models import Contact, Unit
 from tests import fake_channel
 from tests.copies import Copy
 from tests.factories import (
@@ -510,3 +513,21 @@ def test_an_author_of_a_fallback_is_the_author_of_the_wave(campaign: Campaign):
     sweep()
     author = db.session.get(User, wave.author_id)
     assert rows_of(wave)[1].reply_to == author.email
+
+
+def test_each_reader_of_a_unit_that_was_made_of_two_falls_back_alone(
+    app: Flask, campaign: Campaign
+):
+    for _ in range(2):
+        make_solicitation(campaign)
+    wave = start(campaign)
+    fake_channel.install(app, refuse_mail)
+    deliver_and_finish()
+    mobiles = set(db.session.scalars(sa.select(Contact.mobile)))
+    one, other = db.session.scalars(sa.select(Unit).order_by(Unit.id))
+    merge_units(one, other, fingerprint=plan_merge(one, other).fingerprint, by=None)
+    db.session.commit()
+    assert sweep() == 2
+    assert {row.address for row in rows_of(wave) if row.fallback_of_id} == mobiles
+    deliver_and_finish()
+    assert [row.status for row in rows_of(wave)] == [S.FAILED, S.FAILED, S.SENT, S.SENT]

@@ -203,11 +203,11 @@ def find_members(
     standings = choose_units(campaign, audience, purpose)
     members = look_up(campaign, standings, channels, audience.role)
     answers = ask_gate(campaign, members, purpose)
-    return add_gifts(
-        campaign,
-        audience,
-        [replace(member, withheld=_first(answers, member)) for member in members],
-    )
+    answered = [
+        replace(member, withheld=_first(answer, member))
+        for member, answer in zip(members, answers, strict=True)
+    ]
+    return add_gifts(campaign, audience, answered)
 
 
 def look_up(
@@ -256,11 +256,11 @@ def group(members: Iterable[Member]) -> list[Recipient]:
 
 def ask_gate(
     campaign: Campaign, members: Sequence[Member], purpose: Purpose = Purpose.REMINDER
-) -> dict[int, Withheld]:
-    """What the send gate says today about each unit by itself, by solicitation."""
+) -> list[Withheld | None]:
+    """What the send gate says today about each of the members by itself, in their order."""
     candidates = [
         Candidate(
-            key=member.solicitation.id,
+            key=number,
             purpose=purpose,
             channel=member.way.channel,
             address_hash=member.address_hash,
@@ -268,9 +268,10 @@ def ask_gate(
             campaign_id=campaign.id,
             solicitation_ids=(member.solicitation.id,),
         )
-        for member in members
+        for number, member in enumerate(members)
     ]
-    return current_app.extensions["outreach.gate"].ask(candidates, clock.now())
+    withheld = current_app.extensions["outreach.gate"].ask(candidates, clock.now())
+    return [withheld.get(number) for number in range(len(members))]
 
 
 def spare_shared(
@@ -279,14 +280,14 @@ def spare_shared(
     """Takes a unit that gave (or was snoozed, …) since the approval out of a message that other
     units share, so that these still get theirs. A message that is about such units alone is made
     all the same: the outbox withholds it and so accounts for it."""
+    left_out = [member for member in members if member.withheld is not None]
     approved = [member for member in members if member.withheld is None]
-    blocked = ask_gate(campaign, approved, purpose)
-    free = {member.address_hash for member in approved if member.solicitation.id not in blocked}
-    return [
-        replace(member, withheld=blocked[member.solicitation.id])
-        if member.solicitation.id in blocked and member.address_hash in free
-        else member
-        for member in members
+    answers = ask_gate(campaign, approved, purpose)
+    asked = list(zip(approved, answers, strict=True))
+    free = {member.address_hash for member, answer in asked if answer is None}
+    return left_out + [
+        replace(member, withheld=answer) if answer and member.address_hash in free else member
+        for member, answer in asked
     ]
 
 
@@ -346,9 +347,8 @@ def _explain_silence(contacts: list[Contact], today: date) -> Withheld:
     return Withheld(WithheldReason.CONTACT_LEFT, {"left_on": left_on.isoformat()})
 
 
-def _first(answers: dict[int, Withheld], member: Member) -> Withheld | None:
+def _first(answer: Withheld | None, member: Member) -> Withheld | None:
     """The gate's answer, but why there is no address is known better here."""
-    answer = answers.get(member.solicitation.id)
     if answer is not None and answer.reason is WithheldReason.NO_ADDRESS:
         return member.withheld or answer
     return answer or member.withheld

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import sqlalchemy as sa
-from flask_babel import lazy_gettext as _
 
 from outreach.campaigns.models import Campaign
 from outreach.db import db
-from outreach.errors import Refused
 from outreach.gifts.standings import list_standings
 from outreach.messages.gate import Withheld, may_have_gone
 from outreach.messages.models import (
@@ -48,8 +46,9 @@ def find_correction(wave: Wave) -> Wave | None:
 
 
 def find_members(wave: Wave, channels: Sequence[Channel]) -> list[Member]:
-    """Each unit that a message of the wrong wave was about, with who read it and where. `channels`
-    are those for which the correction has a text."""
+    """Each unit that a message of the wrong wave was about, with who read it and where; one that
+    was made of two by merging has two readers. `channels` are those for which the correction has a
+    text."""
     campaign = db.session.get_one(Campaign, wave.campaign_id)
     standings = {standing.solicitation.id: standing for standing in list_standings(campaign)}
     rows = db.session.execute(
@@ -59,26 +58,19 @@ def find_members(wave: Wave, channels: Sequence[Channel]) -> list[Member]:
         .where(Message.wave_id == wave.correction_of_id, may_have_gone(Message))
         .order_by(Message.id, MessageSolicitation.solicitation_id)
     )
-    members: dict[int, Member] = {}
-    for solicitation_id, message, contact in rows:
-        solicitation = standings[solicitation_id].solicitation
-        if solicitation_id in members:
-            raise Refused(
-                _(
-                    "“%(unit)s”是合并来的，那一批分别写给了%(one)s和%(other)s，不能一起更正。"
-                    "请先撤销合并，发出更正后再合并。",
-                    unit=solicitation.unit.name,
-                    one=_name_of(members[solicitation_id].contact),
-                    other=_name_of(contact),
-                )
-            )
-        way = Way(message.channel, message.address, message.address_hash)
-        withheld = _explain_silence(message, channels)
-        members[solicitation_id] = Member(standings[solicitation_id], contact, way, withheld)
-    answers = ask_gate(campaign, list(members.values()), Purpose.CORRECTION)
+    members = [
+        Member(
+            standings[solicitation_id],
+            contact,
+            Way(message.channel, message.address, message.address_hash),
+            _explain_silence(message, channels),
+        )
+        for solicitation_id, message, contact in rows
+    ]
+    answers = ask_gate(campaign, members, Purpose.CORRECTION)
     return [
-        replace(member, withheld=member.withheld or answers.get(solicitation_id))
-        for solicitation_id, member in members.items()
+        replace(member, withheld=member.withheld or answer)
+        for member, answer in zip(members, answers, strict=True)
     ]
 
 
@@ -88,10 +80,6 @@ def _explain_silence(message: Message, channels: Sequence[Channel]) -> Withheld 
         return Withheld(WithheldReason.NO_ADDRESS, {})
     has_text = message.channel in channels
     return None if has_text else Withheld(WithheldReason.NOT_IN_AUDIENCE, {})
-
-
-def _name_of(contact: Contact | None) -> str:
-    return contact.name if contact else "—"
 
 
 def addresses_reached(wave: Wave) -> dict[str, str]:

@@ -63,19 +63,26 @@ def _is_alive(wave: type[Wave]) -> sa.ColumnElement[bool]:
     return wave.status != WaveStatus.CANCELLED
 
 
-def _select_failed() -> sa.Select[tuple[int | None, int, int, dict[str, Any]]]:
-    """Wave, message, unit and facts of what failed for good and has an approved second address
-    that the wave does not write to yet. After a restore only what was queued since: of what failed
-    before, the fallback may be out, and a person sees that it failed."""
+def _select_failed() -> sa.Select[Any]:
+    """Wave, message, unit, reader and facts of what failed for good and has an approved second
+    address that the wave does not write to yet. After a restore only what was queued since: of what
+    failed before, the fallback may be out, and a person sees that it failed."""
     restored_at = instance.restored_at()
     return (
-        sa.select(Message.wave_id, Message.id, MessageSolicitation.solicitation_id, Message.facts)
+        sa.select(
+            Message.wave_id,
+            Message.id,
+            WaveMember.solicitation_id,
+            WaveMember.contact_id,
+            Message.facts,
+        )
         .join(MessageSolicitation, MessageSolicitation.message_id == Message.id)
         .join(
             WaveMember,
             sa.and_(
                 WaveMember.wave_id == Message.wave_id,
                 WaveMember.solicitation_id == MessageSolicitation.solicitation_id,
+                WaveMember.address_hash == Message.address_hash,
             ),
         )
         .where(
@@ -97,27 +104,29 @@ def _select_failed() -> sa.Select[tuple[int | None, int, int, dict[str, Any]]]:
 
 
 def _queue(wave: Wave) -> int:
-    units: dict[int, set[int]] = {}
-    for _wave_id, message_id, solicitation_id, facts in db.session.execute(
+    units: dict[int, set[tuple[int, int]]] = {}
+    for _wave_id, message_id, *unit, facts in db.session.execute(
         _select_failed().where(Message.wave_id == wave.id)
     ):
         # What our own account or certificate kept back fails by any channel, or goes out by the
         # first one when that is mended.
         if facts.get("verdict") != Verdict.MISCONFIGURED.value:
-            units.setdefault(message_id, set()).add(solicitation_id)
+            units.setdefault(message_id, set()).add(tuple(unit))
     if not units:
         return 0
     members = restore_members(wave)
-    drafts = [_draft(wave, message_id, _turn(members, ids)) for message_id, ids in units.items()]
+    drafts = [_draft(wave, message_id, _turn(members, of)) for message_id, of in units.items()]
     return queueing.materialise(wave, [draft for draft in drafts if draft is not None])
 
 
-def _turn(members: Sequence[Member], solicitation_ids: set[int]) -> list[Member]:
-    """The units of one message, turned to the second way."""
+def _turn(members: Sequence[Member], units: set[tuple[int, int]]) -> list[Member]:
+    """The units of one message, each with its reader, turned to the second way."""
     return [
         replace(member, way=member.second, second=None, withheld=None)
         for member in members
-        if member.solicitation.id in solicitation_ids and member.second is not None
+        if member.second is not None
+        and member.contact is not None
+        and (member.solicitation.id, member.contact.id) in units
     ]
 
 

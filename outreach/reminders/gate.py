@@ -19,8 +19,8 @@ FIRST, SECOND = 0, 1
 class _Approved:
     """What was approved for one wave."""
 
-    addresses: dict[int, tuple[str, str]] = field(default_factory=dict)
-    """First and second address, as hashes, by solicitation."""
+    addresses: dict[int, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
+    """First and second address of each reader, as hashes, by solicitation."""
     contacts: set[int | None] = field(default_factory=set)
 
 
@@ -78,7 +78,7 @@ def _read_approved(candidates: Sequence[Candidate]) -> dict[int | None, _Approve
         )
     )
     for wave_id, solicitation_id, contact_id, first, second in rows:
-        approved[wave_id].addresses[solicitation_id] = first, second
+        approved[wave_id].addresses[solicitation_id].add((first, second))
         approved[wave_id].contacts.add(contact_id)
     return approved
 
@@ -97,10 +97,10 @@ def _find_fallbacks(candidates: Sequence[Candidate]) -> set[int]:
 
 
 def _is_approved(candidate: Candidate, approved: _Approved, *, place: int) -> bool:
-    addresses = [approved.addresses.get(id_, ("", "")) for id_ in candidate.solicitation_ids]
+    readers = [approved.addresses[id_] for id_ in candidate.solicitation_ids]
     return (
-        bool(addresses)
+        bool(readers)
         and bool(candidate.address_hash)
         and candidate.contact_id in approved.contacts
-        and all(pair[place] == candidate.address_hash for pair in addresses)
+        and all(candidate.address_hash in {pair[place] for pair in pairs} for pairs in readers)
     )

@@ -20,7 +20,8 @@ class WaveMember(Base):
     """A unit that the filter chose: it will be written to, or was left out for a reason."""
 
     __tablename__ = "wave_member"
-    __table_args__ = (sa.UniqueConstraint("wave_id", "solicitation_id"),)
+    # A unit has one reader, but for one that was made of two since: each had its own.
+    __table_args__ = (sa.UniqueConstraint("wave_id", "solicitation_id", "contact_id"),)
 
     id: Mapped[PrimaryKey]
     wave_id: Mapped[int] = mapped_column(sa.ForeignKey("wave.id"))

@@ -215,8 +215,8 @@ def channels_of(wave: Wave) -> list[Channel]:
 def _less_withheld(campaign: Campaign, members: list[Member], purpose: Purpose) -> list[Member]:
     answers = ask_gate(campaign, members, purpose)
     return [
-        replace(member, withheld=member.withheld or answers.get(member.solicitation.id))
-        for member in members
+        replace(member, withheld=member.withheld or answer)
+        for member, answer in zip(members, answers, strict=True)
     ]
 
 

@@ -280,7 +280,7 @@ def hash_approval(wave: Wave, *, starts_at: datetime | None = None) -> str:
             WaveMember.fallback_hash,
         )
         .where(WaveMember.wave_id == wave.id)
-        .order_by(WaveMember.solicitation_id)
+        .order_by(WaveMember.solicitation_id, WaveMember.id)
     )
     texts = (wave.template_version, wave.fallback_version)
     approved = {
@@ -446,6 +446,7 @@ def _note_left_out(wave: Wave, left_out: list[Member]) -> None:
                 .where(
                     WaveMember.wave_id == wave.id,
                     WaveMember.solicitation_id == member.solicitation.id,
+                    WaveMember.contact_id == (member.contact.id if member.contact else None),
                     WaveMember.withheld_reason.is_(None),
                 )
                 .values(withheld_reason=member.withheld.reason, facts=member.withheld.facts)

@@ -90,9 +90,9 @@ def _explain_rest(
     """Why nobody should call some of the units today, by solicitation."""
     members = look_up(campaign, standings, [Channel.EMAIL])
     rested = {
-        solicitation_id: describe(withheld.reason, withheld.facts)
-        for solicitation_id, withheld in ask_gate(campaign, members).items()
-        if withheld.reason in NOT_TO_BE_ASKED
+        member.solicitation.id: describe(answer.reason, answer.facts)
+        for member, answer in zip(members, ask_gate(campaign, members), strict=True)
+        if answer is not None and answer.reason in NOT_TO_BE_ASKED
     }
     return rested | dict.fromkeys(history.waiting, str(_("已有走访建议或安排")))
 
