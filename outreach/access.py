@@ -216,6 +216,7 @@ RULES: dict[str, frozenset[Role | None]] = {
     "reminders.resume_wave": OFFICE,
     "reminders.cancel_wave": OFFICE,
     "reminders.send_test": OFFICE,
+    "reminders.catch_up": OFFICE,
     "reminders.correct_wave": OFFICE,
     "reminders.edit_correction": OFFICE,
     "reminders.progress": READERS,

@@ -32,6 +32,11 @@ def start_of(day: date) -> datetime:
     return at(day, time())
 
 
+def end_of(day: date) -> datetime:
+    """Its last second."""
+    return at(day, time(23, 59, 59))
+
+
 def monday_of(day: date) -> date:
     """First day of the week that holds `day`; weeks run Monday to Sunday (ISO 8601)."""
     return day - timedelta(days=day.weekday())

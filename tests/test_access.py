@@ -88,7 +88,7 @@ TRUTH = {
         meetings.complete_action_item meetings.reopen_action_item meetings.call_absent
         meetings.door_code
         reminders.create_wave reminders.count_audience reminders.edit_wave reminders.submit_wave
-        reminders.send_test reminders.correct_wave reminders.edit_correction
+        reminders.send_test reminders.catch_up reminders.correct_wave reminders.edit_correction
         reminders.start_wave reminders.pause_wave reminders.resume_wave reminders.cancel_wave
         reminders.try_rule reminders.rule_trial reminders.rule_letters
         messages.resolve_unknown messages.create_template messages.edit_template

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
 from outreach import clock
@@ -12,8 +13,17 @@ from outreach.db import db
 from outreach.digests.decisions import DecisionKind, count_decisions
 from outreach.gifts.comparison import Movement
 from outreach.gifts.standings import list_standings
+from outreach.messages.models import (
+    FailureKind,
+    Message,
+    MessageStatus,
+    SendPolicy,
+    WaveStatus,
+    WithheldReason,
+)
 from outreach.overview.queries import compare
 from outreach.overview.timeline import unit_timeline
+from outreach.reminders.models import WaveMember
 from outreach.units.models import UnitAlias
 from outreach.visits.models import Visit, VisitStatus
 from tests import factories
@@ -226,6 +236,47 @@ class TestUnit:
         entries = unit_timeline(solicitation)
         assert [entry.icon for entry in entries] == ["walk", "coin", "note"]
         assert entries[0].is_ahead
+
+    def test_why_a_message_waits_is_told(self, solicitation):
+        wave = factories.make_running_wave(solicitations=[solicitation])
+        factories.open_sending()
+        assert unit_timeline(solicitation)[0].detail == "关于慈善一日捐的工作联系"
+        wave.status, wave.paused_because = WaveStatus.PAUSED, "由王秘书长暂停"
+        db.session.commit()
+        told = unit_timeline(solicitation)[0].detail
+        assert told == "批次已暂停，继续后才会发出。由王秘书长暂停"
+        wave.status = WaveStatus.RUNNING
+        db.session.get_one(SendPolicy, 1).is_on = False
+        db.session.commit()
+        assert "总开关已关闭" in unit_timeline(solicitation)[0].detail
+
+    def test_why_a_message_did_not_arrive_is_told(self, solicitation):
+        factories.make_running_wave(solicitations=[solicitation])
+        message = db.session.scalars(sa.select(Message)).one()
+        message.status, message.failure = MessageStatus.FAILED, FailureKind.REJECTED
+        message.facts = {"answer": "550 no such user"}
+        db.session.commit()
+        assert unit_timeline(solicitation)[0].detail == "对方拒收：550 no such user"
+
+    def test_a_wave_that_left_the_unit_out_is_told_once_it_goes_out(self, solicitation, sign_in):
+        reached = factories.make_solicitation(solicitation.campaign, sector=solicitation.sector)
+        wave = factories.make_running_wave(solicitations=[reached])
+        wave.started_at = None
+        factories.save(
+            WaveMember(
+                wave_id=wave.id,
+                solicitation_id=solicitation.id,
+                withheld_reason=WithheldReason.NO_ADDRESS,
+                facts={},
+            )
+        )
+        assert unit_timeline(solicitation) == []
+        wave.started_at = clock.now()
+        db.session.commit()
+        entry = unit_timeline(solicitation)[0]
+        assert (entry.title, entry.detail) == ("提醒 · 第一次提醒", "没有可用的联系方式")
+        text = page(sign_in(), f"units/{solicitation.unit_id}")
+        assert f'href="/c/2026/waves/{wave.id}"' in text
 
     def test_the_page_shows_status_money_and_contacts_masked(self, solicitation, sign_in):
         factories.make_gift(solicitation, 500_000)

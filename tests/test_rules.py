@@ -373,7 +373,7 @@ def test_overdue_pledges_become_one_letter_to_the_finance_contacts(campaign: Cam
     assert to_coordinator.role is ContactRole.COORDINATOR
     assert "自愿认捐3.2 万元" in letters[without.unit.name].rendered.text
     described = services.read_audience(wave).describe(campaign)
-    assert described == "全部板块 · 规则选定的 2 家单位 · 写给财务，没有的写给联络员"
+    assert described == "全部板块 · 逐一选定的 2 家单位 · 写给财务，没有的写给联络员"
 
 
 def test_a_pledge_due_before_the_holiday_is_asked_about_after_it(campaign: Campaign):

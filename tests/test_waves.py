@@ -406,6 +406,8 @@ def test_a_wave_is_held_in_a_year_the_calendar_does_not_know(campaign: Campaign,
         ),
         lambda _wave: sa.update(TemplateVersion).values(body="别的文字，自愿"),
         lambda wave: sa.update(Wave).values(not_after=wave.not_after + timedelta(days=1)),
+        lambda _wave: sa.update(Campaign).values(name="另一个活动"),
+        lambda _wave: sa.update(Campaign).values(ends_on=date(2027, 3, 1)),
     ],
 )
 def test_what_is_not_as_approved_does_not_start(campaign: Campaign, change):

@@ -79,7 +79,6 @@ class WithheldReason(Term):
     CONTACT_CAP = "contact_cap", _("近期已提醒过该联络员")
     UNIT_CAP = "unit_cap", _("本年度提醒次数已满")
     NOT_IN_AUDIENCE = "not_in_audience", _("不在批准的名单内")
-    DUPLICATE_ADDRESS = "duplicate_address", _("与另一单位共用联系方式")
     CAMPAIGN_CLOSED = "campaign_closed", _("活动未在进行")
     UNMATCHED_LINE = "unmatched_line", _("有待认领的到账可能是该单位的")
     DEAD_ADDRESS = "dead_address", _("该地址曾被退回")

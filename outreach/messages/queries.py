@@ -25,6 +25,7 @@ from outreach.messages.models import (
     SendingRate,
     SendingWindow,
     SendPolicy,
+    WaveStatus,
     WindowDays,
 )
 from outreach.terms import Term
@@ -219,9 +220,9 @@ UNKNOWN = _("对方可能已收到，也可能没有。系统不会自动重发�
 RESTORED = _("数据库恢复之前可能已发出，也可能没有。系统不会自动重发，请核实。")
 
 
-def explain(message: Message) -> str:
-    """Why the message is in its state, for people; empty when the state says it all."""
-    answer = message.facts.get("answer", "")
+def explain(message: Message, sending: SendingState | None = None) -> str:
+    """Why the message is in its state, for people; empty when the state says it all. Where no other
+    part of a page tells whether anything goes out now, `sending` does."""
     match message.status:
         case MessageStatus.WITHHELD if message.withheld_reason:
             return describe(message.withheld_reason, message.facts)
@@ -231,15 +232,25 @@ def explain(message: Message) -> str:
             return str(RESTORED if message.facts.get("restored") else UNKNOWN)
         case MessageStatus.CANCELLED | MessageStatus.EXPIRED:
             return _explain_unsent(message)
-        case MessageStatus.QUEUED if message.facts.get("verdict"):
-            return str(
-                _(
-                    "第 %(count)s 次未成功，%(moment)s 后再试：%(answer)s",
-                    count=message.attempts,
-                    moment=web.format_moment(message.next_at),
-                    answer=answer,
-                )
+        case MessageStatus.QUEUED:
+            return _explain_waiting(message, sending)
+    return ""
+
+
+def _explain_waiting(message: Message, sending: SendingState | None) -> str:
+    if message.wave is not None and message.wave.status is WaveStatus.PAUSED:
+        return str(_("批次已暂停，继续后才会发出。%(why)s", why=message.wave.paused_because))
+    if sending is not None and message.purpose not in sending.allowed_purposes():
+        return str(sending.reason)
+    if message.facts.get("verdict"):
+        return str(
+            _(
+                "第 %(count)s 次未成功，%(moment)s 后再试：%(answer)s",
+                count=message.attempts,
+                moment=web.format_moment(message.next_at),
+                answer=message.facts.get("answer", ""),
             )
+        )
     return ""
 
 

@@ -15,8 +15,10 @@ from outreach.db import db
 from outreach.gifts.models import Gift, GroupKind, Pledge
 from outreach.meetings.models import Attendee, Meeting, MeetingStatus
 from outreach.messages import gate
-from outreach.messages.models import Message, MessageSolicitation
+from outreach.messages.models import Message, MessageSolicitation, MessageStatus, Wave
+from outreach.messages.queries import explain, sending_state
 from outreach.money import format_yuan
+from outreach.reminders.models import WaveMember
 from outreach.terms import Term
 from outreach.todos.models import Todo
 from outreach.todos.rendering import icon_of
@@ -36,6 +38,7 @@ class Entry:
     who: str = ""
     badge: Term | None = None
     message_id: int | None = None
+    wave_id: int | None = None
     meeting_id: int | None = None
     todo_id: int | None = None
     group_id: int | None = None
@@ -53,6 +56,7 @@ def unit_timeline(solicitation: Solicitation) -> list[Entry]:
         *_stage_changes(solicitation),
         *_sector_moves(solicitation),
         *_messages(solicitation),
+        *_left_out(solicitation),
         *_visits(solicitation),
         *_todos(solicitation),
         *_meetings(solicitation),
@@ -103,20 +107,39 @@ def _messages(solicitation: Solicitation) -> Iterator[Entry]:
         sa.select(Message)
         .join(MessageSolicitation)
         .where(MessageSolicitation.solicitation_id == solicitation.id)
-    )
+        .options(joinedload(Message.wave))
+    ).all()
+    is_waiting = any(message.status is MessageStatus.QUEUED for message in messages)
+    sending = sending_state(clock.now()) if is_waiting else None
     for message in messages:
-        reason = ""
-        if message.withheld_reason:
-            reason = str(gate.describe(message.withheld_reason, message.facts))
         yield Entry(
             at=message.sent_at or message.status_at,
             icon="mail" if message.channel == "email" else "device-mobile",
             title=f"{message.purpose.label} · {message.channel.label}",
-            detail=reason or message.subject or message.body_text,
+            detail=explain(message, sending) or message.subject or message.body_text,
             who=message.recipient_name,
             badge=message.status,
             message_id=message.id,
         )
+
+
+def _left_out(solicitation: Solicitation) -> Iterator[Entry]:
+    """Waves that went out and that the unit was not written to by, though their filter chose it."""
+    chosen = db.session.execute(
+        sa.select(Wave, WaveMember)
+        .join(WaveMember, WaveMember.wave_id == Wave.id)
+        .where(WaveMember.solicitation_id == solicitation.id)
+    )
+    for wave, member in chosen:
+        if wave.started_at and member.withheld_reason:
+            yield Entry(
+                at=wave.started_at,
+                icon="mail",
+                title=f"{wave.purpose.label} · {wave.name}",
+                detail=gate.describe(member.withheld_reason, member.facts),
+                badge=MessageStatus.WITHHELD,
+                wave_id=wave.id,
+            )
 
 
 def _visits(solicitation: Solicitation) -> Iterator[Entry]:

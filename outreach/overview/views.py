@@ -45,6 +45,7 @@ from outreach.overview.forms import BulkForm, BulkKind, Order, WorklistFilter
 from outreach.overview.queries import compare, is_shown, list_branches, search_units
 from outreach.overview.timeline import unit_timeline
 from outreach.relay.queries import find_answer
+from outreach.reminders.catching_up import find_missed
 from outreach.todos import queries as todos
 from outreach.visits.models import OPEN
 from outreach.visits.queries import list_visits
@@ -82,6 +83,9 @@ def dashboard() -> ResponseReturnValue:
     last = today + AHEAD
     is_running = g.campaign.status is CampaignStatus.RUNNING
     decisions = count_decisions(g.campaign, clock.now() - FAILED_WITHIN, clock.now())
+    missed = find_missed(g.campaign, clock.now()) if is_running else {}
+    if missed:
+        decisions[DecisionKind.MISSED_UNIT] = sum(map(len, missed.values()))
     if is_running and may_be_out(g.campaign, today):
         decisions[DecisionKind.LOST_DIGEST] = 1
     return render_template(

@@ -93,7 +93,7 @@ class AudienceFilter(BaseModel):
 
     def _describe_choice(self) -> Iterator[str]:
         if self.solicitation_ids:
-            yield str(_("规则选定的 %(count)s 家单位", count=len(self.solicitation_ids)))
+            yield str(_("逐一选定的 %(count)s 家单位", count=len(self.solicitation_ids)))
         if self.gift_ids:
             yield str(_("致谢 %(count)s 笔到账", count=len(self.gift_ids)))
         if self.role is not ContactRole.COORDINATOR:

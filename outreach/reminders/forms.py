@@ -1,4 +1,4 @@
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from flask_babel import lazy_gettext as _
@@ -28,12 +28,9 @@ from outreach.campaigns.models import Sector
 from outreach.forms import DayField, Form, YuanField
 from outreach.messages.models import TemplateVersion, Wave, WaveStatus
 from outreach.reminders.audience import ASKED, AudienceFilter, SectorChoice
-from outreach.reminders.services import WavePlan
+from outreach.reminders.services import DAYS_TO_SEND, LONGEST_NAME, WavePlan
 
 NOW, LATER = "now", "later"
-LONGEST_NAME = 120
-DAYS_TO_SEND = 3
-"""Days after the start until which messages may still go out, unless a person says otherwise."""
 
 
 class CheckboxesField(SelectMultipleField):
@@ -90,8 +87,8 @@ class ScheduleForm(Form):
         starts_at = clock.now()
         if self.start.data == LATER:
             starts_at = clock.at(self.starts_on.data, self.starts_time.data)
-        last_on = self.last_on.data or clock.day_of(starts_at) + timedelta(days=DAYS_TO_SEND)
-        return starts_at, clock.at(last_on, time(23, 59, 59))
+        last_on = self.last_on.data or clock.day_of(starts_at) + DAYS_TO_SEND
+        return starts_at, clock.end_of(last_on)
 
 
 class AudienceForm(TextsForm):

@@ -2,7 +2,6 @@
 of those that are on. A rule only ever proposes: a person decides about each draft and to-do."""
 
 from dataclasses import dataclass
-from datetime import time
 
 import sqlalchemy as sa
 from flask_babel import lazy_gettext as _
@@ -260,7 +259,7 @@ def _draft_waves(rule: ReminderRule, findings: Findings) -> int:
                 version=version,
                 audience=proposal.audience,
                 starts_at=clock.now(),
-                not_after=clock.at(last_day, time(23, 59, 59)),
+                not_after=clock.end_of(last_day),
             ),
             author_id=rule.author_id,
             purpose=proposal.purpose,

@@ -20,7 +20,7 @@ from outreach.errors import Conflict, Forbidden, NotFound, Refused
 from outreach.messages import linting, outbox, queueing, self_sends
 from outreach.messages.models import Purpose, TemplateVersion, Wave, WaveStatus
 from outreach.messages.queueing import Draft
-from outreach.reminders import corrections
+from outreach.reminders import catching_up, corrections
 from outreach.reminders.audience import AudienceFilter, Member, spare_shared
 from outreach.reminders.models import WaveMember
 from outreach.reminders.queries import (
@@ -29,11 +29,14 @@ from outreach.reminders.queries import (
     restore_members,
     write_letters,
 )
-from outreach.reminders.rendering import Letter, Preview, without_links
+from outreach.reminders.rendering import Letter, Preview, federation_name, without_links
 
 LATE = timedelta(hours=2)
 """A wave that comes due later than this waits for a person: its text may be out of date."""
 LONGEST_REASON = 200
+LONGEST_NAME = 120
+DAYS_TO_SEND = timedelta(days=3)
+"""After the start, until which messages may still go out, unless a person says otherwise."""
 
 TRANSITIONS: dict[WaveStatus, frozenset[WaveStatus]] = {
     WaveStatus.DRAFT: frozenset({WaveStatus.DRAFT, WaveStatus.IN_REVIEW, WaveStatus.CANCELLED}),
@@ -96,6 +99,24 @@ def create_correction(wrong: Wave, plan: WavePlan, *, author: User) -> Wave:
         raise Refused(_("这个批次已有更正。请在那一批里修改，或先取消它。"))
     _check_texts(wrong, plan.version, plan.fallback)
     return create_wave(_campaign(wrong), plan, author=author, corrects=wrong)
+
+
+def catch_up(wave: Wave, *, author: User) -> Wave:
+    """A draft of the same words for those whom the wave missed and who may be written to now."""
+    now = clock.now()
+    missed = catching_up.find_missed(_campaign(wave), now).get(wave.id, [])
+    if not missed:
+        raise Refused(_("现在没有可以补发的单位，可能已有人起草。请刷新页面。"))
+    ids = [member.solicitation.id for member in missed]
+    plan = WavePlan(
+        name=str(_("补发：%(name)s", name=wave.name))[:LONGEST_NAME],
+        version=wave.template_version,
+        audience=catching_up.audience_for(wave, ids),
+        starts_at=now,
+        not_after=clock.end_of(clock.day_of(now) + DAYS_TO_SEND),
+        fallback=wave.fallback_version,
+    )
+    return create_wave(_campaign(wave), plan, author=author)
 
 
 def propose_wave(
@@ -270,7 +291,8 @@ def read_audience(wave: Wave) -> AudienceFilter:
 
 def hash_approval(wave: Wave, *, starts_at: datetime | None = None) -> str:
     """SHA-256 over the wording, who gets it at which address, and when; with the wording for the
-    other channel, and the address that takes the place of one that fails."""
+    other channel, the address that takes the place of one that fails, and what all letters say
+    of the campaign. What they say of a unit is read when they are written (decision 0021)."""
     members = db.session.execute(
         sa.select(
             WaveMember.solicitation_id,
@@ -283,8 +305,15 @@ def hash_approval(wave: Wave, *, starts_at: datetime | None = None) -> str:
         .order_by(WaveMember.solicitation_id, WaveMember.id)
     )
     texts = (wave.template_version, wave.fallback_version)
+    campaign = _campaign(wave)
     approved = {
-        "campaign": wave.campaign_id,
+        "campaign": [
+            campaign.id,
+            campaign.name,
+            campaign.starts_on.isoformat(),
+            campaign.ends_on.isoformat(),
+            federation_name(),
+        ],
         "purpose": [wave.purpose, wave.correction_of_id],
         "texts": [[text.id, text.subject, text.body] for text in texts if text is not None],
         "members": [list(member) for member in members],

@@ -15,7 +15,7 @@ from outreach.messages import gate
 from outreach.messages.models import MessageStatus, Purpose, TemplateVersion, Wave, WaveStatus
 from outreach.messages.placeholders import suits
 from outreach.messages.queries import sending_state
-from outreach.reminders import corrections, queries, services
+from outreach.reminders import catching_up, corrections, queries, services
 from outreach.reminders.audience import find_members
 from outreach.reminders.comparison import compare
 from outreach.reminders.forms import (
@@ -41,6 +41,7 @@ def list_waves() -> ResponseReturnValue:
         "reminders/waves.html",
         waves=waves,
         progress=queries.measure_progress([wave.id for wave in waves]),
+        missed=catching_up.find_missed(g.campaign, clock.now()),
         names=queries.names_of({wave.author_id for wave in waves}),
     )
 
@@ -186,6 +187,13 @@ def cancel_wave(wave_id: int) -> ResponseReturnValue:
     return _done(wave, _("已取消。%(count)s 条未发出的消息不再发送。", count=count))
 
 
+@bp.post("/waves/<int:wave_id>/catch-up")
+def catch_up(wave_id: int) -> ResponseReturnValue:
+    """Drafts a wave for those whom this one missed; like any other it is approved by somebody."""
+    draft = services.catch_up(queries.get_wave(g.campaign, wave_id), author=current_user)
+    return _done(draft, _("已起草，请核对后提交审批。"))
+
+
 def _show_form(form: WaveForm, wave: Wave | None) -> ResponseReturnValue:
     status = HTTPStatus.UNPROCESSABLE_ENTITY if form.is_submitted() else HTTPStatus.OK
     audience = services.read_audience(wave).describe(g.campaign) if wave else ""
@@ -275,6 +283,7 @@ def _under_way(wave: Wave) -> dict[str, Any]:
         "status": status,
         "units": queries.units_of(messages.items),
         "left_out": queries.list_left_out(wave),
+        "missed": catching_up.find_missed(g.campaign, clock.now()).get(wave.id, []),
     }
 
 
