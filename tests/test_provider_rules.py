@@ -209,6 +209,14 @@ def test_from_the_wave_to_the_delivery(app: Flask, client, provider: str):
             {"variables": [["联系人", "李敏13812345678"]]},
             "“联系人”中有网址或电话号码，短信平台不接受",
         ),
+        (
+            {"variables": [["单位名称", "看ｗｗｗ．ａ．ｃｎ"]]},
+            "“单位名称”中有网址或电话号码，短信平台不接受",
+        ),
+        (
+            {"variables": [["联系人", "李敏１３８\u00ad１２３４５６７８"]]},
+            "“联系人”中有网址或电话号码，短信平台不接受",
+        ),
     ],
 )
 def test_what_the_provider_would_refuse_is_not_sent(app: Flask, values: dict, said: str):

@@ -113,6 +113,47 @@ def test_a_promise_not_to_press_is_no_coercion():
     assert problems(Channel.EMAIL, "坚持自愿，不搞摊派，严禁强制或变相摊派。") == []
 
 
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        ("各单位实行摊 派。自愿", "摊 派"),
+        ("各单位实行摊\u3000\u00a0派。自愿", "摊\u3000\u00a0派"),
+        ("各单位实行摊\u200b派。自愿", "摊派"),
+        ("各单位实行摊\u00ad派。自愿", "摊派"),
+        ("各单位实行摊\u0336派\u0336。自愿", "摊派"),
+        ("人均不低于１００ 元，自愿。", "人均不低于"),
+        ("处 级 ２００ 元。自愿", "处 级 ２００ 元"),
+    ],
+)
+def test_coercion_is_found_however_it_is_typed(body: str, shown: str):
+    assert any(f"“{shown}”" in problem for problem in problems(Channel.EMAIL, body))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "坚持自愿，不 搞 摊 派。",
+        "坚持自愿，不\u200b搞摊派，严 禁以任何方式强 制摊派。",
+        "坚持自愿，严禁以任何方式强制摊派。",
+        "会议室在二楼，水电分摊\n派车请提前告知。自愿",
+        "请带好水杯，不得迟到。分摊，派车。自愿",
+        "请写明到达的地点 名称和时间。自愿",
+        "请列出重点 名单，访问 责任单位。自愿",
+    ],
+)
+def test_what_only_looks_like_coercion_is_let_through(body: str):
+    assert [text for text in problems(Channel.EMAIL, body) if "控制字符" not in text] == []
+
+
+def test_what_is_looked_at_is_not_what_is_sent():
+    body = "您 好：ＡＢＣ１００％，自 愿。"
+    assert render(make_version(body), FIELDS).text == body
+
+
+def test_a_full_width_percent_is_warned_of_too():
+    assert any("100％" in text for text in warnings(Channel.EMAIL, "完成率100％。自愿"))
+
+
 def test_hard_words_are_only_warned_of():
     assert problems(Channel.EMAIL, "材料必须用黑色笔填写。捐赠自愿。") == []
     assert any("必须" in text for text in warnings(Channel.EMAIL, "材料必须盖章。捐赠自愿。"))
@@ -136,6 +177,18 @@ def test_dangerous_and_empty_subjects_are_refused(subject: str):
         "登记表见 www.a.cn",
         "请致电13800001234",
         "请致电0734-8812345",
+        "请为困难家庭捐 款",
+        "请为困难家庭捐\u00ad款",
+        "登记表见 ｗｗｗ．ａ．ｃｏｍ",
+        "登记表见 ｈｔｔｐｓ：／／ａ．ｅｘａｍｐｌｅ",
+        "登记表见ａ．ｃｎ",
+        "请致电１３８００００００００",
+        "请致电138\u00ad0000\u00ad0000",
+        "请致电138  0000　0000",
+        "请致电０７３４－８８１２３４５",
+        "请致电0734—8812345",
+        "请致电（0734）8812345",
+        "请致电+8613800001234",
         "((单位名称))上年度((上年度捐款))",
         "请联系((劝募人电话))",
         "",
@@ -143,6 +196,18 @@ def test_dangerous_and_empty_subjects_are_refused(subject: str):
 )
 def test_what_providers_ban_from_text_messages_is_refused(body: str):
     assert problems(Channel.SMS, body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "请先自行募\n捐出的物资请登记",
+        "会议3楼 1380 号，共1 3人",
+        "时间：2026年11月27日 9:00—11:30，共2.5 小时。",
+    ],
+)
+def test_a_work_notice_stays_one(body: str):
+    assert problems(Channel.SMS, body) == []
 
 
 def test_segments_count_the_signature():

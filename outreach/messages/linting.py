@@ -10,6 +10,7 @@ from flask_babel import lazy_gettext as _
 
 from outreach.messages.models import Channel
 from outreach.messages.placeholders import CONTROL, find_problem, pieces_of, placeholders_in
+from outreach.messages.reading import read
 from outreach.messages.rendering import ENCODED_WORD, SIGNATURE, segments, sms_length
 from outreach.terms import Term
 
@@ -52,7 +53,8 @@ def refusals(findings: list[Finding]) -> list[Finding]:
 
 
 def has_link_or_phone(text: str) -> bool:
-    return bool(_LINK.search(text) or _PHONE.search(text))
+    plain = read(text).text
+    return bool(_LINK.search(plain) or _PHONE.search(plain))
 
 
 def _lint_placeholders(subject: str, body: str) -> Iterator[Finding]:
@@ -101,19 +103,21 @@ _COERCION = (
     ),
     _Wording(
         re.compile(
-            r"人均(?:不低于|不少于|至少|应达)|(?:不低于|不少于|不得少于|最低)[^,;\uff0c\uff1b。\n]{0,6}元"
-            r"|[厅处科局县乡]级[^;\uff1b。\n]{0,10}元"
+            r"人均(?:不低于|不少于|至少|应达)|(?:不低于|不少于|不得少于|最低)[^,;。\n]{0,6}元"
+            r"|[厅处科局县乡]级[^;。\n]{0,10}元"
         ),
         _refuse,
         _("“%(words)s”规定了捐款标准，属于变相摊派。请删去金额要求。"),
     ),
     _Wording(
-        re.compile(r"通报批评|未捐(?:款|赠)?(?:单位)?名单|点名|问责|纳入(?:年度)?考核|一票否决"),
+        re.compile(
+            r"通报批评|未捐(?:款|赠)?(?:单位)?名单|(?<![重地网站])点名|(?<![访慰])问责|纳入(?:年度)?考核|一票否决"
+        ),
         _refuse,
         _("“%(words)s”以处分或曝光相威胁，属于变相摊派。请删去。"),
     ),
     _Wording(
-        re.compile(r"(?:必须|务必|一律)[^,;\uff0c\uff1b。\n]{0,12}(?:捐|认缴|缴纳|交款|到账)"),
+        re.compile(r"(?:必须|务必|一律)[^,;。\n]{0,12}(?:捐|认缴|缴纳|交款|到账)"),
         _refuse,
         _("“%(words)s”要求对方捐款。捐赠自愿，请改为“如有意参加，请……”。"),
     ),
@@ -126,18 +130,19 @@ _COERCION = (
 
 
 def _lint_coercion(subject: str, body: str) -> Iterator[Finding]:
-    text = f"{subject}\n{body}"
+    reading = read(f"{subject}\n{body}")
     refused: set[str] = set()
     for wording in _COERCION:
-        words = [
-            match[0]
-            for match in wording.pattern.finditer(text)
-            if not _NEGATED.search(text[: match.start()])
+        found = [
+            match
+            for match in wording.pattern.finditer(reading.text)
+            if not _NEGATED.search(reading.text[: match.start()])
             and not any(match[0] in longer for longer in refused)
         ]
-        if words:
-            refused.update(words)
-            yield wording.make(str(wording.message) % {"words": "、".join(dict.fromkeys(words))})
+        if found:
+            refused.update(match[0] for match in found)
+            words = dict.fromkeys(reading.words(*match.span()) for match in found)
+            yield wording.make(str(wording.message) % {"words": "、".join(words)})
 
 
 def _lint_email(subject: str, body: str) -> Iterator[Finding]:
@@ -167,7 +172,8 @@ _LINK = re.compile(
     re.IGNORECASE,
 )
 _PHONE = re.compile(
-    r"(?<!\d)(?:1[3-9]\d[- ]?\d{4}[- ]?\d{4}|0\d{2,3}[- ]?\d{7,8}|400[- ]?\d{3}[- ]?\d{4})(?!\d)"
+    r"(?<!\d)(?:(?:\+?86[- ]?)?1[3-9]\d[- ]?\d{4}[- ]?\d{4}|0\d{2,3}[-) ]{0,2}\d{7,8}"
+    r"|400[- ]?\d{3}[- ]?\d{4})(?!\d)"
 )
 
 
@@ -180,8 +186,8 @@ def _lint_sms(_subject: str, body: str) -> Iterator[Finding]:
         yield _refuse(
             _("短信里不能用((%(name)s))：运营商不许短信提捐款金额或带电话号码。", name=banned[0])
         )
-    literal = "\n".join(rest for _name, rest in pieces_of(body))
-    appeals = list(dict.fromkeys(_APPEAL.findall(literal)))
+    literal = read("\n".join(rest for _name, rest in pieces_of(body)))
+    appeals = list(dict.fromkeys(literal.find(_APPEAL)))
     if appeals:
         yield _refuse(
             _(
@@ -189,9 +195,9 @@ def _lint_sms(_subject: str, body: str) -> Iterator[Finding]:
                 words="、".join(appeals),
             )
         )
-    if _LINK.search(literal):
+    if _LINK.search(literal.text):
         yield _refuse(_("短信里不能带网址，多数运营商会拦下。请改在邮件里写。"))
-    if _PHONE.search(literal):
+    if _PHONE.search(literal.text):
         yield _refuse(_("短信里不能写电话号码，多数运营商会拦下。"))
     if "【" in body or "】" in body:
         yield _warn(_("短信签名【】由系统自动加在开头，正文里不必再写。"))
