@@ -121,7 +121,7 @@ def test_a_promise_not_to_press_is_no_coercion():
         ("各单位实行摊\u200b派。自愿", "摊派"),
         ("各单位实行摊\u00ad派。自愿", "摊派"),
         ("各单位实行摊\u0336派\u0336。自愿", "摊派"),
-        ("人均不低于１００ 元，自愿。", "人均不低于"),
+        ("人均不低于１００ 元，自愿。", "人均不低于１００ 元"),
         ("处 级 ２００ 元。自愿", "处 级 ２００ 元"),
     ],
 )
@@ -143,6 +143,76 @@ def test_coercion_is_found_however_it_is_typed(body: str, shown: str):
 )
 def test_what_only_looks_like_coercion_is_let_through(body: str):
     assert [text for text in problems(Channel.EMAIL, body) if "控制字符" not in text] == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "每人至少捐100元",
+        "每人捐款100元以上",
+        "每人捐100",
+        "每人不少于一百元",
+        "每位干部职工捐款不低于 100 元",
+        "每个单位捐款至少一万元",
+        "人均100元",
+        "人均捐款 100 元",
+        "干部每人200元",
+        "干部每人２００",
+        "一人一百元",
+        "干部200元、职工100元",
+        "副处级200",
+        "副处级200科级100",
+        "处级：200，科级：100",
+        "处级领导干部每人 200",
+        "正科 150",
+        "处长500元",
+        "捐款至少100元",
+        "100元起捐",
+        "为救助困难家庭，每人100元",
+    ],
+)
+def test_a_prescribed_sum_is_refused(said: str):
+    assert any("捐款标准" in text for text in problems(Channel.EMAIL, f"今年{said}。自愿"))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "每人 3 分钟",
+        "每人限报 2 项，每个单位 3 人",
+        "我市厅局级单位 58 家",
+        "处级单位200家，共 3 万元",
+        "处级 12,000 人，科级 20-30 人",
+        "县级机关元旦放假",
+        "感谢全体干部职工100万元的善款",
+        "慰问困难职工500元",
+        "困难家庭人均收入不足3000元",
+        "每人捐款不超过100元",
+        "活动自2026年9月1日起，每人一份登记表",
+        "党员200名，每人捐书10本",
+        "每月最低生活保障金600元",
+    ],
+)
+def test_other_figures_are_no_prescribed_sums(said: str):
+    assert problems(Channel.EMAIL, f"今年{said}。自愿") == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "善款资助学生200名每人3000元",
+        "困难学生每人 2000 元",
+        "救助困难家庭100户，每人2000元",
+        "会务费每人100元",
+    ],
+)
+def test_a_sum_that_is_paid_out_or_a_fee_is_only_warned_of(said: str):
+    assert problems(Channel.EMAIL, f"今年{said}。自愿") == []
+    assert any("捐款标准" in text for text in warnings(Channel.EMAIL, f"今年{said}。自愿"))
+
+
+def test_the_sentence_before_excuses_no_sum():
+    assert problems(Channel.EMAIL, "善款用于资助学生。每人100元。自愿")
 
 
 def test_what_is_looked_at_is_not_what_is_sent():

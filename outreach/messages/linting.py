@@ -10,7 +10,7 @@ from flask_babel import lazy_gettext as _
 
 from outreach.messages.models import Channel
 from outreach.messages.placeholders import CONTROL, find_problem, pieces_of, placeholders_in
-from outreach.messages.reading import read
+from outreach.messages.reading import Reading, read
 from outreach.messages.rendering import ENCODED_WORD, SIGNATURE, segments, sms_length
 from outreach.terms import Term
 
@@ -81,12 +81,41 @@ def _lint_characters(subject: str, body: str) -> Iterator[Finding]:
         yield _refuse(_("正文中有看不见的控制字符，多半是粘贴带入的。请删去后重新输入。"))
 
 
+Patterns = tuple[re.Pattern[str], ...]
+
+
+def _compile(patterns: dict[str, str]) -> Patterns:
+    return tuple(re.compile(pattern) for pattern in patterns.values())
+
+
+@dataclass(frozen=True)
+class _Excuse:
+    pattern: re.Pattern[str]
+    """Stands in the same sentence when the words may be meant well: then they are warned of."""
+    message: LazyString
+
+
 @dataclass(frozen=True)
 class _Wording:
-    pattern: re.Pattern[str]
-    make: Callable[[str], Finding]
+    patterns: Patterns
+    """They are held against a `Reading`: half-width punctuation, no gaps beside Chinese."""
+    make: Callable[[LazyString | str], Finding]
     message: LazyString
     """Takes the words that were found as `words`."""
+    excuse: _Excuse | None = None
+
+    def find(self, text: str) -> list[re.Match[str]]:
+        """In the order of the text; of two that overlap the first, or what denies it, counts."""
+        matches = [match for pattern in self.patterns for match in pattern.finditer(text)]
+        found: list[re.Match[str]] = []
+        reached = 0
+        for match in sorted(matches, key=lambda match: (match.start(), -match.end())):
+            if match.start() < reached:
+                continue
+            reached = match.end()
+            if not _NEGATED.search(text[: match.start()]):
+                found.append(match)
+        return found
 
 
 _NEGATED = re.compile(
@@ -95,34 +124,116 @@ _NEGATED = re.compile(
 )
 """What stands before «摊派» in «不搞摊派»: then it is a promise and not a threat."""
 
+_FORCE = _compile(
+    {
+        "force": r"摊派|强制|强行|强迫|硬性(?:要求|规定|任务)",
+        "a task": r"(?:捐款|劝募)任务",
+    }
+)
+
+_YUAN = r"元(?![旦月宵素])"
+_MONEY = (
+    rf"(?:¥\d|(?:\d[\d,.]{{0,15}}|[一二两三四五六七八九十百千万]{{1,9}})[多余]?万?"
+    rf"(?:{_YUAN}|块(?:钱|(?!\w))|圆(?!\w)))"
+)
+_RANK = (
+    r"(?:[正副]?[厅处科局县乡股]级|[正副][厅处科]|[厅处科局]长|科员"
+    r"|(?:一般|普通)(?:干部|职工|党员))"
+)
+_AMOUNT = (
+    rf"(?:{_MONEY}|\d[\d,]{{0,15}}\d(?:[-~至到]\d{{1,9}})?"
+    rf"(?=以上|起|左右|{_RANK}|$|[^\w.,:/~%-]|[.,:/~-](?!\d)))"
+)
+"""Money, or a number of two digits or more that counts nothing: «200», not «200家»."""
+_EACH = r"(?:[每一]人|人人|每(?:位|名|个)[^,;。\n]{1,8}?|每家?单位|每户)"
+_AT_LEAST = r"(?:至少|起码|最少|不少于|不低于|不得少于|不得低于|最低(?!生活|工资))"
+_NO_CAP = r"(?:(?!不超|不高于|[最至]多|上限)[^,;。\n])"
+
+_STANDARDS = _compile(
+    {
+        "an average to reach": rf"人均(?:不低于|不少于|至少|应达)(?:{_AMOUNT})?",
+        "a floor": rf"(?:不低于|不少于|不得少于|不得低于|最低)[^,;。\n]{{0,6}}{_YUAN}",
+        "a floor of gifts": (
+            rf"{_AT_LEAST}(?:捐[款赠]?|认捐|认缴){_AMOUNT}|捐[款赠]?{_AT_LEAST}{_AMOUNT}|{_MONEY}起捐"
+        ),
+        "what each gives": (
+            rf"{_EACH}{_NO_CAP}{{0,6}}?(?:捐|认缴|{_AT_LEAST}){_NO_CAP}{{0,6}}?{_AMOUNT}"
+        ),
+        "yuan by rank": rf"[厅处科局县乡]级(?:(?!\d[家个])[^;。\n]){{0,10}}{_YUAN}",
+        "a number by rank": (
+            rf"{_RANK}(?:领导|干部|人员|同志|职务|以上|以下|及|的|每人|各|均|为|标准|捐[款赠]?"
+            rf"|{_AT_LEAST}|[-:、()])*{_AMOUNT}"
+        ),
+    }
+)
+
+_SUMS = _compile(
+    {
+        "a head": rf"{_EACH}(?:每[月年次]|各|均|按|约|为|是|[:、])*{_AMOUNT}(?!以内|以下)",
+        "on average": rf"人均(?:捐[款赠]?|认捐|标准|约|为|达到?|按|:)*{_AMOUNT}",
+        "from staff": (
+            rf"(?<!困难)(?<!贫困)(?:干部|职工|党员|教师|员工)(?:各|均|按|:)*(?!\d[\d.]*万){_MONEY}"
+        ),
+    }
+)
+"""Sums of which only the sentence says whether they are given, paid out or a fee."""
+
+_PAID_OUT = re.compile(
+    r"发放|发给|资助|补助|补贴|慰问金|助学金|救助金|给予|奖励|低保|保费"
+    r"|(?:救助|帮扶|帮助|慰问)[^;。\n]{0,10}\d[余多]?[名户人位个]"
+    r"|(?:困难|贫困|学生|儿童|孤儿|老人|患者|残疾人)每[人户位名]"
+    r"|每[户位名个](?:困难|贫困|学生|儿童|孤儿|老人|患者|残疾人)"
+    r"|会务费|报名费|餐费|伙食|食宿|住宿|差旅|收到|筹得|筹集|合计|总计"
+)
+
 _COERCION = (
     _Wording(
-        re.compile(r"摊派|强制|强行|强迫|硬性(?:要求|规定|任务)|(?:捐款|劝募)任务"),
+        _FORCE,
         _refuse,
         _("“%(words)s”有强迫之意。慈善法规定捐赠自愿，不得摊派或变相摊派。请改为自愿的说法。"),
     ),
     _Wording(
-        re.compile(
-            r"人均(?:不低于|不少于|至少|应达)|(?:不低于|不少于|不得少于|最低)[^,;。\n]{0,6}元"
-            r"|[厅处科局县乡]级[^;。\n]{0,10}元"
-        ),
+        _STANDARDS,
         _refuse,
         _("“%(words)s”规定了捐款标准，属于变相摊派。请删去金额要求。"),
     ),
     _Wording(
-        re.compile(
-            r"通报批评|未捐(?:款|赠)?(?:单位)?名单|(?<![重地网站])点名|(?<![访慰])问责|纳入(?:年度)?考核|一票否决"
+        _SUMS,
+        _refuse,
+        _("“%(words)s”规定了捐款标准，属于变相摊派。请删去金额要求。"),
+        _Excuse(
+            _PAID_OUT,
+            _(
+                "“%(words)s”容易被读成捐款标准。"
+                "如果说的是发放的款项或收取的费用，请写明；捐款请不要写金额。"
+            ),
+        ),
+    ),
+    _Wording(
+        _compile(
+            {
+                "threats": (
+                    r"通报批评|未捐(?:款|赠)?(?:单位)?名单|(?<![重地网站])点名|(?<![访慰])问责"
+                    r"|纳入(?:年度)?考核|一票否决"
+                )
+            }
         ),
         _refuse,
         _("“%(words)s”以处分或曝光相威胁，属于变相摊派。请删去。"),
     ),
     _Wording(
-        re.compile(r"(?:必须|务必|一律)[^,;。\n]{0,12}(?:捐|认缴|缴纳|交款|到账)"),
+        _compile({"demands": r"(?:必须|务必|一律)[^,;。\n]{0,12}(?:捐|认缴|缴纳|交款|到账)"}),
         _refuse,
         _("“%(words)s”要求对方捐款。捐赠自愿，请改为“如有意参加，请……”。"),
     ),
     _Wording(
-        re.compile(r"必须|务必|一律|限期|逾期|催[办缴款促]|排名|排行|100\s?%|全员参与|应捐尽捐"),
+        _compile(
+            {
+                "hard words": (
+                    r"必须|务必|一律|限期|逾期|催[办缴款促]|排名|排行|100\s?%|全员参与|应捐尽捐"
+                )
+            }
+        ),
         _warn,
         _("“%(words)s”语气生硬，容易让人觉得是命令。请考虑更客气的说法。"),
     ),
@@ -131,18 +242,33 @@ _COERCION = (
 
 def _lint_coercion(subject: str, body: str) -> Iterator[Finding]:
     reading = read(f"{subject}\n{body}")
-    refused: set[str] = set()
+    told: set[str] = set()
     for wording in _COERCION:
-        found = [
-            match
-            for match in wording.pattern.finditer(reading.text)
-            if not _NEGATED.search(reading.text[: match.start()])
-            and not any(match[0] in longer for longer in refused)
-        ]
-        if found:
-            refused.update(match[0] for match in found)
-            words = dict.fromkeys(reading.words(*match.span()) for match in found)
-            yield wording.make(str(wording.message) % {"words": "、".join(words)})
+        plain: list[re.Match[str]] = []
+        excused: list[re.Match[str]] = []
+        for match in wording.find(reading.text):
+            if any(match[0] in longer for longer in told):
+                continue
+            is_excused = wording.excuse and wording.excuse.pattern.search(_sentence_of(match))
+            (excused if is_excused else plain).append(match)
+        told.update(match[0] for match in plain + excused)
+        if plain:
+            yield wording.make(_name_words(wording.message, reading, plain))
+        if wording.excuse and excused:
+            yield _warn(_name_words(wording.excuse.message, reading, excused))
+
+
+def _sentence_of(match: re.Match[str]) -> str:
+    before = _SENTENCE_END.split(match.string[: match.start()])[-1]
+    return before + match[0] + _SENTENCE_END.split(match.string[match.end() :], maxsplit=1)[0]
+
+
+_SENTENCE_END = re.compile(r"[。!?;\n]")
+
+
+def _name_words(message: LazyString, reading: Reading, matches: list[re.Match[str]]) -> str:
+    words = dict.fromkeys(reading.words(*match.span()) for match in matches)
+    return str(message) % {"words": "、".join(words)}
 
 
 def _lint_email(subject: str, body: str) -> Iterator[Finding]:
@@ -168,7 +294,7 @@ _APPEAL = re.compile(
     r"募捐|募款|捐款|捐赠|捐献|认捐|善款|爱心款|献爱心|奉献爱心|爱心捐|劝募|转账|汇款"
 )
 _LINK = re.compile(
-    r"https?://|www\.|[a-z0-9-]+\.(?:cn|com|net|org|gov|edu|vip|top|xyz|cc)(?![a-z0-9])",
+    r"https?://|www\.|[a-z0-9-]\.(?:cn|com|net|org|gov|edu|vip|top|xyz|cc)(?![a-z0-9])",
     re.IGNORECASE,
 )
 _PHONE = re.compile(
