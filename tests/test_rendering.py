@@ -215,6 +215,51 @@ def test_the_sentence_before_excuses_no_sum():
     assert problems(Channel.EMAIL, "善款用于资助学生。每人100元。自愿")
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "未捐单位将通报",
+        "未捐款单位将予以通报",
+        "未捐款的单位，将予以通报",
+        "未按时捐款的一律曝光",
+        "没有捐款的单位名单附后",
+        "不捐款就公布名单",
+        "公布未捐名单",
+        "公示没有捐款的单位",
+        "捐款情况列入考核",
+        "纳入绩效",
+        "作为年度评优的依据",
+        "与评优挂钩",
+        "同年度考核、奖金挂钩",
+        "取消评优资格",
+        "对落后单位追责、约谈",
+    ],
+)
+def test_threats_are_refused(said: str):
+    assert any("相威胁" in text for text in problems(Channel.EMAIL, f"今年{said}。自愿"))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "捐款情况不列入考核，不纳入绩效，不与评优挂钩",
+        "不将捐款情况与评优挂钩",
+        "捐与不捐不会影响评优、晋升",
+        "是否参加与评优不挂钩",
+        "不公布未捐名单，不予公布未捐单位",
+        "未捐款的单位不通报、不排名",
+        "未捐单位名单一律不公布",
+        "不对未捐款单位通报",
+        "捐款单位名单将向社会公示",
+        "如没有收到捐款名单，请告知",
+        "未捐单位请报联络员名单",
+        "请预约谈话时间",
+    ],
+)
+def test_promises_and_lists_are_no_threats(said: str):
+    assert problems(Channel.EMAIL, f"今年{said}。自愿") == []
+
+
 def test_what_is_looked_at_is_not_what_is_sent():
     body = "您 好：ＡＢＣ１００％，自 愿。"
     assert render(make_version(body), FIELDS).text == body

@@ -113,16 +113,19 @@ class _Wording:
             if match.start() < reached:
                 continue
             reached = match.end()
-            if not _NEGATED.search(text[: match.start()]):
+            before = text[max(match.start() - _LONGEST_DENIAL, 0) : match.start()]
+            if not _NEGATED.search(before):
                 found.append(match)
         return found
 
 
 _NEGATED = re.compile(
     r"(?:不|严禁|禁止|杜绝|防止|避免|反对|没有)"
-    r"(?:搞|得|要|许|是|会|能|作|以|任何|方式|形式|的|变相|、|或|和|强制|强行|摊派)*$"
+    r"(?:搞|得|要|许|是|会|能|作|予|再|以|任何|方式|形式|的|变相|、|或|和|强制|强行|摊派)*$"
+    r"|不[得会能]?(?:将|把|因|对)[^,;。\n]{0,8}$"
 )
 """What stands before «摊派» in «不搞摊派»: then it is a promise and not a threat."""
+_LONGEST_DENIAL = 60
 
 _FORCE = _compile(
     {
@@ -186,6 +189,32 @@ _PAID_OUT = re.compile(
     r"|会务费|报名费|餐费|伙食|食宿|住宿|差旅|收到|筹得|筹集|合计|总计"
 )
 
+_NOT_GIVEN = r"(?:未|没有?|不|拒绝?)[^,;。\n不未没收]{0,4}(?:捐|认缴|缴款|交款)"
+_NO_PROMISE = r"(?!(?:将|会|均|也|都|一律|一概)*不(?:予|会|得|对|作|做|再|公|通|排))"
+_APPRAISAL = r"(?:考核|考评|绩效|评优|评先|评比|诚信档案|晋升|提拔|奖金)"
+
+_THREATS = _compile(
+    {
+        "those who have not given are exposed": (
+            rf"(?:{_NOT_GIVEN}|未到账|未参加(?!会))[^,;。\n不无未请报填送]{{0,8}}"
+            rf",?(?:将|要|会|就|一律|全部|予以|进行)*"
+            rf"(?:通报|通告|曝光|公布|公示|公开|点名|约谈|名单){_NO_PROMISE}"
+        ),
+        "exposed are those who have not given": (
+            rf"(?:通报|通告|曝光|公布|公示|公开|点名)[^,;。\n不未没]{{0,8}}{_NOT_GIVEN}[款赠]?"
+            rf"(?:单位)?(?:名单)?"
+        ),
+        "punished": (
+            r"通报批评|(?<![重地网站])点名|(?<![访慰])问责|追责|(?<!预)约谈|一票否决"
+            r"|取消[^,;。\n]{0,6}评[优先]"
+        ),
+        "appraised": rf"(?:列入|纳入|计入|记入|作为|影响)[^,;。\n不]{{0,8}}{_APPRAISAL}",
+        "tied to the appraisal": (
+            rf"[与和同跟][^,;。\n不]{{0,12}}{_APPRAISAL}[^,;。\n不]{{0,6}}挂钩"
+        ),
+    }
+)
+
 _COERCION = (
     _Wording(
         _FORCE,
@@ -210,14 +239,7 @@ _COERCION = (
         ),
     ),
     _Wording(
-        _compile(
-            {
-                "threats": (
-                    r"通报批评|未捐(?:款|赠)?(?:单位)?名单|(?<![重地网站])点名|(?<![访慰])问责"
-                    r"|纳入(?:年度)?考核|一票否决"
-                )
-            }
-        ),
+        _THREATS,
         _refuse,
         _("“%(words)s”以处分或曝光相威胁，属于变相摊派。请删去。"),
     ),
