@@ -260,6 +260,40 @@ def test_promises_and_lists_are_no_threats(said: str):
     assert problems(Channel.EMAIL, f"今年{said}。自愿") == []
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "从工资中代扣",
+        "工资代扣",
+        "统一从工资扣除",
+        "由单位从本人当月工资中统一扣款",
+        "由财务代扣一天工资",
+        "从绩效奖金里划扣",
+    ],
+)
+def test_gifts_taken_from_wages_are_refused_but_where_people_choose_it(said: str):
+    (problem,) = problems(Channel.EMAIL, f"今年{said}。捐赠自愿。")
+    assert "工资里扣" in problem
+    assert problems(Channel.EMAIL, f"如自愿委托单位，可{said}。") == []
+    assert any("单位不能统一" in text for text in warnings(Channel.EMAIL, f"如自愿，可{said}。"))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "严禁从工资中代扣",
+        "不得统一从工资扣除",
+        "未经本人同意，不得从职工工资中代扣",
+        "凭票据可在工资薪金所得个人所得税前扣除",
+        "公益捐赠支出可以在工资薪金所得中扣除",
+        "捐出一天工资",
+    ],
+)
+def test_other_talk_of_wages_is_let_through(said: str):
+    assert problems(Channel.EMAIL, f"今年{said}。") == []
+    assert not any("工资" in text for text in warnings(Channel.EMAIL, f"自愿，今年{said}。"))
+
+
 def test_what_is_looked_at_is_not_what_is_sent():
     body = "您 好：ＡＢＣ１００％，自 愿。"
     assert render(make_version(body), FIELDS).text == body

@@ -215,6 +215,22 @@ _THREATS = _compile(
     }
 )
 
+_WAGES = r"(?:工资|薪酬|薪资|薪水|津贴|奖金|绩效)"
+_AT_ONCE = r"(?:统一|直接|一律){0,2}"
+
+_DEDUCTIONS = _compile(
+    {
+        "from wages": (
+            rf"(?:{_AT_ONCE}[从由在][^,;。\n不税]{{0,8}})?{_WAGES}"
+            r"(?:(?!税|所得)[^,;。\n不]){0,6}(?:扣(?!税)|划转)"
+        ),
+        "of wages": (
+            rf"{_AT_ONCE}(?:代扣|划扣|(?<!折)扣)[^,;。\n不税]{{0,6}}{_WAGES}(?!薪金|所得|个|税)"
+        ),
+    }
+)
+"""What the tax law lets people deduct («在工资薪金所得中扣除») is something else."""
+
 _COERCION = (
     _Wording(
         _FORCE,
@@ -242,6 +258,15 @@ _COERCION = (
         _THREATS,
         _refuse,
         _("“%(words)s”以处分或曝光相威胁，属于变相摊派。请删去。"),
+    ),
+    _Wording(
+        _DEDUCTIONS,
+        _refuse,
+        _("“%(words)s”是从工资里扣捐款，未经本人同意就是强制。请删去，由个人自行决定怎样捐。"),
+        _Excuse(
+            re.compile("自愿"),
+            _("“%(words)s”须由每个人自己事先书面委托，单位不能统一决定。请考虑删去。"),
+        ),
     ),
     _Wording(
         _compile({"demands": r"(?:必须|务必|一律)[^,;。\n]{0,12}(?:捐|认缴|缴纳|交款|到账)"}),
