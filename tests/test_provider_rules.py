@@ -152,6 +152,24 @@ def test_what_the_provider_will_not_take_is_told_before(app: Flask, sign_in):
     assert "衡阳市" + "名" * 36 in page.text
 
 
+@pytest.mark.parametrize(
+    ("name", "is_told"),
+    [
+        ("2026年慈善一日捐", False),
+        ("2026年慈善募捐月", True),
+        ("2026年爱心捐 款", True),
+    ],
+)
+def test_a_campaign_named_by_an_appeal_is_told_before(app: Flask, sign_in, name, is_told):
+    version = make_notice(body="((联系人))您好：请报送((活动名称))联络登记表。")
+    wave, _author = make_wave(version)
+    campaign = db.session.get_one(Campaign, wave.campaign_id)
+    campaign.name = name
+    db.session.commit()
+    page = sign_in().get(f"/c/{campaign.code}/waves/{wave.id}")
+    assert ("有 1 条的内容短信平台不接受" in page.text) is is_told
+
+
 def code_of(wave: Wave) -> str:
     return db.session.get_one(Campaign, wave.campaign_id).code
 
@@ -210,6 +228,14 @@ def test_from_the_wave_to_the_delivery(app: Flask, client, provider: str):
             "“联系人”中有网址或电话号码，短信平台不接受",
         ),
         (
+            {"variables": [["活动名称", "慈善捐款月"]]},
+            "“活动名称”中有“捐款”，短信平台不许用短信募捐",
+        ),
+        (
+            {"variables": [["单位名称", "募\u00ad捐 办公室"]]},
+            "“单位名称”中有“募捐”，短信平台不许用短信募捐",
+        ),
+        (
             {"variables": [["单位名称", "看ｗｗｗ．ａ．ｃｎ"]]},
             "“单位名称”中有网址或电话号码，短信平台不接受",
         ),
@@ -228,6 +254,15 @@ def test_what_the_provider_would_refuse_is_not_sent(app: Flask, values: dict, sa
     assert message.withheld_reason is WithheldReason.PROVIDER_RULE
     assert queries.explain(message) == said
     assert server.calls == []
+
+
+def test_names_of_the_federation_and_its_campaign_are_no_appeals(app: Flask):
+    open_sending()
+    names = [["活动名称", "2026年慈善一日捐"], ["总会名称", "衡阳市慈善总会"]]
+    with local_provider(app, "aliyun") as server:
+        make_text_of_wave(variables=names)
+        delivery.drain()
+    assert len(server.messages) == 1
 
 
 def test_a_provider_without_a_length_of_its_own_takes_any(app: Flask):

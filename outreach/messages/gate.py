@@ -398,6 +398,7 @@ _PROVIDER_RULES = {
     "template": _("短信模板没有平台模板编号，短信平台不会发出"),
     "length": _("“%(name)s”有 %(length)s 字，短信平台最多接受 %(most)s 字"),
     "content": _("“%(name)s”中有网址或电话号码，短信平台不接受"),
+    "appeal": _("“%(name)s”中有“%(words)s”，短信平台不许用短信募捐"),
 }
 """By the rule that `provider_rules` found broken."""
 

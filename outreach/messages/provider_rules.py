@@ -103,8 +103,9 @@ def find_faults(
             Finding(
                 Severity.WARN,
                 _(
-                    "有 %(count)s 条的内容短信平台不接受（过长，或含网址、电话），"
-                    "届时会被拦下（%(units)s等）。请为单位填写短信名称。",
+                    "有 %(count)s 条的内容短信平台不接受（过长，或含网址、电话、募捐字样），"
+                    "届时会被拦下（%(units)s等）。请为单位填写短信名称；"
+                    "活动名称如有“募捐”“捐款”等字样，请换用不含它的模板。",
                     count=len(misfits),
                     units="、".join(misfits[:3]),
                 ),
@@ -183,6 +184,9 @@ def _find_misfit(variables: Variables) -> dict[str, Any] | None:
             return {"rule": "length", "name": name, "length": len(value), "most": most}
         if linting.has_link_or_phone(value):
             return {"rule": "content", "name": name}
+        appeals = linting.find_appeals(value)
+        if appeals:
+            return {"rule": "appeal", "name": name, "words": "、".join(appeals)}
     return None
 
 
