@@ -135,6 +135,7 @@ def test_coercion_is_found_however_it_is_typed(body: str, shown: str):
         "坚持自愿，不 搞 摊 派。",
         "坚持自愿，不\u200b搞摊派，严 禁以任何方式强 制摊派。",
         "坚持自愿，严禁以任何方式强制摊派。",
+        "任何单位和个人不得摊派或者变相摊派。自愿",
         "会议室在二楼，水电分摊\n派车请提前告知。自愿",
         "请带好水杯，不得迟到。分摊，派车。自愿",
         "请写明到达的地点 名称和时间。自愿",
@@ -156,6 +157,7 @@ def test_what_only_looks_like_coercion_is_let_through(body: str):
         "每个单位捐款至少一万元",
         "人均100元",
         "人均捐款 100 元",
+        "人均捐款不少于一日工资",
         "干部每人200元",
         "干部每人２００",
         "一人一百元",
@@ -233,6 +235,7 @@ def test_the_sentence_before_excuses_no_sum():
         "同年度考核、奖金挂钩",
         "取消评优资格",
         "对落后单位追责、约谈",
+        "对不把捐款当回事的单位通报批评",
     ],
 )
 def test_threats_are_refused(said: str):

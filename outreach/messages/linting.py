@@ -126,8 +126,8 @@ class _Wording:
 
 _NEGATED = re.compile(
     r"(?:不|严禁|禁止|杜绝|防止|避免|反对|没有)"
-    r"(?:搞|得|要|许|是|会|能|作|予|再|以|任何|方式|形式|的|变相|、|或|和|强制|强行|摊派)*$"
-    r"|不[得会能]?(?:将|把|因|对)[^,;。\n]{0,8}$"
+    r"(?:搞|得|要|许|是|会|能|作|予|再|以|任何|方式|形式|的|变相|、|或者?|和|强制|强行|摊派)*$"
+    r"|不[得会能]?(?:将|把|因|对)[^,;。\n的]{0,8}$"
 )
 """What stands before «摊派» in «不搞摊派»: then it is a promise and not a threat."""
 _LONGEST_DENIAL = 60
@@ -159,7 +159,7 @@ _NO_CAP = r"(?:(?!不超|不高于|[最至]多|上限)[^,;。\n])"
 
 _STANDARDS = _compile(
     {
-        "an average to reach": rf"人均(?:不低于|不少于|至少|应达)(?:{_AMOUNT})?",
+        "an average to reach": rf"人均(?:捐[款赠]?|认捐)?(?:不低于|不少于|至少|应达)(?:{_AMOUNT})?",
         "a floor": rf"(?:不低于|不少于|不得少于|不得低于|最低)[^,;。\n]{{0,6}}{_YUAN}",
         "a floor of gifts": (
             rf"{_AT_LEAST}(?:捐[款赠]?|认捐|认缴){_AMOUNT}|捐[款赠]?{_AT_LEAST}{_AMOUNT}|{_MONEY}起捐"
