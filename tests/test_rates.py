@@ -3,12 +3,13 @@
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from unittest import mock
 
 import hypothesis.strategies as st
 import pytest
 import sqlalchemy as sa
 from flask import Flask
-from hypothesis import given
+from hypothesis import example, given
 
 from outreach import clock
 from outreach.access import Role
@@ -20,6 +21,7 @@ from outreach.messages.models import (
     MessageStatus,
     SendingRate,
     SendPolicy,
+    WecomRobot,
 )
 from tests import fake_channel
 from tests.factories import make_message, make_running_wave, open_sending, save
@@ -143,6 +145,96 @@ def test_a_clock_that_was_ahead_stops_a_channel_for_minutes_only(ahead: timedelt
     for seconds in range(0, 11 * 60 + 1, 30):
         rates._fill(rate, 6, START + timedelta(seconds=seconds))
     assert rate.tokens == pytest.approx(6)
+
+
+def take_posts(
+    robot: WecomRobot,
+    rate: SendingRate,
+    now: datetime,
+    wanted: list[int],
+    *,
+    is_busy: bool = False,
+) -> list[int]:
+    """Which of these messages, each with so many posts, its bucket gives at this moment; `is_busy`:
+    some are on their way."""
+    robots = {robot.address: robot}
+    with mock.patch.object(rates, "_on_their_way", return_value=set(robots) if is_busy else set()):
+        rates._fill_robots(robots, rates.posts_per_minute(rate), now)
+    allowance = rates.Allowance({(Channel.WECOM, ""): rate}, robots, 0, now)
+    rows = [(at, Channel.WECOM, robot.address, posts) for at, posts in enumerate(wanted)]
+    over = allowance.take(rows)
+    return [posts for at, posts in enumerate(wanted) if at not in over]
+
+
+posts_of_messages = st.lists(st.integers(1, 10) | st.integers(1, 30), max_size=30)
+pauses = st.sampled_from([0, 1, 29, 30, 31, 59, 60, 61]) | st.floats(0, 200)
+
+
+@given(
+    per_minute=st.none() | st.integers(1, 20) | st.integers(21, 600),
+    visits=st.lists(st.tuples(pauses, posts_of_messages), min_size=2, max_size=40),
+    set_back=st.lists(st.sampled_from([0, 0, 0, 0.01, 5, 60, 7200, 86_400]), max_size=40),
+)
+def test_no_sixty_seconds_see_more_than_twenty_posts_of_a_robot(per_minute, visits, set_back):
+    """Whatever is taken when, and however often the clock is set back meanwhile. A message with
+    more posts than a minute has goes all the same, and alone."""
+    robot = WecomRobot(id=1, tokens=0.0, tokens_at=None)
+    rate = SendingRate(per_minute=per_minute)
+    seconds = behind = 0.0
+    taken: list[tuple[float, int]] = []
+    for visit, (pause, wanted) in enumerate(visits):
+        seconds += pause
+        behind += set_back[visit] if visit < len(set_back) else 0
+        now = START + timedelta(seconds=seconds) - timedelta(seconds=behind)
+        taken += [(seconds, posts) for posts in take_posts(robot, rate, now, wanted)]
+    for first, (since, _posts) in enumerate(taken):
+        # A thousandth: datetimes are kept to the microsecond.
+        posts = [count for at, count in taken[first:] if at < since + 60 - 0.001]
+        assert sum(posts) <= min(per_minute or 20, 20) or len(posts) == 1
+
+
+@given(
+    skew=st.sampled_from([1, 30, 59, 60, 61, 300, 7200]),
+    visits=st.lists(st.tuples(st.integers(0, 1), st.integers(0, 10)), min_size=10, max_size=60),
+)
+@example(skew=300, visits=[(1, 0), (0, 1)] * 10)
+def test_two_clocks_give_a_robot_two_minutes_worth_at_most(skew, visits):
+    """Where the clocks of two machines differ the limit cannot be kept to the second, but however
+    often the two take turns they give one minute's worth more at most."""
+    robot = WecomRobot(id=1, tokens=0.0, tokens_at=None)
+    rate = SendingRate(per_minute=20)
+    taken: list[tuple[int, int]] = []
+    ended: list[datetime] = []  # by the clock of the machine
+    seconds = 0
+    for machine, pause in visits:
+        seconds += pause
+        now = START + timedelta(seconds=seconds + skew * machine)
+        is_busy = any(now - rates.MINUTE < at <= now for at in ended)
+        posts = take_posts(robot, rate, now, [1] * 30, is_busy=is_busy)
+        ended += [now for _post in posts]
+        taken.append((seconds, sum(posts)))
+    for since, _posts in taken:
+        assert sum(posts for at, posts in taken if since <= at < since + 60) <= 40
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=5), timedelta(days=1), timedelta(days=400)])
+def test_a_clock_that_was_ahead_stops_a_robot_for_a_minute(ahead: timedelta):
+    robot = WecomRobot(id=1, tokens=0.0, tokens_at=None)
+    rate = SendingRate(per_minute=20)
+    assert len(take_posts(robot, rate, START + ahead, [1] * 30)) == 20
+    assert take_posts(robot, rate, START, [1]) == []
+    assert take_posts(robot, rate, START + timedelta(seconds=59), [1]) == []
+    assert len(take_posts(robot, rate, START + timedelta(seconds=60), [1] * 30)) == 20
+
+
+def test_a_message_of_more_posts_than_a_minute_has_goes_alone():
+    robot = WecomRobot(id=1, tokens=0.0, tokens_at=None)
+    rate = SendingRate(per_minute=20)
+    assert take_posts(robot, rate, START, [1, 25, 19]) == [1, 19]
+    assert take_posts(robot, rate, START + timedelta(seconds=59), [25]) == []
+    assert take_posts(robot, rate, START + timedelta(seconds=60), [25, 1]) == [25]
+    assert take_posts(robot, rate, START + timedelta(seconds=119), [1]) == []
+    assert take_posts(robot, rate, START + timedelta(seconds=120), [1]) == [1]
 
 
 def sms(count: int, text: str = "您好。") -> None:

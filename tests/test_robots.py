@@ -18,7 +18,7 @@ from outreach.campaigns.models import Campaign, CampaignStatus, SectorLineage
 from outreach.db import db
 from outreach.digests.services import build_digest
 from outreach.errors import Refused
-from outreach.messages import delivery, rates, robots
+from outreach.messages import delivery, outbox, rates, robots
 from outreach.messages.channels import Verdict, wecom
 from outreach.messages.models import (
     Channel,
@@ -76,7 +76,7 @@ def robot() -> WecomRobot:
     return db.session.scalars(sa.select(WecomRobot)).one()
 
 
-def set_rate(per_minute: int) -> None:
+def set_rate(per_minute: int | None) -> None:
     rate = db.session.scalars(sa.select(SendingRate).filter_by(channel=Channel.WECOM)).one()
     rate.per_minute = per_minute
     db.session.commit()
@@ -279,6 +279,21 @@ def test_the_rate_of_groups_is_set_for_each_and_has_no_domain(app: Flask, sign_i
     assert client.post("/messages/sending/rates", data=data).status_code == 422
 
 
+@pytest.mark.parametrize("wanted", ["21", "600", ""])
+def test_groups_cannot_be_given_more_than_wecom_takes(app: Flask, sign_in: SignIn, wanted: str):
+    factories.open_sending()
+    set_rate(5)
+    client = sign_in(Role.ADMINISTRATOR)
+    data = {"channel": "wecom", "domain": "", "per_minute": wanted}
+    answer = client.post("/messages/sending/rates", data=data)
+    assert answer.status_code == 422
+    assert "企业微信规定每个群机器人每分钟最多发 20 条" in answer.text
+    assert client.post("/messages/sending/rates", data=data | {"per_minute": "20"}).location
+    assert "每个群每分钟最多 20 条" in client.get("/messages/sending").text
+    assert client.post("/messages/sending/rates", data=data | {"delete": "1"}).location
+    assert "每个群每分钟最多" not in client.get("/messages/sending").text
+
+
 # What groups are told
 
 
@@ -416,6 +431,58 @@ def test_a_message_in_parts_takes_as_much_of_the_rate_as_it_has_posts(
     server.per_minute = None
     tuesday_morning.shift(timedelta(minutes=1))
     assert delivery.drain() == 1, "a message beyond the rate goes when the bucket is full"
+
+
+@pytest.mark.parametrize("set_to", [20, 600, None])
+def test_no_minute_sees_more_posts_of_a_robot_than_wecom_takes(
+    app: Flask, server: RobotServer, tuesday_morning, set_to: int | None
+):
+    """Also where a rate of more was set before there was a limit."""
+    set_rate(set_to)
+    chosen = factories.make_robot()
+    for _ in range(70):
+        factories.make_message(channel=Channel.WECOM, address=chosen.address)
+    sent = []
+    for _ in range(50):
+        sent.append(delivery.drain())
+        tuesday_morning.shift(timedelta(seconds=5))
+    assert max(sum(sent[at : at + 12]) for at in range(len(sent))) == 20
+    assert sum(sent) == 70
+
+
+def test_what_was_claimed_long_ago_counts_from_when_it_went_out(
+    app: Flask, server: RobotServer, tuesday_morning
+):
+    """A worker that is held up posts late what it has claimed; another must not add to that."""
+    set_rate(20)
+    chosen = factories.make_robot()
+    for _ in range(30):
+        factories.make_message(channel=Channel.WECOM, address=chosen.address)
+    slow = outbox.claim(clock.now())
+    db.session.commit()
+    assert len(slow.ids) == 20
+    tuesday_morning.shift(timedelta(seconds=90))
+    assert delivery.drain() == 0, "twenty are still to go"
+    with wecom.GroupRobots(server.url, robots.read_keys).open() as sender:
+        assert delivery.deliver_batch(slow, {Channel.WECOM: sender}) == 20
+    tuesday_morning.shift(timedelta(seconds=59))
+    assert delivery.drain() == 0
+    tuesday_morning.shift(timedelta(seconds=1))
+    assert delivery.drain() == 10
+
+
+def test_a_restored_database_gives_a_robot_nothing_for_a_minute(
+    app: Flask, server: RobotServer, tuesday_morning
+):
+    set_rate(20)
+    chosen = factories.make_robot()
+    factories.make_message(channel=Channel.WECOM, address=chosen.address)
+    rates.empty(clock.now())
+    db.session.commit()
+    tuesday_morning.shift(timedelta(seconds=59))
+    assert delivery.drain() == 0
+    tuesday_morning.shift(timedelta(seconds=1))
+    assert delivery.drain() == 1
 
 
 def test_a_group_without_a_rate_gets_nothing(app: Flask, server: RobotServer):

@@ -458,7 +458,8 @@ class WecomRobot(Base):
     is_on: Mapped[bool] = mapped_column(default=True)
     tokens: Mapped[float] = mapped_column(default=0.0)
     tokens_at: Mapped[datetime | None]
-    """A bucket like that of a `SendingRate`: the provider counts for each robot."""
+    """Posts that may go out, and when some were last taken: the provider counts for each robot, and
+    differently from a `SendingRate` (see `rates`)."""
     created_at: Mapped[datetime]
 
     @property

@@ -1,10 +1,13 @@
 """How fast a provider may be written to. Each rate is a bucket that holds a minute's worth of
 messages and fills up again; a channel without a rate of its own sends nothing.
 
-The rate of WeCom holds for each robot, as its provider counts: every robot has a bucket."""
+WeCom counts the posts of each robot in any minute. A bucket that fills while it is emptied gives
+nearly twice its size in some minutes, so that a robot's does not: it is full again once a minute
+has passed in which nothing was taken from it and nothing was on its way to the group. So any 60
+seconds see one filling at most, also of what a worker claimed early and posts late."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,6 +16,7 @@ from flask_babel import gettext as _
 
 from outreach import clock, money
 from outreach.db import db, one_of
+from outreach.messages.addresses import hash_normalised
 from outreach.messages.models import (
     Channel,
     Message,
@@ -26,6 +30,9 @@ DEFAULT_SMS_PRICE_FEN = 5
 MOST_ELAPSED = timedelta(minutes=10)
 """Time that counts between two looks at a bucket, forward or back: for so long at most a clock that
 was ahead and is set right stops a channel."""
+MINUTE = timedelta(minutes=1)
+MOST_POSTS = 20
+"""Posts that WeCom takes from one robot in any minute, whatever rate is set."""
 _ANY_LENGTH = 1_000_000
 """More posts than any message has."""
 _MAYBE_GONE = (MessageStatus.SENDING, MessageStatus.UNKNOWN)
@@ -37,9 +44,10 @@ class Allowance:
 
     rates: dict[tuple[Channel, str], SendingRate]
     robots: dict[str, WecomRobot]
-    """By address; empty when their channel has no limit."""
+    """By address."""
     sms_left: int
     """Segments of text messages that the day's budget still has."""
+    now: datetime
 
     def conditions(self) -> list[sa.ColumnElement[bool]]:
         """Conditions on messages: of a channel and a domain that have something left."""
@@ -93,11 +101,12 @@ class Allowance:
         if posts > self._room_of(robot):
             return False
         robot.tokens -= posts
+        robot.tokens_at = self.now
         return True
 
     def _room_of(self, robot: WecomRobot) -> float:
         """Posts that a message may have. A full bucket takes any, or the longest would never go."""
-        is_full = robot.tokens >= (self.rates[Channel.WECOM, ""].per_minute or 0)
+        is_full = robot.tokens >= posts_per_minute(self.rates[Channel.WECOM, ""])
         return _ANY_LENGTH if is_full else robot.tokens
 
     def _has_room(self, channel: Channel, domain: str) -> bool:
@@ -117,18 +126,63 @@ def fill(now: datetime) -> Allowance:
         rates[rate.channel, rate.domain] = rate
         if rate.per_minute is not None:
             _fill(rate, rate.per_minute, now)
-    robots = {}
+    robots: dict[str, WecomRobot] = {}
     of_each_robot = rates.get((Channel.WECOM, ""))
-    if of_each_robot is not None and of_each_robot.per_minute is not None:
-        for robot in db.session.scalars(
-            sa.select(WecomRobot).execution_options(populate_existing=True)
-        ):
-            robots[robot.address] = robot
-            _fill(robot, of_each_robot.per_minute, now)
-    return Allowance(rates, robots, _sms_left(now) if (Channel.SMS, "") in rates else 0)
+    if of_each_robot is not None:
+        rows = db.session.scalars(sa.select(WecomRobot).execution_options(populate_existing=True))
+        robots = {robot.address: robot for robot in rows}
+        _fill_robots(robots, posts_per_minute(of_each_robot), now)
+    return Allowance(rates, robots, _sms_left(now) if (Channel.SMS, "") in rates else 0, now)
 
 
-def _fill(rate: SendingRate | WecomRobot, per_minute: int, now: datetime) -> None:
+def posts_per_minute(rate: SendingRate) -> int:
+    """What a rate of WeCom gives each robot; never more than the provider takes."""
+    return min(rate.per_minute or MOST_POSTS, MOST_POSTS)
+
+
+def _fill_robots(robots: Mapping[str, WecomRobot], size: int, now: datetime) -> None:
+    rested = {address for address, robot in robots.items() if _has_rested(robot, size, now)}
+    if rested:
+        rested -= _on_their_way(rested, now)
+    for address, robot in robots.items():
+        if address in rested:
+            robot.tokens = float(size)
+        robot.tokens = min(robot.tokens, float(size))
+
+
+def _has_rested(robot: WecomRobot, size: int, now: datetime) -> bool:
+    """Whether a bucket that is not full may be filled, as far as its row says. Where the clock was
+    set back, or another machine's is ahead, nobody knows how long ago something was taken: what is
+    left is lost, and a minute begins. However wrong the clock was, it stops a robot no longer."""
+    if robot.tokens_at is None:
+        return robot.tokens < size
+    if now < robot.tokens_at:
+        robot.tokens = min(robot.tokens, 0.0)
+        robot.tokens_at = now
+    return robot.tokens < size and now - robot.tokens_at >= MINUTE
+
+
+def _on_their_way(addresses: Collection[str], now: datetime) -> set[str]:
+    """Robots with posts that a worker holds, or of which the last minute brought the outcome: what
+    was claimed may go out much later, when what stands before it in its claim is slow."""
+    # By the hash, which has an index.
+    hashes = [hash_normalised(Channel.WECOM, address) for address in addresses]
+    was_tried = sa.or_(Message.attempts > 0, Message.resend_no > 0)
+    ended = was_tried & (Message.status_at > now - MINUTE) & (Message.status_at <= now)
+    return set(
+        db.session.scalars(
+            sa.select(Message.address)
+            .where(
+                one_of(Message.channel, Channel.WECOM),
+                Message.address_hash.in_(hashes),
+                sa.or_(Message.token.is_not(None), ended),
+            )
+            .distinct()
+        )
+    )
+
+
+def _fill(rate: SendingRate, per_minute: int, now: datetime) -> None:
     if rate.tokens_at is None:
         rate.tokens = float(per_minute)
     else:
@@ -142,7 +196,8 @@ def _fill(rate: SendingRate | WecomRobot, per_minute: int, now: datetime) -> Non
 
 
 def empty(now: datetime) -> None:
-    """Lets every bucket begin anew: a restored database does not know what was taken from them."""
+    """Lets every bucket begin anew, with nothing in it: a restored database does not know what was
+    taken from them."""
     for table in (SendingRate, WecomRobot):
         db.session.execute(sa.update(table).values(tokens=0.0, tokens_at=now))
 

@@ -104,6 +104,14 @@ def save_window(
 
 def save_rate(channel: Channel, domain: str, per_minute: int | None) -> None:
     """Sets how fast a channel, or a domain of e-mail addresses, may be written to."""
+    if channel is Channel.WECOM and not 1 <= (per_minute or 0) <= rates.MOST_POSTS:
+        raise Refused(
+            _(
+                "企业微信规定每个群机器人每分钟最多发 %(most)s 条，超出的会被拒收。"
+                "请把“每分钟最多（条）”填为 1 到 %(most)s。",
+                most=rates.MOST_POSTS,
+            )
+        )
     rate = _find_rate(channel, domain)
     if rate is None:
         rate = SendingRate(channel=channel, domain=domain, tokens=0.0)

@@ -92,6 +92,8 @@ def sending() -> ResponseReturnValue:
         changed_by=queries.find_user_name(policy.changed_by_id) if policy else "",
         windows=queries.list_windows(),
         rates=queries.list_rates(),
+        posts_per_minute=rates.posts_per_minute,
+        most_posts=rates.MOST_POSTS,
         sms_used=rates.sms_used(clock.now()),
         form=form,
         rate_form=RateForm(formdata=None),
