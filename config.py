@@ -143,6 +143,10 @@ class Settings(BaseSettings):
     wecom_endpoint: str = Field(
         "", description="where posts to WeCom groups go; empty: WeCom's own https address"
     )
+    night_sending: bool = Field(
+        False,
+        description="no quiet hours from 21:00 to 08:00; for tests, with all servers on 127.0.0.1",
+    )
     worker_threads: int = Field(
         2, ge=1, le=32, description="deliveries that run side by side in embedded mode"
     )
@@ -169,6 +173,11 @@ class Settings(BaseSettings):
     @cached_property
     def is_embedded(self) -> bool:
         return self.mode == "embedded"
+
+    @property
+    def keeps_messages_here(self) -> bool:
+        """Whether mail and text messages stay on this machine, as in the demonstration."""
+        return self.is_embedded and not self.mail_server and self.sms_provider == "simulator"
 
     @model_validator(mode="after")
     def _derive(self) -> Self:
@@ -222,6 +231,21 @@ class Settings(BaseSettings):
         is_safe = endpoint.scheme == "https" and endpoint.hostname
         if self.wecom_endpoint and not (is_safe or is_at_home):
             raise ValueError("OUTREACH_WECOM_ENDPOINT: set an https:// address, or leave it empty")
+        return self
+
+    @model_validator(mode="after")
+    def _protect_nights(self) -> Self:
+        has_sms = self.sms_provider in {"aliyun", "tencent"}
+        servers = {
+            self.mail_server or "127.0.0.1",
+            urlsplit(self.wecom_endpoint).hostname,
+            urlsplit(self.sms_endpoint).hostname if has_sms else "127.0.0.1",
+        }
+        if self.night_sending and not servers <= LOOPBACK:
+            raise ValueError(
+                "OUTREACH_NIGHT_SENDING: only with OUTREACH_MAIL_SERVER, OUTREACH_WECOM_ENDPOINT"
+                " and OUTREACH_SMS_ENDPOINT on 127.0.0.1"
+            )
         return self
 
     @model_validator(mode="after")

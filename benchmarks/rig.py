@@ -119,6 +119,8 @@ class Installation:
             "mail_server": "127.0.0.1",
             "mail_port": port,
             "mail_sender": "office@charity.example",
+            "wecom_endpoint": "http://127.0.0.1:9",
+            "night_sending": True,  # it runs at any hour
         }
         if redis_url:
             self.settings |= {

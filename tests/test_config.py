@@ -92,6 +92,24 @@ def test_the_embedded_key_is_for_this_machine_only():
     assert config.load(host="0.0.0.0", secret_key=SAFE["secret_key"]).host == "0.0.0.0"
 
 
+HERE = {"night_sending": True, "wecom_endpoint": "http://127.0.0.1:9"}
+
+
+@pytest.mark.parametrize(
+    "abroad",
+    [
+        {"mail_server": "mail.example.gov.cn"},
+        {"wecom_endpoint": ""},
+        {"sms_provider": "aliyun", "sms_key_id": "a", "sms_key_secret": "b"},
+    ],
+)
+def test_nights_are_quiet_unless_all_servers_are_on_this_machine(abroad: dict):
+    assert config.load(**HERE).night_sending
+    assert config.load(**HERE, mail_server="127.0.0.1").night_sending
+    with pytest.raises(ConfigurationError, match="OUTREACH_NIGHT_SENDING"):
+        config.load(**HERE | abroad)
+
+
 def test_a_secret_may_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     (tmp_path / "key").write_text(SAFE["secret_key"] + "\n")
     (tmp_path / "database").write_text(SAFE["database_url"])

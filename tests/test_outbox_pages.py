@@ -8,7 +8,8 @@ from outreach import clock
 from outreach.access import Role
 from outreach.audit import AuditEvent
 from outreach.db import db
-from outreach.messages import delivery, instance, queries, waves
+from outreach.errors import Refused
+from outreach.messages import delivery, instance, queries, services, waves
 from outreach.messages.channels import accepted, unknown
 from outreach.messages.models import (
     Channel,
@@ -27,6 +28,7 @@ from tests.factories import (
     make_contact,
     make_gift,
     make_message,
+    make_robot,
     make_running_wave,
     make_solicitation,
     make_unit,
@@ -218,6 +220,48 @@ def test_windows_are_added_changed_and_deleted_by_administrators(app: Flask, sig
     assert sign_in(Role.SECRETARY_GENERAL).get(path).status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("hours", "field", "remedy"),
+    [
+        ({"opens_at": "00:00", "closes_at": "23:59"}, "“开始时间”落在静默时间内", "08:00 到 21:00"),
+        ({"opens_at": "07:59"}, "“开始时间”落在静默时间内", "08:00 到 21:00"),
+        ({"opens_at": "21:00", "closes_at": "22:00"}, "“开始时间”落在静默时间内", "08:00 到 21:00"),
+        ({"closes_at": "21:01"}, "“结束时间”落在静默时间内", "不晚于 21:00"),
+    ],
+)
+@pytest.mark.parametrize("days", ["workdays", "every_day"])
+def test_quiet_hours_are_refused(app: Flask, sign_in, days: str, hours, field: str, remedy: str):
+    client = sign_in(Role.ADMINISTRATOR)
+    data = WINDOW | {"days": days} | hours
+    answer = client.post("/messages/sending/windows/new", data=data)
+    assert answer.status_code == 422
+    assert field in answer.text
+    assert remedy in answer.text
+    assert db.session.scalars(sa.select(SendingWindow)).all() == []
+
+
+def test_quiet_hours_are_refused_whoever_asks(app: Flask):
+    with pytest.raises(Refused, match="静默时间"):
+        services.save_window(
+            None,
+            days=WindowDays.WORKDAYS,
+            opens_at=time(8),
+            closes_at=time(21, 0, 1),
+            season_from="01-01",
+            season_to="12-31",
+        )
+
+
+def test_hours_may_reach_to_the_quiet_ones_and_every_day_is_warned_of(app: Flask, sign_in):
+    client = sign_in(Role.ADMINISTRATOR)
+    whole = WINDOW | {"opens_at": "08:00", "closes_at": "21:00"}
+    assert client.post("/messages/sending/windows/new", data=whole).status_code == 302
+    assert "周末和节假日也会发出" not in client.get("/messages/sending").text
+    data = whole | {"days": "every_day"}
+    assert client.post("/messages/sending/windows/new", data=data).status_code == 302
+    assert client.get("/messages/sending").text.count("周末和节假日也会发出") == 1
+
+
 def test_the_local_outbox_shows_what_was_sent(app: Flask, sign_in):
     open_sending()
     make_message(subject="本周周报", body_text="各位领导:\n本周到账 3 万元。")
@@ -307,6 +351,70 @@ def test_outside_the_hours_only_accounts_and_tests_are_served(
         Purpose.TEST,
     }
     assert len(channel.taken) == 2
+
+
+def write_abroad(app: Flask) -> None:
+    """Has mail leave the machine."""
+    settings = app.extensions["outreach.settings"]
+    changed = settings.model_copy(update={"mail_server": "mail.example.gov.cn"})
+    app.extensions["outreach.settings"] = changed
+
+
+@pytest.mark.parametrize(
+    ("moment", "opens"),
+    [
+        ("2026-10-20T07:59", "2026-10-20T08:00"),
+        ("2026-10-20T08:00", "now"),
+        ("2026-10-20T20:59", "now"),
+        ("2026-10-20T21:00", "2026-10-21T08:00"),
+        ("2026-10-20T23:30", "2026-10-21T08:00"),
+        ("2026-10-21T00:30", "2026-10-21T08:00"),
+    ],
+)
+@pytest.mark.parametrize("days", WindowDays)
+def test_a_window_that_was_written_past_the_page_is_cut_to_the_day(
+    app: Flask, office_hours, days: WindowDays, moment: str, opens: str
+):
+    write_abroad(app)
+    db.session.execute(
+        sa.update(SendingWindow).values(days=days, opens_at=time(0), closes_at=time(23, 59, 59))
+    )
+    db.session.commit()
+    state = queries.sending_state(at(moment))
+    assert state.is_open == (opens == "now")
+    assert state.opens_at == (None if opens == "now" else at(opens))
+
+
+def test_a_window_of_the_night_never_opens(app: Flask, office_hours, sign_in, tuesday_morning):
+    write_abroad(app)
+    db.session.execute(sa.update(SendingWindow).values(opens_at=time(21), closes_at=time(23)))
+    db.session.commit()
+    for moment in ("2026-10-20T22:00", "2026-10-20T10:00"):
+        state = queries.sending_state(at(moment))
+        assert not state.is_open
+        assert "近期没有可用的发送时段" in str(state.reason)
+    assert "这一段不会发出" in sign_in(Role.ADMINISTRATOR).get("/messages/sending").text
+    tuesday_morning.move_to(at("2026-10-20T22:00"))
+    reminder, account = (make_message(purpose=p) for p in (Purpose.REMINDER, Purpose.ACCOUNT))
+    fake_channel.install(app)
+    delivery.drain()
+    db.session.expire_all()
+    assert reminder.status is MessageStatus.QUEUED
+    assert account.status is MessageStatus.SENT, "somebody waits for it"
+
+
+def test_at_night_goes_only_what_stays_on_the_machine(app: Flask):
+    """So that the demonstration can be looked at in the evening."""
+    open_sending()
+    night = at("2026-10-20T22:00")
+    assert queries.sending_state(night).is_open
+    robot = make_robot()
+    assert not queries.sending_state(night).is_open, "a group is elsewhere"
+    robot.is_on = False
+    db.session.commit()
+    assert queries.sending_state(night).is_open
+    write_abroad(app)
+    assert not queries.sending_state(night).is_open
 
 
 def test_without_a_policy_nothing_is_sent(app: Flask):

@@ -23,7 +23,7 @@ from wtforms.validators import (
 )
 
 from outreach.forms import Form, TermField, YuanField
-from outreach.messages.models import Channel, WindowDays
+from outreach.messages.models import QUIET_FROM, QUIET_UNTIL, Channel, WindowDays
 from outreach.messages.outbox import Decision
 
 DEAREST_SMS_FEN = 1000
@@ -103,7 +103,23 @@ class WindowForm(Form):
     season_from = StringField(_("每年从"), [DataRequired(_("请填写起始日。"))], default="01-01")
     season_to = StringField(_("到"), [DataRequired(_("请填写截止日。"))], default="12-31")
 
+    def validate_opens_at(self, field: Field) -> None:
+        if field.data and not QUIET_UNTIL <= field.data < QUIET_FROM:
+            raise ValidationError(
+                _(
+                    "“开始时间”落在静默时间内：21:00 至次日 08:00 不打扰单位，任何消息都不发。"
+                    "请填写 08:00 到 21:00 之间的时间，一般为上班时间。"
+                )
+            )
+
     def validate_closes_at(self, field: Field) -> None:
+        if field.data and not QUIET_UNTIL < field.data <= QUIET_FROM:
+            raise ValidationError(
+                _(
+                    "“结束时间”落在静默时间内：21:00 至次日 08:00 不打扰单位，任何消息都不发。"
+                    "请填写不晚于 21:00 的时间，一般为下班时间。"
+                )
+            )
         if self.opens_at.data and field.data and field.data <= self.opens_at.data:
             raise ValidationError(_("结束时间要晚于开始时间。"))
 

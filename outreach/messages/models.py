@@ -477,6 +477,10 @@ class WindowDays(Term):
     EVERY_DAY = "every_day", _("每天")
 
 
+QUIET_FROM, QUIET_UNTIL = time(21), time(8)
+"""Quiet hours, over midnight: no window reaches into them, whatever its row says."""
+
+
 class SendingWindow(Base):
     """Hours of the day in Asia/Shanghai in which messages may go out, in a part of the year."""
 
@@ -490,3 +494,8 @@ class SendingWindow(Base):
     season_from: Mapped[str] = mapped_column(sa.String(5), default="01-01")
     season_to: Mapped[str] = mapped_column(sa.String(5), default="12-31")
     """First and last day of the part of the year, «MM-DD», both included."""
+
+    @property
+    def is_partly_quiet(self) -> bool:
+        """Written by other means than the page, which refuses it."""
+        return self.opens_at < QUIET_UNTIL or self.closes_at > QUIET_FROM

@@ -1,11 +1,12 @@
 """Reads of the outbox, and whether anything may go out at this moment."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any, Protocol
 
 import sqlalchemy as sa
+from flask import current_app
 from flask_babel import lazy_gettext as _
 from sqlalchemy.orm import joinedload
 
@@ -15,6 +16,8 @@ from outreach.errors import NotFound
 from outreach.messages import instance
 from outreach.messages.gate import describe
 from outreach.messages.models import (
+    QUIET_FROM,
+    QUIET_UNTIL,
     BounceCause,
     Channel,
     FailureKind,
@@ -26,6 +29,7 @@ from outreach.messages.models import (
     SendingWindow,
     SendPolicy,
     WaveStatus,
+    WecomRobot,
     WindowDays,
 )
 from outreach.terms import Term
@@ -59,7 +63,23 @@ class SendingState:
 
 
 class Hours(Protocol):
-    """A `SendingWindow`, or a row of its table."""
+    """A `SendingWindow`, a row of its table, or what is left of one."""
+
+    @property
+    def days(self) -> WindowDays: ...
+    @property
+    def opens_at(self) -> time: ...
+    @property
+    def closes_at(self) -> time: ...
+    @property
+    def season_from(self) -> str: ...
+    @property
+    def season_to(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class _DayHours:
+    """Of a window the part by day."""
 
     days: WindowDays
     opens_at: time
@@ -83,15 +103,45 @@ def state_under(policy: Any, now: datetime) -> SendingState:
     if not policy.is_on:
         return SendingState(False, False, _("发送总开关已关闭，所有消息都不会发出。"))
     windows = run(_WINDOWS).all()
-    if any(_is_open_every_day(window, now) for window in windows):
-        return SendingState(True, True, "")
     if not windows:
         return SendingState(
             True, False, _("没有设置发送时段，除账号和测试消息外都不会发出。请先添加时段。")
         )
-    return _consult_calendar(windows, now)
+    is_day = QUIET_UNTIL <= clock.local(now).time() < QUIET_FROM
+    if is_day and any(_is_open_every_day(window, now) for window in windows):
+        return SendingState(True, True, "")
+    hours = _by_day(windows) if has_quiet_hours() else windows
+    if any(_is_open_every_day(window, now) for window in hours):
+        return SendingState(True, True, "")
+    return _consult_calendar(hours, now)
 
 
+def has_quiet_hours() -> bool:
+    """Everywhere but where nothing leaves the machine: in the demonstration mail stays in the local
+    outbox and text messages in a file, at night too, until a group is added that is written to."""
+    settings = current_app.extensions["outreach.settings"]
+    if settings.night_sending:
+        return False
+    return not settings.keeps_messages_here or bool(db.session.scalar(_HAS_ROBOT))
+
+
+def _by_day(windows: Iterable[Hours]) -> list[Hours]:
+    """What windows leave of the day. A row that reaches into the quiet hours was not written by the
+    page; it is cut and not believed."""
+    hours = (
+        _DayHours(
+            window.days,
+            max(window.opens_at, QUIET_UNTIL),
+            min(window.closes_at, QUIET_FROM),
+            window.season_from,
+            window.season_to,
+        )
+        for window in windows
+    )
+    return [window for window in hours if window.opens_at < window.closes_at]
+
+
+_HAS_ROBOT = sa.select(sa.exists().where(WecomRobot.is_on))
 _POLICY = sa.select(table_of(SendPolicy))
 _WINDOWS = sa.select(table_of(SendingWindow))
 

@@ -11,6 +11,8 @@ from outreach.db import db
 from outreach.errors import Conflict, NotFound, Refused
 from outreach.messages import instance, outbox, rates, waves
 from outreach.messages.models import (
+    QUIET_FROM,
+    QUIET_UNTIL,
     Channel,
     Message,
     SendingRate,
@@ -83,6 +85,8 @@ def save_window(
     """Adds hours, or changes those of `window`. Seasons are «MM-DD»."""
     if closes_at <= opens_at:
         raise Refused(_("结束时间要晚于开始时间。"))
+    if opens_at < QUIET_UNTIL or closes_at > QUIET_FROM:
+        raise Refused(_("21:00 至次日 08:00 是静默时间，不能设为发送时段。"))
     if window is None:
         window = SendingWindow()
         db.session.add(window)

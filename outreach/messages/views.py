@@ -91,6 +91,7 @@ def sending() -> ResponseReturnValue:
         policy=policy,
         changed_by=queries.find_user_name(policy.changed_by_id) if policy else "",
         windows=queries.list_windows(),
+        has_quiet_hours=queries.has_quiet_hours,
         rates=queries.list_rates(),
         posts_per_minute=rates.posts_per_minute,
         most_posts=rates.MOST_POSTS,

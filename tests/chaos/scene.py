@@ -52,6 +52,8 @@ def make_settings(url: str, directory: Path, port: int, **more: object) -> dict[
         "mail_final_timeout": 2,
         "delivery_lease_margin": 5,
         "log_level": "ERROR",
+        "wecom_endpoint": "http://127.0.0.1:9",
+        "night_sending": True,  # it runs at any hour
         **more,
     }
 
