@@ -2,6 +2,7 @@
 sent. Each entry of CORPUS says what it should be read as."""
 
 import base64
+import quopri
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -67,9 +68,18 @@ def report(
     recipient: str = "",
     returned: str = "message/rfc822",
     extra: str = "",
+    encode: Callable[[str], str] | None = None,
+    encoding: str = "",
+    is_original_encoded: bool = False,
 ) -> bytes:
-    """A report by RFC 3464."""
+    """A report by RFC 3464; with `encode` what it may not be: in base64 or quoted-printable."""
     original = sent.data.decode("ascii") if returned == "message/rfc822" else sent.headers
+    fields = f"{per_message}\n\nFinal-Recipient: rfc822; {sent.recipient}\n{recipient}"
+    mark = f"Content-Transfer-Encoding: {encoding}\n" if encoding else ""
+    if encode:
+        fields = encode(fields)
+        original = encode(original) if is_original_encoded else original
+    original_mark = mark if is_original_encoded else ""
     return as_bytes(
         f"""
 Return-Path: <>
@@ -90,15 +100,12 @@ Content-Type: text/plain; charset=utf-8
 
 --=_b
 Content-Type: message/delivery-status
-
-{per_message}
-
-Final-Recipient: rfc822; {sent.recipient}
-{recipient}
+{mark}
+{fields}
 
 --=_b
 Content-Type: {returned}
-
+{original_mark}
 {original}
 
 --=_b--
@@ -252,6 +259,90 @@ def exchange_access_denied(sent: Sent) -> bytes:
         subject="Undeliverable: 关于慈善一日捐的工作联系",
         recipient="Action: failed\nStatus: 5.4.1\nDiagnostic-Code: smtp;550 5.4.1 Recipient"
         " address rejected: Access denied. [AM0EUR02FT003.example]",
+    )
+
+
+def coded_in_base64(text: str) -> str:
+    return in_base64(re.sub(r"\r?\n", "\r\n", text), "utf-8")
+
+
+def coded_in_quoted_printable(text: str) -> str:
+    return quopri.encodestring(text.encode()).decode("ascii")
+
+
+REMOTE_NOT_FOUND = (
+    "Action: failed\nStatus: 5.1.10\nRemote-MTA: dns; mail.unit.example\n"
+    "Diagnostic-Code: smtp;550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found by"
+    " SMTP address lookup\nX-Display-Name: 李联络"
+)
+
+
+@mail(F.BOUNCED, C.NO_SUCH_ADDRESS)
+def exchange_report_in_base64(sent: Sent) -> bytes:
+    """As it leaves a gateway behind Exchange that codes whatever is not text."""
+    return report(
+        sent,
+        sender=EXCHANGE,
+        subject=in_words("未送达: 关于慈善一日捐的工作联系", "utf-8"),
+        letter="无法将邮件传递给以下收件人或组。",
+        per_message="Reporting-MTA: dns;mail.unit.example\nReceived-From-MTA: dns;mx.unit.example\n"
+        "Arrival-Date: Tue, 20 Oct 2026 02:00:03 +0000",
+        recipient=REMOTE_NOT_FOUND,
+        encode=coded_in_base64,
+        encoding="base64",
+    )
+
+
+@mail(F.BOUNCED, C.NO_SUCH_ADDRESS)
+def gateway_codes_all_parts(sent: Sent) -> bytes:
+    return report(
+        sent,
+        sender="postmaster@unit.example",
+        letter="See the report.",
+        recipient=REMOTE_NOT_FOUND,
+        encode=coded_in_base64,
+        encoding="BASE64 ",
+        is_original_encoded=True,
+    )
+
+
+@mail(F.BOUNCED, C.MAILBOX_FULL)
+def gateway_report_in_quoted_printable(sent: Sent) -> bytes:
+    """The long line is broken in the middle of the words that say why."""
+    return report(
+        sent,
+        letter="See the report.",
+        recipient="Action: failed\nStatus: 5.0.0\nDiagnostic-Code: smtp; 552 id=3D7A queue=4F1C"
+        " host=mx1.unit.example 5.2.2 <…>: the mailbox is full, over quota",
+        encode=coded_in_quoted_printable,
+        encoding="quoted-printable",
+    )
+
+
+@mail(F.DELAYED)
+def gateway_delay_in_base64(sent: Sent) -> bytes:
+    return report(
+        sent,
+        letter="See the report.",
+        recipient="Action: delayed\nStatus: 4.4.7\nDiagnostic-Code: smtp; 451 4.4.7 try later",
+        encode=coded_in_base64,
+        encoding="base64",
+    )
+
+
+@mail(F.BOUNCED, C.NO_SUCH_ADDRESS)
+def gateway_says_base64_and_writes_text(sent: Sent) -> bytes:
+    return report(sent, recipient=REMOTE_NOT_FOUND, encoding="base64")
+
+
+@mail(F.NOT_OURS)
+def gateway_breaks_the_base64(sent: Sent) -> bytes:
+    """One letter is lost: all after it is noise."""
+    return report(
+        sent,
+        recipient=REMOTE_NOT_FOUND,
+        encode=lambda text: "*" + coded_in_base64(text)[1:],
+        encoding="base64",
     )
 
 

@@ -247,6 +247,30 @@ def test_no_mail_is_so_broken_that_reading_it_fails(data: st.DataObject):
     notice.detail.encode()
 
 
+def test_words_of_a_report_in_code_are_read_whole(sent: Sent):
+    notice = notices.read(corpus.exchange_report_in_base64(sent))
+    assert "RecipientNotFound" in notice.detail
+    assert f"rfc822; {sent.recipient}" in notice.text, "whom it is about"
+    notice = notices.read(corpus.gateway_report_in_quoted_printable(sent))
+    assert "the mailbox is full, over quota" in notice.detail
+    assert "id=3D7A queue=4F1C" in notice.detail, "decoded once"
+
+
+@pytest.mark.parametrize("cut", range(0, 1200, 7))
+def test_a_report_in_code_may_be_cut_off_anywhere(cut: int):
+    about = Sent(b"Message-ID: <outreach-7.0@charity.example>\r\n\r\nx\r\n", OURS, "a@b.example")
+    for compose in (corpus.exchange_report_in_base64, corpus.gateway_codes_all_parts):
+        assert notices.read(compose(about)[: -cut or None]).finding in Finding
+
+
+def test_code_hides_no_parts_in_parts(sent: Sent):
+    boundaries = "".join(f"X: boundary={number}\n" for number in range(notices.MOST_BOUNDARIES))
+    hidden = corpus.report(
+        sent, recipient=boundaries, encode=corpus.coded_in_base64, encoding="base64"
+    )
+    assert notices.read(hidden) == notices.Notice(F.UNREADABLE)
+
+
 def test_a_mail_made_to_take_long_does_not():
     hostile = (
         b"From: postmaster@x.example\r\nContent-Type: text/html\r\n\r\n"

@@ -61,12 +61,60 @@ MOST_WORDS = 20_000
 
 def read(data: bytes) -> Notice:
     """What the mail says; `data` may be cut off anywhere."""
-    if data.lower().count(b"boundary=") > MOST_BOUNDARIES:
+    boundaries = _count_boundaries(data)
+    if boundaries > MOST_BOUNDARIES:
         return Notice(Finding.UNREADABLE)
     try:
-        return _read(email.message_from_bytes(data))
+        mail = email.message_from_bytes(data, _Part)
+        for part in list(mail.walk()):
+            if isinstance(part, _Part) and part.is_encoded():
+                boundaries += part.decode()
+                if boundaries > MOST_BOUNDARIES:
+                    return Notice(Finding.UNREADABLE)
+        return _read(mail)
     except (RecursionError, MessageError):
         return Notice(Finding.UNREADABLE)
+
+
+def _count_boundaries(data: bytes) -> int:
+    return data.lower().count(b"boundary=")
+
+
+class _Part(Message):
+    """A report, or a returned message, that is in base64 or quoted-printable. Neither may be (RFC
+    2046, 5.2.1; RFC 3464, 2.1), some gateways write them so, and the e-mail package would take
+    the code for the report: so it has another type until it is decoded. What is enclosed in what
+    was decoded is read as it stands, so that nobody can hide codes in codes without end."""
+
+    def get_content_type(self) -> str:
+        return _ENCODED if self.is_encoded() else super().get_content_type()
+
+    def is_encoded(self) -> bool:
+        return self._encoding() in _DECODED and super().get_content_type().startswith("message/")
+
+    def decode(self) -> int:
+        """Takes the code away; returns how many boundaries came to light."""
+        kind, encoding, written = super().get_content_type(), self._encoding(), self.get_payload()
+        del self["Content-Transfer-Encoding"]
+        if encoding == "base64" and ":" in str(written):
+            # No base64 but fields, as they should be: the header alone is wrong.
+            content: Any = str(written).encode("utf-8", "surrogateescape")
+        else:
+            self["Content-Transfer-Encoding"] = encoding  # one, and without blanks
+            content = self.get_payload(decode=True) or b""
+            del self["Content-Transfer-Encoding"]
+        count = _count_boundaries(content)
+        if count <= MOST_BOUNDARIES:
+            head = f"Content-Type: {kind}\r\n\r\n".encode()
+            self.set_payload(email.message_from_bytes(head + content).get_payload())
+        return count
+
+    def _encoding(self) -> str:
+        return str(self.get("Content-Transfer-Encoding", "")).strip().lower()
+
+
+_ENCODED = "application/octet-stream"
+_DECODED = ("base64", "quoted-printable")
 
 
 def _read(mail: Message) -> Notice:
