@@ -140,6 +140,7 @@ def test_coercion_is_found_however_it_is_typed(body: str, shown: str):
         "请带好水杯，不得迟到。分摊，派车。自愿",
         "请写明到达的地点 名称和时间。自愿",
         "请列出重点 名单，访问 责任单位。自愿",
+        "必须坚持自愿捐款，一律不得强制捐款。",
     ],
 )
 def test_what_only_looks_like_coercion_is_let_through(body: str):

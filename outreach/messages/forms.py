@@ -107,7 +107,7 @@ class WindowForm(Form):
         if field.data and not QUIET_UNTIL <= field.data < QUIET_FROM:
             raise ValidationError(
                 _(
-                    "“开始时间”落在静默时间内：21:00 至次日 08:00 不打扰单位，任何消息都不发。"
+                    "“开始时间”落在静默时间内：21:00 至次日 08:00 不向单位发消息。"
                     "请填写 08:00 到 21:00 之间的时间，一般为上班时间。"
                 )
             )
@@ -116,7 +116,7 @@ class WindowForm(Form):
         if field.data and not QUIET_UNTIL < field.data <= QUIET_FROM:
             raise ValidationError(
                 _(
-                    "“结束时间”落在静默时间内：21:00 至次日 08:00 不打扰单位，任何消息都不发。"
+                    "“结束时间”落在静默时间内：21:00 至次日 08:00 不向单位发消息。"
                     "请填写不晚于 21:00 的时间，一般为下班时间。"
                 )
             )

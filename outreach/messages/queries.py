@@ -107,9 +107,6 @@ def state_under(policy: Any, now: datetime) -> SendingState:
         return SendingState(
             True, False, _("没有设置发送时段，除账号和测试消息外都不会发出。请先添加时段。")
         )
-    is_day = QUIET_UNTIL <= clock.local(now).time() < QUIET_FROM
-    if is_day and any(_is_open_every_day(window, now) for window in windows):
-        return SendingState(True, True, "")
     hours = _by_day(windows) if has_quiet_hours() else windows
     if any(_is_open_every_day(window, now) for window in hours):
         return SendingState(True, True, "")
