@@ -18,7 +18,7 @@ from outreach.gifts.lines import set_line_aside
 from outreach.gifts.models import StatementLine
 from outreach.messages import delivery, opt_outs, waves
 from outreach.messages.addresses import hash_address
-from outreach.messages.models import Channel, Message, MessageStatus, Wave, WaveStatus
+from outreach.messages.models import Channel, FailureKind, Message, MessageStatus, Wave, WaveStatus
 from outreach.reminders import services
 from outreach.reminders.catching_up import WITHIN, find_missed
 from tests import fake_channel
@@ -150,11 +150,20 @@ def _opt_out(_wave: Wave, kept: Solicitation) -> None:
     opt_outs.add(Channel.EMAIL, address_hash, source="link")
 
 
+def _refuse(_wave: Wave, kept: Solicitation) -> None:
+    """It was sent after all, and the server refused it."""
+    message = db.session.scalars(
+        sa.select(Message).where(Message.contact_id == kept.unit.contacts[0].id)
+    ).one()
+    message.status, message.withheld_reason = S.FAILED, None
+    message.failure = FailureKind.REJECTED
+
+
 def _remind(_wave: Wave, kept: Solicitation) -> None:
     send(make_approved(db.session.get_one(Campaign, kept.campaign_id)))
 
 
-@pytest.mark.parametrize("happens", [_cancel, _correct, _give, _opt_out, _remind])
+@pytest.mark.parametrize("happens", [_cancel, _correct, _give, _opt_out, _refuse, _remind])
 def test_nobody_is_offered_whom_there_is_reason_not_to_write_to(
     app: Flask, campaign: Campaign, happens: Callable[[Wave, Solicitation], None]
 ):

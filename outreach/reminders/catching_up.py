@@ -16,6 +16,7 @@ from outreach.messages.models import (
     OPEN_STATUSES,
     Message,
     MessageSolicitation,
+    MessageStatus,
     Purpose,
     Wave,
     WaveStatus,
@@ -73,25 +74,28 @@ def _list_missed(campaign: Campaign, now: datetime) -> dict[int, list[int]]:
     last: dict[int, tuple[int, Any]] = {
         solicitation_id: (wave_id, started_at) for solicitation_id, wave_id, started_at in chosen
     }
-    reached = _last_reached(now - WITHIN) if last else {}
+    tried = _last_tried(now - WITHIN) if last else {}
     prepared = _list_prepared(campaign) if last else set()
     missed: dict[int, list[int]] = defaultdict(list)
     for solicitation_id, (wave_id, started_at) in last.items():
-        is_reached = solicitation_id in reached and reached[solicitation_id] >= started_at
-        if not is_reached and solicitation_id not in prepared:
+        was_tried = solicitation_id in tried and tried[solicitation_id] >= started_at
+        if not was_tried and solicitation_id not in prepared:
             missed[wave_id].append(solicitation_id)
     return missed
 
 
-def _last_reached(since: datetime) -> dict[int, datetime]:
-    """When the last reminder was queued that reached a unit, or may have, or still may."""
+def _last_tried(since: datetime) -> dict[int, datetime]:
+    """When the last reminder was queued that reached a unit, or may have, or still may. What failed
+    was tried, too: the contact has to be found before anybody writes again."""
     rows = db.session.execute(
         sa.select(MessageSolicitation.solicitation_id, sa.func.max(Message.queued_at))
         .join(Message, Message.id == MessageSolicitation.message_id)
         .where(
             Message.purpose == Purpose.REMINDER,
             Message.queued_at > since,
-            sa.or_(Message.status.in_(OPEN_STATUSES), may_have_gone(Message)),
+            sa.or_(
+                Message.status.in_((*OPEN_STATUSES, MessageStatus.FAILED)), may_have_gone(Message)
+            ),
         )
         .group_by(MessageSolicitation.solicitation_id)
     )
