@@ -172,6 +172,21 @@ def test_a_key_is_kept_unless_another_is_typed_and_never_shown(app: Flask, sign_
     assert [fact["is_key_new"] for fact in facts] == [False, True]
 
 
+def test_one_robot_in_two_rows_is_refused_while_both_are_on(app: Flask, sign_in: SignIn):
+    """Each row has a bucket, and the provider counts them together."""
+    last_year = factories.make_robot(name="去年的群", key=KEY)
+    client = sign_in(Role.ADMINISTRATOR)
+    data = {"name": "总会工作群", "group": ":", "key": KEY, "is_on": "y"}
+    assert "已用于“去年的群”" in client.post("/settings/robots/new", data=data).text
+    last_year.is_on = False
+    db.session.commit()
+    assert client.post("/settings/robots/new", data=data).status_code == 302
+    page = f"/settings/robots/{last_year.id}"
+    again = {"name": "去年的群", "group": ":", "key": "", "is_on": "y"}
+    assert "已用于“总会工作群”" in client.post(page, data=again).text
+    assert client.post(page, data=again | {"key": KEY[::-1]}).status_code == 302
+
+
 def test_a_test_message_shows_whether_the_group_can_be_reached(
     app: Flask, server: RobotServer, sign_in: SignIn
 ):

@@ -71,7 +71,7 @@ def delete_robot(robot_id: int) -> ResponseReturnValue:
 
 
 def _save(form: RobotForm, robot: WecomRobot | None) -> bool:
-    """False when the name is taken: the form says so at its field."""
+    """False when the name or the key is taken: the form says so at its field."""
     try:
         robots.save_robot(
             robot,
@@ -81,7 +81,8 @@ def _save(form: RobotForm, robot: WecomRobot | None) -> bool:
             is_on=form.is_on.data,
         )
     except Refused as refusal:
-        form.name.errors = [refusal.message]
+        field = form.key if isinstance(refusal, robots.KeyTaken) else form.name
+        field.errors = [refusal.message]
         return False
     db.session.commit()
     return True
