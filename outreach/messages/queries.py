@@ -107,7 +107,8 @@ def state_under(policy: Any, now: datetime) -> SendingState:
         return SendingState(
             True, False, _("没有设置发送时段，除账号和测试消息外都不会发出。请先添加时段。")
         )
-    hours = _by_day(windows) if has_quiet_hours() else windows
+    is_day = QUIET_UNTIL <= clock.local(now).time() < QUIET_FROM
+    hours = _by_day(windows) if is_day or has_quiet_hours() else windows
     if any(_is_open_every_day(window, now) for window in hours):
         return SendingState(True, True, "")
     return _consult_calendar(hours, now)
