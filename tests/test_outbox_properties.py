@@ -230,8 +230,10 @@ class Delivery(RuleBasedStateMachine):
         db.session.rollback()
 
     def _check_person_cap(self, ids: list[int]) -> None:
-        """I10: what went to a person, and what went to the address under another name, together."""
-        reached = {id_ for id_, _resend_no in self.arrived} - self.bounced
+        """I10: what went to a person, and what went to the address under another name, together;
+        without what people had sent again."""
+        arrived = {id_ for id_, _resend_no in self.arrived}
+        reached = arrived - self.bounced - self.resends.keys()
         rows = [row for row in self._read() if row.purpose is Purpose.REMINDER]
         gone = [row for row in rows if row.id in reached and row.status is not S.FAILED]
         for row in rows:
