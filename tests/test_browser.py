@@ -16,17 +16,22 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from flask import url_for
 
 from app import create_app
-from outreach.campaigns.models import Solicitation
+from outreach.accounts.models import User
+from outreach.campaigns.models import Sector, Solicitation
 from outreach.campaigns.queries import list_running_campaigns
 from outreach.db import db
 from outreach.demo.accounts import PASSWORD
 from outreach.relay import links
+from outreach.reminders import services
+from outreach.reminders.audience import AudienceFilter
 from tests.conftest import make_settings
-from tests.factories import make_picture
+from tests.factories import make_contact, make_picture, make_solicitation, make_unit
 from tests.office import make_csv
 from tests.services import free_port, wait_until
+from tests.test_waves import make_wave
 
 ROOT = Path(__file__).parent.parent
 CHROMIUM = shutil.which("chromium")
@@ -453,6 +458,52 @@ def test_a_unit_names_its_new_coordinator_by_the_link_in_its_letter(
     assert "已核对" in staff.locator("dl.facts").first.inner_text()
     staff.get_by_text("历任联系人").click()
     assert name in staff.locator("#contacts details").inner_text()
+
+
+def test_whom_a_wave_missed_for_want_of_an_address_gets_it_once_there_is_one(
+    address: str, data_dir: Path, sit_down
+):
+    app = create_app(make_settings(f"sqlite:///{data_dir / 'outreach.db'}", data_dir))
+    with app.app_context(), app.test_request_context(base_url=address):
+        campaign = list_running_campaigns()[-1]
+        sector = db.session.scalars(sa.select(Sector).filter_by(campaign_id=campaign.id)).first()
+        reached = make_solicitation(campaign, sector)
+        unit = make_unit(name="衡阳市没有邮箱的单位")
+        contact = make_contact(unit, email="", mobile="")
+        missed = make_solicitation(campaign, sector, unit=unit)
+        author = db.session.scalars(sa.select(User).filter_by(username="staff1")).one()
+        audience = AudienceFilter(solicitation_ids=(reached.id, missed.id))
+        wave = make_wave(campaign, author, audience=audience)
+        services.submit_wave(wave, by=author)
+        db.session.commit()
+        where = url_for("reminders.wave", campaign_code=campaign.code, wave_id=wave.id)
+        person = url_for("units.edit_contact", contact_id=contact.id)
+    approve_and_wait(sit_down("secretary", DESKTOP).page, where)
+    staff = sit_down("staff1", PHONE)
+    page = staff.page
+    page.goto(where)
+    assert page.locator("#missed").count() == 0, "there is still no address"
+    page.goto(person)
+    page.get_by_label("邮箱").fill("new@unit.example")
+    page.get_by_role("button", name="保存", exact=True).click()
+    page.get_by_role("alert").wait_for()
+    page.goto(where)
+    assert "1 家单位当时没有收到，现在可以提醒" in page.locator("#missed").inner_text()
+    staff.check_width()
+    page.get_by_role("button", name="起草补发").click()
+    page.get_by_role("button", name="提交审批").click()
+    page.get_by_text("已提交").wait_for()
+    assert page.url != where
+    approve_and_wait(sit_down("secretary", PHONE).page, page.url)
+
+
+def approve_and_wait(page, wave: str) -> None:
+    """Exactly one message goes out."""
+    page.goto(wave)
+    page.get_by_role("button", name="批准", exact=True).click()
+    page.locator(".page-title", has_text="已完成").wait_for(timeout=60_000)
+    legend = page.locator(".bar-legend", has_text="已发出").inner_text()
+    assert re.search(r"已发出\s*1\b", legend), legend
 
 
 def test_the_bar_of_an_import_moves_with_it(sit_down):
