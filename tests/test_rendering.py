@@ -308,8 +308,9 @@ def test_what_is_looked_at_is_not_what_is_sent():
     assert render(make_version(body), FIELDS).text == body
 
 
-def test_a_full_width_percent_is_warned_of_too():
-    assert any("100％" in text for text in warnings(Channel.EMAIL, "完成率100％。自愿"))
+@pytest.mark.parametrize("percent", ["100%", "100％", "百分之百"])
+def test_a_share_that_leaves_nobody_out_is_warned_of(percent: str):
+    assert any(percent in text for text in warnings(Channel.EMAIL, f"完成率{percent}。自愿"))
 
 
 def test_hard_words_are_only_warned_of():
