@@ -272,6 +272,33 @@ def test_a_crash_between_commit_and_note_stops_nobody(app: Flask):
     assert delivery.drain() == 1
 
 
+@pytest.mark.parametrize("is_looked_at", [False, True], ids=["trusted", "after a look"])
+def test_a_copy_of_a_window_that_was_never_noted_has_no_count_of_another_history(
+    app: Flask, is_looked_at: bool
+):
+    """A worker dies between its commit and its note, and a copy is made; an older one is put back
+    and sent from; then the first."""
+    open_sending()
+    channel = fake_channel.install(app)
+    make_message()
+    earlier = Copy()
+    if is_looked_at:
+        reap()
+    claim = outbox.claim(clock.now())
+    outbox.begin(claim.token, claim.ids, clock.now())
+    db.session.commit()
+    never_noted = Copy()
+    earlier.put_back()
+    assert is_on() is not is_looked_at
+    if is_looked_at:
+        services.switch_sending(is_on=True)
+        make_message()
+    delivery.drain()
+    assert channel.taken
+    never_noted.put_back()
+    assert not is_on()
+
+
 def test_a_window_of_which_nothing_is_left_is_noted_too(app: Flask, tuesday_morning):
     """Two copies of two histories must not have one count: the later of them would be trusted."""
     open_sending()

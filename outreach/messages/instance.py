@@ -42,6 +42,9 @@ class Mark:
     epoch: int
     """The highest count of which this machine knows that it was committed; no message with a
     higher id was ever sent."""
+    given: int = 0
+    """The highest count that was given to a window, committed or not. The next one is higher: a
+    copy in which a window was begun and never noted must not have the count of another history."""
 
 
 class Counted(Protocol):
@@ -123,20 +126,26 @@ def restored_at() -> datetime | None:
 def advance() -> sa.Row[Any] | None:
     """Counts a window, in the transaction that begins it; to be noted once that is committed.
     Until then nobody else begins a window, nor changes the policy. Returns the policy's `is_on`
-    and `epoch`; None when this database may not send, which must stay so."""
+    and `epoch`; None when this database may not send, which must stay so. OSError like `note`."""
     mark = read_mark()
     if mark is None:
         return None
-    return run(_ADVANCE, {"installation": mark.id, "mark": mark.epoch}).first()
+    counts = {"installation": mark.id, "noted": mark.epoch, "given": mark.given}
+    policy = run(_ADVANCE, counts).first()
+    if policy is not None:
+        _raise(given=policy.epoch)
+    return policy
 
 
-_NEXT = table_of(SendPolicy).c.epoch + 1
+_EPOCH = table_of(SendPolicy).c.epoch
+_GIVEN = sa.bindparam("given", type_=sa.BigInteger)
+_NEXT = sa.case((_EPOCH > _GIVEN, _EPOCH), else_=_GIVEN) + 1
 _HIGHEST_ID = sa.select(sa.func.coalesce(sa.func.max(Message.id), 0)).scalar_subquery()
 _ADVANCE = (
     sa.update(table_of(SendPolicy))
     .where(
         SendPolicy.instance_id == sa.bindparam("installation"),
-        SendPolicy.epoch >= sa.bindparam("mark"),
+        SendPolicy.epoch >= sa.bindparam("noted"),
     )
     .values({SendPolicy.epoch: sa.case((_HIGHEST_ID > _NEXT, _HIGHEST_ID), else_=_NEXT)})
     .returning(table_of(SendPolicy).c.is_on, table_of(SendPolicy).c.epoch)
@@ -154,11 +163,15 @@ def beat() -> int:
 def note(epoch: int) -> None:
     """Keeps the count outside the database; before the network is touched. OSError when the file
     is gone or cannot be written."""
+    _raise(epoch=epoch)
+
+
+def _raise(*, epoch: int = 0, given: int = 0) -> None:
     with _path().open("r+", encoding="ascii") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         mark = _parse(file.read())
-        if mark is not None and mark.epoch < epoch:
-            _write(file, Mark(mark.id, epoch))
+        if mark is not None and (mark.epoch < epoch or mark.given < given):
+            _write(file, Mark(mark.id, max(mark.epoch, epoch), max(mark.given, given)))
 
 
 def read_mark() -> Mark | None:
