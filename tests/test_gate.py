@@ -1,5 +1,6 @@
 """The send gate: each reason, which of two wins, and to whom it applies."""
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from itertools import combinations
 
@@ -27,7 +28,9 @@ from outreach.messages.models import (
     WithheldReason,
 )
 from outreach.messages.receipts import Report
+from outreach.reminders import services
 from outreach.reminders.models import WaveMember
+from outreach.units.models import Contact
 from tests import factories, fake_channel
 from tests.conftest import noting_statements
 from tests.factories import (
@@ -44,6 +47,7 @@ from tests.factories import (
     open_sending,
     save,
 )
+from tests.test_waves import make_approved
 
 R = WithheldReason
 
@@ -295,6 +299,46 @@ def test_each_purpose_has_its_own_reasons(ask):
         for purpose, reasons in APPLIES.items():
             expected = {1: reason} if reason in reasons else {}
             assert ask(case.candidate(purpose)) == expected, (purpose, reason)
+
+
+def correct_the_address(contact: Contact) -> None:
+    contact.email = "right@unit.example"
+
+
+def end_the_office(contact: Contact) -> None:
+    contact.valid_to = clock.today() - timedelta(days=1)
+
+
+def part_the_units(contact: Contact) -> None:
+    """As when a merge is taken back: the person answers for another unit."""
+    contact.unit_id = make_unit().id
+
+
+@pytest.mark.parametrize("change", [correct_the_address, end_the_office, part_the_units])
+@pytest.mark.parametrize("is_shared", [False, True], ids=["of its own", "shared"])
+def test_what_is_queued_does_not_go_to_who_answers_for_the_unit_no_more(
+    app: Flask, change: Callable[[Contact], None], is_shared: bool
+):
+    """Of a letter to one mailbox about two units: when it is so of the second of them."""
+    open_sending()
+    campaign = make_campaign()
+    units = [make_unit(name="衡阳市财政局"), make_unit(name="衡阳市审计局")][: 1 + is_shared]
+    contacts = [make_contact(unit, email="both@unit.example") for unit in units]
+    for unit in units:
+        make_solicitation(campaign, unit=unit)
+    services.start_wave(make_approved(campaign))
+    change(contacts[-1])
+    db.session.commit()
+    channel = fake_channel.install(app)
+    delivery.drain()
+    assert not channel.taken
+    message = db.session.scalars(sa.select(Message)).one()
+    if change is end_the_office and not is_shared:
+        assert message.withheld_reason is R.CONTACT_LEFT
+        return
+    said = gate.describe(message.withheld_reason, message.facts)
+    about = "衡阳市审计局：" if is_shared else ""
+    assert said == f"{about}批准之后，联络员或地址已有变化"
 
 
 def test_a_message_about_several_units_is_withheld_for_one_of_them(app: Flask, ask):

@@ -34,6 +34,7 @@ from outreach.units.queries import find_units
 from outreach.visits.models import Visit, VisitStatus
 from tests import factories
 from tests.office import make_csv, plain
+from tests.test_waves import make_approved
 
 REMEMBERED = {"unit_merge", "audit_event"}
 
@@ -276,6 +277,19 @@ def test_an_undo_is_refused_when_the_name_was_taken_since(campaign: Campaign):
     factories.make_unit(name="乙局")
     with pytest.raises(Refused, match="“乙局”的名称或信用代码已被别的单位使用"):
         undo_merge(done, by=None)
+
+
+def test_an_undo_waits_for_the_letters_about_the_two(campaign: Campaign):
+    factories.open_sending()
+    survivor, loser = (make_place(campaign, name).unit for name in ("甲局", "乙局"))
+    factories.make_contact(loser)
+    done = merge(survivor, loser)
+    wave = make_approved(campaign)
+    with pytest.raises(Refused, match="“甲局”在提醒批次“十月提醒”的名单里"):
+        undo_merge(done, by=None)
+    wave.status = WaveStatus.FINISHED
+    undo(done)
+    assert loser.merged_into_id is None
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -146,19 +146,24 @@ def check_mergeable(survivor: Unit, loser: Unit) -> None:
     for unit in (survivor, loser):
         if unit.merged_into_id is not None:
             raise Refused(_("“%(unit)s”已并入另一个单位。请返回重新选择。", unit=unit.name))
+    check_in_no_wave(loser)
+
+
+def check_in_no_wave(unit: Unit) -> None:
+    """Refused while letters about the unit are approved or on their way."""
     wave = db.session.scalar(
         sa.select(Wave.name)
         .join(WaveMember, WaveMember.wave_id == Wave.id)
         .join(Solicitation, Solicitation.id == WaveMember.solicitation_id)
-        .where(Solicitation.unit_id == loser.id, Wave.status.in_(UNDER_WAY))
+        .where(Solicitation.unit_id == unit.id, Wave.status.in_(UNDER_WAY))
         .limit(1)
     )
     if wave is not None:
         raise Refused(
             _(
                 "“%(unit)s”在提醒批次“%(wave)s”的名单里，批次还没有结束。"
-                "请等它发完，或先取消、退回这个批次，再合并。",
-                unit=loser.name,
+                "请等它发完，或先取消、退回这个批次。",
+                unit=unit.name,
                 wave=wave,
             )
         )

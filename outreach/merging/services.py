@@ -56,6 +56,7 @@ def undo_merge(merge: UnitMerge, *, by: User | None) -> None:
     if merge.undone_at is not None:
         raise Conflict(_("这次合并已经撤销过了。"))
     _check_is_last(merge)
+    plans.check_in_no_wave(merge.survivor)
     before = plans.sum_by_campaign(merge.survivor_id, merge.loser_id)
     name = merge.loser.name
     try:

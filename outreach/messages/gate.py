@@ -369,7 +369,7 @@ def check_unit_cap(candidates: Sequence[Candidate], _now: datetime) -> dict[int,
 
 def describe(reason: WithheldReason, facts: dict[str, Any]) -> str:
     """The reason with what it rests on: «已到账 3.00 万元,10-12»."""
-    wording = _PROVIDER_RULES.get(facts.get("rule", ""))
+    wording = _BY_RULE.get(facts.get("rule", ""))
     text = str((wording or _DESCRIPTIONS.get(reason, reason.label)) % _Readable(facts))
     return f"{facts['unit']}：{text}" if "unit" in facts else text
 
@@ -391,7 +391,8 @@ _DESCRIPTIONS = {
     WithheldReason.UNIT_CAP: _("本年度已提醒过 %(count)s 次，次数已满"),
 }
 
-_PROVIDER_RULES = {
+_BY_RULE = {
+    "changed": _("批准之后，联络员或地址已有变化"),
     "minute": _("一分钟内已向这个号码发过短信"),
     "hour": _("一小时内已向这个号码发过 %(count)s 条短信"),
     "day": _("一天内已向这个号码发过 %(count)s 条短信"),
@@ -400,7 +401,7 @@ _PROVIDER_RULES = {
     "content": _("“%(name)s”中有网址或电话号码，短信平台不接受"),
     "appeal": _("“%(name)s”中有“%(words)s”，短信平台不许用短信募捐"),
 }
-"""By the rule that `provider_rules` found broken."""
+"""By the rule that was found broken: the audience of a wave's, then those of `provider_rules`."""
 
 
 class _Readable(dict[str, Any]):
