@@ -1,7 +1,10 @@
 """Who was missed because of something that has gone since may be written to after all."""
 
+import threading
 from collections.abc import Callable
-from datetime import timedelta
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import date, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -11,15 +14,17 @@ from flask import Flask
 from outreach import clock
 from outreach.access import Role
 from outreach.accounts.models import User
-from outreach.campaigns.models import Campaign, Solicitation
+from outreach.campaigns.models import Campaign, Solicitation, Stage
 from outreach.db import db
 from outreach.errors import Refused
 from outreach.gifts.lines import set_line_aside
 from outreach.gifts.models import StatementLine
+from outreach.gifts.standings import Status
 from outreach.messages import delivery, opt_outs, waves
 from outreach.messages.addresses import hash_address
 from outreach.messages.models import Channel, FailureKind, Message, MessageStatus, Wave, WaveStatus
 from outreach.reminders import services
+from outreach.reminders.audience import AudienceFilter
 from outreach.reminders.catching_up import WITHIN, find_missed
 from tests import fake_channel
 from tests.factories import (
@@ -27,12 +32,13 @@ from tests.factories import (
     make_contact,
     make_gift,
     make_line,
+    make_pledge,
     make_solicitation,
     make_unit,
     make_user,
     open_sending,
 )
-from tests.test_waves import make_approved, make_plan
+from tests.test_waves import make_approved, make_plan, make_wave
 from tests.test_waves_pages import post
 
 S = MessageStatus
@@ -163,7 +169,19 @@ def _remind(_wave: Wave, kept: Solicitation) -> None:
     send(make_approved(db.session.get_one(Campaign, kept.campaign_id)))
 
 
-@pytest.mark.parametrize("happens", [_cancel, _correct, _give, _opt_out, _refuse, _remind])
+def _pause(wave: Wave, _kept: Solicitation) -> None:
+    wave.status = WaveStatus.PAUSED
+
+
+def _submit_another(_wave: Wave, kept: Solicitation) -> None:
+    """To all sectors: it does not name the unit, and has it in its audience."""
+    other = make_wave(db.session.get_one(Campaign, kept.campaign_id))
+    services.submit_wave(other, by=db.session.get_one(User, other.author_id))
+
+
+@pytest.mark.parametrize(
+    "happens", [_cancel, _correct, _give, _opt_out, _refuse, _remind, _pause, _submit_another]
+)
 def test_nobody_is_offered_whom_there_is_reason_not_to_write_to(
     app: Flask, campaign: Campaign, happens: Callable[[Wave, Solicitation], None]
 ):
@@ -172,6 +190,53 @@ def test_nobody_is_offered_whom_there_is_reason_not_to_write_to(
     happens(wave, kept)
     db.session.commit()
     assert wave.id not in missed(campaign)
+
+
+def test_who_is_missed_is_still_one_whom_the_words_are_for(app: Flask, campaign: Campaign):
+    """A letter about a pledge says nothing to a unit that has none any more."""
+    fake_channel.install(app)
+    places = [make_solicitation(campaign, stage=Stage.PLEDGED) for _ in range(2)]
+    pledges = [make_pledge(place, due_on=date(2026, 10, 10)) for place in places]
+    wave = make_approved(campaign, audience=AudienceFilter(statuses=(Status.PLEDGED,)))
+    services.start_wave(wave)
+    line = make_line(campaign, payer=places[1].unit.name)
+    delivery.drain()
+    waves.finish_waves()
+    settle(line)
+    assert missed(campaign) == {wave.id: [places[1].unit.name]}
+    pledges[1].withdrawn_at = clock.now()
+    places[1].stage = Stage.VISITED
+    db.session.commit()
+    assert missed(campaign) == {}
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_two_who_catch_up_at_once_make_one_draft(app: Flask, campaign: Campaign, monkeypatch):
+    wave, _kept, line = hold_back(app, campaign)
+    settle(line)
+    wave_id, author_id = wave.id, make_user().id
+    db.session.commit()
+    both, create = threading.Barrier(2), services.create_wave
+
+    def create_slowly(*arguments, **options) -> Wave:
+        with suppress(threading.BrokenBarrierError):
+            both.wait(2)
+        return create(*arguments, **options)
+
+    monkeypatch.setattr(services, "create_wave", create_slowly)
+
+    def draft(_number: int) -> bool:
+        with app.app_context():
+            author = db.session.get_one(User, author_id)
+            try:
+                services.catch_up(db.session.get_one(Wave, wave_id), author=author)
+            except Refused:
+                return False
+            db.session.commit()
+            return True
+
+    with ThreadPoolExecutor(2) as people:
+        assert sorted(people.map(draft, range(2))) == [False, True]
 
 
 def test_the_words_of_an_old_wave_are_not_offered(app: Flask, campaign: Campaign):

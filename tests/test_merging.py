@@ -26,6 +26,7 @@ from outreach.merging.plans import plan_merge
 from outreach.merging.services import merge_units, undo_merge
 from outreach.messages import opt_outs
 from outreach.messages.models import Channel, MessageSolicitation, WaveStatus
+from outreach.reminders.audience import AudienceFilter
 from outreach.reminders.models import WaveMember
 from outreach.todos.models import Todo, TodoStatus
 from outreach.units.journal import plan_undo
@@ -34,7 +35,7 @@ from outreach.units.queries import find_units
 from outreach.visits.models import Visit, VisitStatus
 from tests import factories
 from tests.office import make_csv, plain
-from tests.test_waves import make_approved
+from tests.test_waves import make_approved, make_wave
 
 REMEMBERED = {"unit_merge", "audit_event"}
 
@@ -277,6 +278,21 @@ def test_an_undo_is_refused_when_the_name_was_taken_since(campaign: Campaign):
     factories.make_unit(name="乙局")
     with pytest.raises(Refused, match="“乙局”的名称或信用代码已被别的单位使用"):
         undo_merge(done, by=None)
+
+
+def test_a_wave_that_names_the_unit_names_the_survivor(campaign: Campaign):
+    """So a rule does not ask again about a pledge that it has asked about, nor lose it."""
+    survivor, loser = (make_place(campaign, name) for name in ("甲局", "乙局"))
+    named = [loser.id, survivor.id]
+    waves = [
+        make_wave(campaign, audience=AudienceFilter(solicitation_ids=ids))
+        for ids in ((loser.id,), named)
+    ]
+    before = snapshot()
+    done = merge(survivor.unit, loser.unit)
+    assert [wave.audience["solicitation_ids"] for wave in waves] == [[survivor.id]] * 2
+    undo(done)
+    assert snapshot() == before
 
 
 def test_an_undo_waits_for_the_letters_about_the_two(campaign: Campaign):

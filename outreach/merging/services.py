@@ -17,13 +17,15 @@ from outreach.gifts.services import Credit, credit_gift
 from outreach.merging import aspects, journal, plans
 from outreach.merging.journal import Journal, Row, rows_of
 from outreach.merging.models import UnitMerge, UnitsApart
+from outreach.messages.models import Wave
 from outreach.todos.models import Todo, TodoStatus
 from outreach.units import naming, services
 from outreach.units.models import AliasKind, Contact, Unit, UnitAlias
 from outreach.visits.models import OPEN, Visit, VisitStatus
 
-UNIT, CONTACT, ALIAS, SOLICITATION, GIFT, PLEDGE, VISIT, TODO, STAGE_CHANGE = map(
-    table_of, (Unit, Contact, UnitAlias, Solicitation, Gift, Pledge, Visit, Todo, StageChange)
+UNIT, CONTACT, ALIAS, SOLICITATION, GIFT, PLEDGE, VISIT, TODO, STAGE_CHANGE, WAVE = map(
+    table_of,
+    (Unit, Contact, UnitAlias, Solicitation, Gift, Pledge, Visit, Todo, StageChange, Wave),
 )
 
 
@@ -136,8 +138,18 @@ class _Merging:
             self._settle_doubles(ours, theirs)
         for name in plans.ON_SOLICITATION:
             self._move(plans.column_of(name), theirs["id"], ours["id"])
+        self._rename_in_waves(theirs, ours)
         self.journal.remove(SOLICITATION, theirs)
         return ours
+
+    def _rename_in_waves(self, theirs: Row, ours: Row) -> None:
+        """In audiences that name units one by one: drafts, and what a rule has asked about."""
+        for wave in rows_of(WAVE.c.campaign_id, ours["campaign_id"]):
+            named = wave["audience"].get("solicitation_ids", [])
+            if theirs["id"] in named:
+                ids = (ours["id"] if id_ == theirs["id"] else id_ for id_ in named)
+                audience = wave["audience"] | {"solicitation_ids": list(dict.fromkeys(ids))}
+                self.journal.change(WAVE, wave, {"audience": audience})
 
     def _choose(
         self, table: sa.Table, of: tuple[aspects.Aspect, ...], ours: Row, theirs: Row

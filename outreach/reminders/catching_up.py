@@ -44,9 +44,10 @@ def find_missed(campaign: Campaign, now: datetime) -> dict[int, list[Member]]:
 
 
 def audience_for(wave: Wave, solicitation_ids: list[int]) -> AudienceFilter:
-    """These units, written to at whom the wave was written to."""
-    role = AudienceFilter.model_validate(wave.audience).role
-    return AudienceFilter(solicitation_ids=tuple(solicitation_ids), role=role)
+    """Those of these units whom the wave's words are still for: a letter about a pledge says
+    nothing to a unit that has none any more."""
+    audience = AudienceFilter.model_validate(wave.audience)
+    return audience.model_copy(update={"solicitation_ids": tuple(solicitation_ids)})
 
 
 def _choose(campaign: Campaign, wave: Wave, solicitation_ids: list[int]) -> list[Member]:
@@ -64,7 +65,7 @@ def _list_missed(campaign: Campaign, now: datetime) -> dict[int, list[int]]:
             Wave.purpose == Purpose.REMINDER,
             Wave.started_at > now - WITHIN,
             # What somebody stopped or put right does not go on.
-            Wave.status != WaveStatus.CANCELLED,
+            Wave.status.not_in((WaveStatus.CANCELLED, WaveStatus.PAUSED)),
             ~sa.exists().where(
                 _Correction.correction_of_id == Wave.id, _Correction.status != WaveStatus.CANCELLED
             ),
@@ -103,16 +104,20 @@ def _last_tried(since: datetime) -> dict[int, datetime]:
 
 
 def _list_prepared(campaign: Campaign) -> set[int]:
-    """Units that a wave names one by one which has not begun."""
-    audiences = db.session.scalars(
-        sa.select(Wave.audience).where(
-            Wave.campaign_id == campaign.id,
-            Wave.purpose == Purpose.REMINDER,
-            Wave.status.in_(PREPARED),
-        )
+    """Units of a wave that has not begun: that it names one by one, or that were submitted."""
+    is_prepared = (
+        Wave.campaign_id == campaign.id,
+        Wave.purpose == Purpose.REMINDER,
+        Wave.status.in_(PREPARED),
+    )
+    audiences = db.session.scalars(sa.select(Wave.audience).where(*is_prepared))
+    submitted = db.session.scalars(
+        sa.select(WaveMember.solicitation_id)
+        .join(Wave, Wave.id == WaveMember.wave_id)
+        .where(*is_prepared, WaveMember.withheld_reason.is_(None))
     )
     return {
         solicitation_id
         for audience in audiences
         for solicitation_id in AudienceFilter.model_validate(audience).solicitation_ids
-    }
+    } | set(submitted)

@@ -104,6 +104,8 @@ def create_correction(wrong: Wave, plan: WavePlan, *, author: User) -> Wave:
 def catch_up(wave: Wave, *, author: User) -> Wave:
     """A draft of the same words for those whom the wave missed and who may be written to now."""
     now = clock.now()
+    # Of two who do this at once, the second finds the draft of the first.
+    db.session.execute(sa.select(Wave.id).where(Wave.id == wave.id).with_for_update())
     missed = catching_up.find_missed(_campaign(wave), now).get(wave.id, [])
     if not missed:
         raise Refused(_("现在没有可以补发的单位，可能已有人起草。请刷新页面。"))
