@@ -305,6 +305,7 @@ def open_sending() -> None:
         contact_cap=2,
         contact_cap_days=7,
         unit_cap=3,
+        unit_gap_days=0,
         sms_daily_budget=1000,
         changed_at=clock.now(),
         epoch=0,

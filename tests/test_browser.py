@@ -163,8 +163,10 @@ def test_the_main_job_from_the_outstanding_list_to_the_digest(sit_down, size):
     staff = sit_down("staff1", size)
     campaign = staff.page.url
     see_what_is_outstanding(staff)
+    administrator = sit_down("admin", size)
+    allow_a_second_reminder_on_one_day(administrator)
     wave = submit_a_wave(staff, campaign)
-    approve_and_watch_it_arrive(sit_down("secretary", size), sit_down("admin", size), wave)
+    approve_and_watch_it_arrive(sit_down("secretary", size), administrator, wave)
     log_a_visit(staff, campaign)
     read_the_digest(sit_down("secretary", size), campaign)
 
@@ -179,6 +181,15 @@ def see_what_is_outstanding(staff: Person) -> None:
     staff.picture("worklist")
     page.goto(page.url.replace("worklist", "sectors"))
     staff.picture("sectors")
+
+
+def allow_a_second_reminder_on_one_day(administrator: Person) -> None:
+    """The story is told at two widths."""
+    page = administrator.page
+    page.goto("/messages/sending")
+    page.get_by_label("同一单位两次提醒至少隔").fill("0")
+    page.get_by_role("button", name="保存上限").click()
+    page.get_by_role("alert").wait_for()
 
 
 def submit_a_wave(staff: Person, campaign: str) -> str:

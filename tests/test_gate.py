@@ -1,7 +1,7 @@
 """The send gate: each reason, which of two wins, and to whom it applies."""
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import combinations
 
 import pytest
@@ -180,6 +180,13 @@ def reach_unit_cap(case: Case) -> None:
     remind(case, 3, others, [case.solicitation.id])
 
 
+def remind_today(case: Case) -> None:
+    db.session.get_one(SendPolicy, 1).unit_gap_days = 1
+    remind(case, 1, [make_contact(case.solicitation.unit).id], [case.solicitation.id])
+    message = db.session.scalars(sa.select(Message).order_by(Message.id.desc())).first()
+    message.sent_at = clock.now()
+
+
 def remind(case: Case, count: int, contact_ids: list[int], solicitation_ids: list[int]) -> None:
     for number in range(count):
         message = make_message(
@@ -210,6 +217,7 @@ REASONS = {
     R.PROVIDER_RULE: write_a_moment_ago,
     R.CONTACT_CAP: reach_contact_cap,
     R.UNIT_CAP: reach_unit_cap,
+    R.UNIT_GAP: remind_today,
 }
 """In the order in which they win."""
 
@@ -339,6 +347,45 @@ def test_what_is_queued_does_not_go_to_who_answers_for_the_unit_no_more(
     said = gate.describe(message.withheld_reason, message.facts)
     about = "衡阳市审计局：" if is_shared else ""
     assert said == f"{about}批准之后，联络员或地址已有变化"
+
+
+@pytest.mark.parametrize(
+    ("gap", "sent_at", "is_withheld"),
+    [
+        (0, "2026-10-20T09:00:00+08:00", False),
+        (1, "2026-10-20T00:00:00+08:00", True),
+        (1, "2026-10-19T23:59:59+08:00", False),
+        (2, "2026-10-19T00:00:00+08:00", True),
+        (2, "2026-10-18T23:59:59+08:00", False),
+    ],
+)
+def test_a_unit_is_not_reminded_again_too_soon(
+    app: Flask, ask, gap: int, sent_at: str, is_withheld: bool
+):
+    """Days are those of Shanghai; it is 2026-10-20."""
+    case = Case()
+    remind(case, 1, [make_contact(case.solicitation.unit).id], [case.solicitation.id])
+    db.session.scalars(sa.select(Message)).one().sent_at = datetime.fromisoformat(sent_at)
+    db.session.get_one(SendPolicy, 1).unit_gap_days = gap
+    assert ask(case.candidate()) == ({1: R.UNIT_GAP} if is_withheld else {})
+    if is_withheld:
+        why = app.extensions["outreach.gate"].ask([case.candidate()], clock.now())[1]
+        assert gate.describe(why.reason, why.facts).endswith(f"两次提醒至少隔 {gap} 天")
+
+
+def test_of_two_waves_that_leave_together_a_unit_gets_one_letter(app: Flask):
+    """They were started in the evening, and both go when the hours begin."""
+    open_sending()
+    db.session.get_one(SendPolicy, 1).unit_gap_days = 1
+    campaign = make_campaign()
+    make_solicitation(campaign)
+    for _ in range(2):
+        services.start_wave(make_approved(campaign))
+    db.session.commit()
+    channel = fake_channel.install(app)
+    delivery.drain()
+    assert sum(channel.taken.values()) == 1
+    assert set(db.session.scalars(sa.select(Message.withheld_reason))) == {None, R.UNIT_GAP}
 
 
 def test_a_message_about_several_units_is_withheld_for_one_of_them(app: Flask, ask):

@@ -183,13 +183,16 @@ def test_caps_are_kept_within_reason(app: Flask, sign_in):
         "contact_cap": 1,
         "contact_cap_days": 14,
         "unit_cap": 2,
+        "unit_gap_days": 5,
         "sms_daily_budget": 90,
         "sms_price_fen": "0.04",
     }
     assert client.post("/messages/sending", data=caps | {"unit_cap": -1}).status_code == 422
+    assert client.post("/messages/sending", data=caps | {"unit_gap_days": 31}).status_code == 422
     assert client.post("/messages/sending", data=caps).status_code == 302
     policy = db.session.get(SendPolicy, 1)
     assert (policy.contact_cap, policy.contact_cap_days, policy.unit_cap) == (1, 14, 2)
+    assert policy.unit_gap_days == 5
     assert (policy.sms_daily_budget, policy.sms_price_fen) == (90, 4)
     assert not policy.is_on
 
@@ -288,6 +291,7 @@ def office_hours(app: Flask) -> None:
         contact_cap=2,
         contact_cap_days=7,
         unit_cap=3,
+        unit_gap_days=0,
         epoch=0,
         changed_at=clock.now(),
     )

@@ -93,6 +93,7 @@ def test_the_price_is_set_with_the_caps(app: Flask, sign_in):
     open_sending()
     client = sign_in(Role.ADMINISTRATOR)
     data = {"contact_cap": 2, "contact_cap_days": 7, "unit_cap": 3, "sms_daily_budget": 100}
+    data["unit_gap_days"] = 2
     assert "0.05" in client.get("/messages/sending").text
     client.post("/messages/sending", data=data | {"sms_price_fen": "0.045"})
     client.post("/messages/sending", data=data | {"sms_price_fen": "0.06"})

@@ -45,6 +45,7 @@ def open_sending() -> None:
         contact_cap=2,
         contact_cap_days=7,
         unit_cap=3,
+        unit_gap_days=2,
         sms_daily_budget=2000,
         epoch=0,
         changed_at=now,

@@ -64,6 +64,10 @@ class CapsForm(Form):
     unit_cap = IntegerField(
         _("同一单位每个活动最多（次）"), [InputRequired(_("请填写次数。")), NumberRange(0, 20)]
     )
+    unit_gap_days = IntegerField(
+        _("同一单位两次提醒至少隔（天）"),
+        [InputRequired(_("请填写天数，0 表示不限。")), NumberRange(0, 30)],
+    )
     sms_daily_budget = IntegerField(
         _("短信每天最多（计费条数）"),
         [InputRequired(_("请填写条数，0 表示不发短信。")), NumberRange(0, 100_000)],

@@ -327,7 +327,9 @@ def check_contact_cap(candidates: Sequence[Candidate], now: datetime) -> dict[in
 
 
 def is_at_unit_cap(subject: Subject) -> sa.ColumnElement[bool]:
-    cap = sa.select(_CAPS.unit_cap).scalar_subquery()
+    """Or has been reminded before, where there is a least gap: the check looks at when."""
+    is_first_free = (_CAPS.unit_gap_days > 0) & (_CAPS.unit_cap > 0)
+    cap = sa.select(sa.case((is_first_free, 1), else_=_CAPS.unit_cap)).scalar_subquery()
     # From the unit to its messages: the other way round leads through all that was ever sent.
     is_gone = (
         sa.select(_IS_REMINDER_GONE)
@@ -342,12 +344,17 @@ def is_at_unit_cap(subject: Subject) -> sa.ColumnElement[bool]:
 
 @screened(is_at_unit_cap)
 @asked_of(Purpose.REMINDER)
-def check_unit_cap(candidates: Sequence[Candidate], _now: datetime) -> dict[int, Withheld]:
+def check_unit_cap(candidates: Sequence[Candidate], now: datetime) -> dict[int, Withheld]:
+    """How often a unit is reminded in a campaign, and how soon again."""
     policy = db.session.get(SendPolicy, 1)
     if policy is None:
         return {}
     rows = db.session.execute(
-        sa.select(MessageSolicitation.solicitation_id, sa.func.count())
+        sa.select(
+            MessageSolicitation.solicitation_id,
+            sa.func.count(),
+            sa.func.max(sa.func.coalesce(Message.sent_at, Message.status_at)),
+        )
         .join(Message, Message.id == MessageSolicitation.message_id)
         .where(
             Message.purpose == Purpose.REMINDER,
@@ -356,14 +363,25 @@ def check_unit_cap(candidates: Sequence[Candidate], _now: datetime) -> dict[int,
         )
         .group_by(MessageSolicitation.solicitation_id)
     )
-    counts: Counter[int] = Counter(dict(rows.all()))
+    counts: Counter[int] = Counter()
+    last_on: dict[int, date] = {}
+    for id_, count, last_at in rows:
+        counts[id_], last_on[id_] = count, clock.day_of(last_at)
+    today = clock.day_of(now)
+    too_soon = today - timedelta(days=policy.unit_gap_days)
     withheld = {}
     for candidate in candidates:
-        most = max((counts[id_] for id_ in candidate.solicitation_ids), default=0)
-        if candidate.solicitation_ids and most >= policy.unit_cap:
+        ids = candidate.solicitation_ids
+        most = max((counts[id_] for id_ in ids), default=0)
+        latest = max((last_on[id_] for id_ in ids if id_ in last_on), default=date.min)
+        if ids and most >= policy.unit_cap:
             withheld[candidate.key] = Withheld(WithheldReason.UNIT_CAP, {"count": most})
+        elif latest > too_soon:
+            facts = {"last_on": latest.isoformat(), "days": policy.unit_gap_days}
+            withheld[candidate.key] = Withheld(WithheldReason.UNIT_GAP, facts)
         else:
-            counts.update(candidate.solicitation_ids)
+            counts.update(ids)
+            last_on |= dict.fromkeys(ids, today)
     return withheld
 
 
@@ -389,6 +407,7 @@ _DESCRIPTIONS = {
     WithheldReason.CONTACT_LEFT: _("联络员已离任（%(left_on)s）"),
     WithheldReason.CONTACT_CAP: _("%(days)s 天内已提醒过该联络员 %(count)s 次"),
     WithheldReason.UNIT_CAP: _("本年度已提醒过 %(count)s 次，次数已满"),
+    WithheldReason.UNIT_GAP: _("%(last_on)s 刚提醒过该单位，两次提醒至少隔 %(days)s 天"),
 }
 
 _BY_RULE = {

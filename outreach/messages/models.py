@@ -78,6 +78,7 @@ class WithheldReason(Term):
     CONTACT_LEFT = "contact_left", _("联络员已离任")
     CONTACT_CAP = "contact_cap", _("近期已提醒过该联络员")
     UNIT_CAP = "unit_cap", _("本年度提醒次数已满")
+    UNIT_GAP = "unit_gap", _("刚提醒过该单位")
     NOT_IN_AUDIENCE = "not_in_audience", _("不在批准的名单内")
     CAMPAIGN_CLOSED = "campaign_closed", _("活动未在进行")
     UNMATCHED_LINE = "unmatched_line", _("有待认领的到账可能是该单位的")
@@ -393,6 +394,7 @@ class SendPolicy(Base):
     __table_args__ = (
         sa.CheckConstraint("id = 1", "one_row"),
         sa.CheckConstraint("contact_cap >= 0 AND contact_cap_days > 0 AND unit_cap >= 0", "caps"),
+        sa.CheckConstraint("unit_gap_days >= 0", "gap"),
     )
 
     id: Mapped[PrimaryKey]
@@ -402,6 +404,8 @@ class SendPolicy(Base):
     contact_cap_days: Mapped[int]
     unit_cap: Mapped[int]
     """Reminders about one unit in one campaign."""
+    unit_gap_days: Mapped[int]
+    """Days from a reminder about a unit to the next one at least; 1: not on the same day."""
     sms_daily_budget: Mapped[int] = mapped_column(default=0)
     """Text messages that may go out in a day, counted in segments; nothing goes out beyond it."""
     sms_price_fen: Mapped[int] = mapped_column(default=5)

@@ -26,6 +26,7 @@ DEFAULT_CAPS = {
     "contact_cap": 2,
     "contact_cap_days": 7,
     "unit_cap": 3,
+    "unit_gap_days": 2,
     "sms_daily_budget": 500,
     "sms_price_fen": rates.DEFAULT_SMS_PRICE_FEN,
 }
@@ -56,6 +57,7 @@ def set_caps(
     contact_cap: int,
     contact_cap_days: int,
     unit_cap: int,
+    unit_gap_days: int,
     sms_daily_budget: int,
     sms_price_fen: int,
 ) -> None:
@@ -64,6 +66,7 @@ def set_caps(
         "contact_cap": contact_cap,
         "contact_cap_days": contact_cap_days,
         "unit_cap": unit_cap,
+        "unit_gap_days": unit_gap_days,
         "sms_daily_budget": sms_daily_budget,
         "sms_price_fen": sms_price_fen,
     }

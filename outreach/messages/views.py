@@ -80,6 +80,7 @@ def sending() -> ResponseReturnValue:
             contact_cap=form.contact_cap.data,
             contact_cap_days=form.contact_cap_days.data,
             unit_cap=form.unit_cap.data,
+            unit_gap_days=form.unit_gap_days.data,
             sms_daily_budget=form.sms_daily_budget.data,
             sms_price_fen=form.sms_price_fen.data or 0,
         )
