@@ -123,6 +123,14 @@ def test_a_promise_not_to_press_is_no_coercion():
         ("各单位实行摊\u0336派\u0336。自愿", "摊派"),
         ("人均不低于１００ 元，自愿。", "人均不低于１００ 元"),
         ("处 级 ２００ 元。自愿", "处 级 ２００ 元"),
+        ("各單位實行攤派。自愿", "攤派"),
+        ("各單位不得強制，但實行攤　派。自愿", "攤　派"),
+        ("處級２００圓。自愿", "處級２００圓"),
+        ("捐款標準：兩萬元。自愿", "捐款標準：兩萬元"),
+        ("請於月底前務必繳納捐款。自愿", "務必繳納捐"),
+        ("未捐款單位將通報。自愿", "未捐款單位將通報"),
+        ("與評優掛鉤。自愿", "與評優掛鉤"),
+        ("由職工工資代扣。您好", "由職工工資代扣"),
     ],
 )
 def test_coercion_is_found_however_it_is_typed(body: str, shown: str):
@@ -141,6 +149,7 @@ def test_coercion_is_found_however_it_is_typed(body: str, shown: str):
         "请写明到达的地点 名称和时间。自愿",
         "请列出重点 名单，访问 责任单位。自愿",
         "必须坚持自愿捐款，一律不得强制捐款。",
+        "堅持自願，嚴禁以任何方式強制攤派。",
     ],
 )
 def test_what_only_looks_like_coercion_is_let_through(body: str):
@@ -174,6 +183,14 @@ def test_what_only_looks_like_coercion_is_let_through(body: str):
         "捐款至少100元",
         "100元起捐",
         "为救助困难家庭，每人100元",
+        "捐款标准：200元/人",
+        "捐款标准为处级以上500元",
+        "100元/人",
+        "200块一个人",
+        "500元一户",
+        "人均要求200元",
+        "为救助困难家庭每人100元",
+        "贵单位任务数：5万元",
     ],
 )
 def test_a_prescribed_sum_is_refused(said: str):
@@ -199,6 +216,10 @@ def test_a_prescribed_sum_is_refused(said: str):
         "请联系李局长 13800000000，王科长：0734-8812345",
         "工作人员名册：处级以上 88123456",
         "每位联络员 8812345，每个会议室 302",
+        "捐款标准由各人自己决定",
+        "捐款没有标准，100元也是爱心",
+        "您的捐款金额为200元，已到账",
+        "捐款10000元一个人道主义项目",
     ],
 )
 def test_other_figures_are_no_prescribed_sums(said: str):
@@ -212,11 +233,100 @@ def test_other_figures_are_no_prescribed_sums(said: str):
         "困难学生每人 2000 元",
         "救助困难家庭100户，每人2000元",
         "会务费每人100元",
+        "救助困难职工每人1000元",
+        "救助困难职工1000元/人",
+        "帮扶对象每户500元",
+        "餐费50元/人",
+        "每位受助学生5000元",
     ],
 )
 def test_a_sum_that_is_paid_out_or_a_fee_is_only_warned_of(said: str):
     assert problems(Channel.EMAIL, f"今年{said}。自愿") == []
     assert any("捐款标准" in text for text in warnings(Channel.EMAIL, f"今年{said}。自愿"))
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["捐款额不低于去年", "捐款数额只增不减", "认捐金额原则上不得少于上年度", "募捐总额只多不少"],
+)
+def test_last_year_is_no_floor_but_may_be_reported_of(said: str):
+    assert any("往年" in text for text in problems(Channel.EMAIL, f"今年{said}。自愿"))
+    reported = f"感谢各界，十年来{said}。自愿"
+    assert problems(Channel.EMAIL, reported) == []
+    assert any("往年" in text for text in warnings(Channel.EMAIL, reported))
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["对慈善事业的投入只增不减", "捐多捐少都可以，不必与去年相比", "捐款数额不要求高于去年"],
+)
+def test_other_talk_of_last_year_is_let_through(said: str):
+    assert problems(Channel.EMAIL, f"今年{said}。自愿") == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["完成募捐任务", "下达募捐指标", "认捐指标为5万元", "捐款任务", "分解捐赠任务", "筹款定额"],
+)
+def test_quotas_are_refused(said: str):
+    assert any("强迫" in text for text in problems(Channel.EMAIL, f"今年{said}。自愿"))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "不下达募捐指标",
+        "不定捐款任务",
+        "没有认捐指标",
+        "严禁以任何形式分配募捐任务",
+        "筹款项目的各项指标完成良好",
+        "完成走访任务",
+    ],
+)
+def test_what_is_no_quota_is_let_through(said: str):
+    assert problems(Channel.EMAIL, f"今年{said}。自愿") == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "以下单位尚未捐款：市财政局、市审计局",
+        "下列市直部门至今没有捐款",
+        "尚未捐款的单位如下：市财政局",
+        "尚未捐款单位有：市财政局",
+        "全市仅剩你们几家",
+        "全市就差你们了",
+        "目前只有你单位没有捐款",
+        "只剩贵单位未捐",
+        "只剩((单位名称))未捐",
+    ],
+)
+def test_a_unit_that_has_not_given_is_not_singled_out(said: str):
+    assert any("点出" in text for text in problems(Channel.EMAIL, f"{said}。自愿"))
+
+
+def test_who_is_the_last_to_hand_in_a_form_is_warned_of():
+    body = "全市仅剩贵单位的登记表还没有收到。自愿"
+    assert problems(Channel.EMAIL, body) == []
+    assert any("点名" in text for text in warnings(Channel.EMAIL, body))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "以下单位已经捐款：市财政局、市审计局",
+        "以下单位尚未报送联络员",
+        "以下单位未领取捐赠票据：市财政局",
+        "我们暂时没有查到贵单位的捐款",
+        "只有贵单位有意参加，我们才上门介绍",
+        "只剩三天，仅剩最后一个名额",
+        "以下单位不捐款也请告知",
+    ],
+)
+def test_other_lists_and_what_concerns_the_reader_alone_are_let_through(said: str):
+    body = f"{said}。自愿"
+    assert problems(Channel.EMAIL, body) == []
+    assert warnings(Channel.EMAIL, body) == []
 
 
 def test_the_sentence_before_excuses_no_sum():
@@ -242,6 +352,12 @@ def test_the_sentence_before_excuses_no_sum():
         "取消评优资格",
         "对落后单位追责、约谈",
         "对不把捐款当回事的单位通报批评",
+        "未捐款的单位将向市委市政府报告",
+        "没有捐款的单位一律上报市领导",
+        "捐款情况与文明单位评选挂钩",
+        "捐款情况作为文明单位创建的依据",
+        "捐款情况报市委督查室",
+        "认捐情况将向市纪委通报",
     ],
 )
 def test_threats_are_refused(said: str):
@@ -263,6 +379,12 @@ def test_threats_are_refused(said: str):
         "如没有收到捐款名单，请告知",
         "未捐单位请报联络员名单",
         "请预约谈话时间",
+        "作为文明单位，贵单位一直支持慈善",
+        "捐款情况不与文明单位评选挂钩",
+        "捐款情况不报市委督查室",
+        "未捐款的单位不向任何领导报告",
+        "请将捐款情况报慈善总会",
+        "未捐款的单位，如有意参加请报总会",
     ],
 )
 def test_promises_and_lists_are_no_threats(said: str):
@@ -311,6 +433,47 @@ def test_what_is_looked_at_is_not_what_is_sent():
 @pytest.mark.parametrize("percent", ["100%", "100％", "百分之百"])
 def test_a_share_that_leaves_nobody_out_is_warned_of(percent: str):
     assert any(percent in text for text in warnings(Channel.EMAIL, f"完成率{percent}。自愿"))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "一定要捐款",
+        "应当捐款",
+        "应当带头捐款",
+        "要求全员捐款",
+        "确保人人捐款",
+        "必捐",
+        "均须捐款",
+        "务请捐款",
+    ],
+)
+def test_demands_are_refused(said: str):
+    assert any("要求对方捐款" in text for text in problems(Channel.EMAIL, f"今年{said}。自愿"))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "不一定要捐款",
+        "不要求全员捐款",
+        "不必捐款，未必捐款，并非必捐，无须捐款",
+        "应当尊重捐赠人的意愿",
+        "应该捐多少由您决定",
+        "应捐赠人要求，应当开具捐赠票据",
+        "须捐款单位确认，见捐款须知",
+        "应当捐赠自愿，确保所有捐款用于救助",
+        "要求各单位捐款信息公开，确保各单位捐款专款专用",
+    ],
+)
+def test_what_asks_nobody_to_give_is_no_demand(said: str):
+    assert problems(Channel.EMAIL, f"今年{said}。自愿") == []
+
+
+@pytest.mark.parametrize("said", ["捐款情况将向市政府报告", "捐赠情况报送市委领导"])
+def test_reports_to_superiors_are_warned_of(said: str):
+    assert problems(Channel.EMAIL, f"{said}。自愿") == []
+    assert any("上级" in text for text in warnings(Channel.EMAIL, f"{said}。自愿"))
 
 
 def test_hard_words_are_only_warned_of():

@@ -48,26 +48,38 @@ class _Wording:
                 found.append(match)
         return found
 
+    def find_excuses(self, text: str) -> list[tuple[int, int]]:
+        """Where the sentences are in which the words may be meant well."""
+        if self.excuse is None:
+            return []
+        sentences = _SENTENCE.finditer(text)
+        return [one.span() for one in sentences if self.excuse.pattern.search(one[0])]
+
+
+_SENTENCE = re.compile(r"[^。!?;\n]+")
 
 _NEGATED = re.compile(
-    r"(?:不|严禁|禁止|杜绝|防止|避免|反对|没有)"
-    r"(?:搞|得|要|许|是|会|能|作|予|再|以|任何|方式|形式|的|变相|、|或者?|和|强制|强行|摊派)*$"
+    r"(?:[不未非]|严禁|禁止|杜绝|防止|避免|反对|没有)"
+    r"(?:[搞得要求许是会能有作予再以的或者和、下达设定提]"
+    r"|任何|方式|形式|变相|强制|强行|摊派|规定|分配|分解)*$"
     r"|不[得会能]?(?:将|把|因|对)[^,;。\n的]{0,8}$"
 )
 """What stands before «摊派» in «不搞摊派»: then it is a promise and not a threat."""
 _LONGEST_DENIAL = 60
 
+_GIVING = r"(?:捐[款赠]?|[认募]捐|认缴|劝募|[募筹]款)"
+
 _FORCE = _compile(
     {
         "force": r"摊派|强制|强行|强迫|硬性(?:要求|规定|任务)",
-        "a task": r"(?:捐款|劝募)任务",
+        "a quota": rf"{_GIVING}的?(?:任务|指标|配额|定额)",
     }
 )
 
 _YUAN = r"元(?![旦月宵素])"
 _MONEY = (
     rf"(?:¥\d|(?:\d[\d,.]{{0,15}}|[一二两三四五六七八九十百千万]{{1,9}})[多余]?万?"
-    rf"(?:{_YUAN}|块(?:钱|(?!\w))|圆(?!\w)))"
+    rf"(?:{_YUAN}|块(?:钱|(?=每人|一个?人)|(?!\w))|圆(?!\w)))"
 )
 _RANK = r"(?:[正副]?[厅处科局县乡股]级|[正副][厅处科](?!长)|科员|(?:一般|普通)(?:干部|职工|党员))"
 _NUMBER = r"[1-9](?:\d{1,4}|\d{0,2}(?:,\d{3})+)"
@@ -87,6 +99,7 @@ _STANDARDS = _compile(
         "a floor of gifts": (
             rf"{_AT_LEAST}(?:捐[款赠]?|认捐|认缴){_AMOUNT}|捐[款赠]?{_AT_LEAST}{_AMOUNT}|{_MONEY}起捐"
         ),
+        "a standard": rf"{_GIVING}的?(?:标准|基数){_NO_CAP}{{0,6}}?{_AMOUNT}",
         "what each gives": (
             rf"{_EACH}{_NO_CAP}{{0,6}}?(?:捐|认缴|{_AT_LEAST}){_NO_CAP}{{0,6}}?{_AMOUNT}"
         ),
@@ -100,8 +113,10 @@ _STANDARDS = _compile(
 
 _SUMS = _compile(
     {
-        "a head": rf"{_EACH}(?:每[月年次]|各|均|按|约|为|是|[:、])*{_AMOUNT}(?!以内|以下)",
-        "on average": rf"人均(?:捐[款赠]?|认捐|标准|约|为|达到?|按|:)*{_AMOUNT}",
+        "a head": rf"{_EACH}(?:每[月年次]|要求|各|均|按|约|为|是|[:、])*{_AMOUNT}(?!以内|以下)",
+        "for a head": rf"{_MONEY}(?:/|每|一个?)(?:人(?!道)|户|单位)",
+        "on average": rf"人均(?:捐[款赠]?|认捐|标准|要求|约|为|达到?|按|:)*{_AMOUNT}",
+        "a quota": rf"(?:任务|指标)(?:数|额|金额)?(?:为|是|:)*{_MONEY}",
         "from staff": (
             r"(?<!困难)(?<!贫困)(?:干部|职工|党员|教师|员工|[处科局]长)(?:各|均|按|:)*"
             rf"(?!\d[\d.]*万){_MONEY}"
@@ -113,14 +128,36 @@ _SUMS = _compile(
 _PAID_OUT = re.compile(
     r"发放|发给|资助|补助|补贴|慰问金|助学金|救助金|给予|奖励|低保|保费"
     r"|(?:救助|帮扶|帮助|慰问)[^;。\n]{0,10}\d[余多]?[名户人位个]"
+    r"|(?<!为)(?<!为了)(?:救助|帮扶|帮助|慰问)[^,;。\n]{0,10}(?:每[人户位名个]|[元块]/[人户])"
     r"|(?:困难|贫困|学生|儿童|孤儿|老人|患者|残疾人)每[人户位名]"
-    r"|每[户位名个](?:困难|贫困|学生|儿童|孤儿|老人|患者|残疾人)"
-    r"|会务费|报名费|餐费|伙食|食宿|住宿|差旅|收到|筹得|筹集|合计|总计"
+    r"|每[户位名个](?:受助|困难|贫困|学生|儿童|孤儿|老人|患者|残疾人)"
+    r"|会务费|报名费|餐费|伙食|食宿|住宿|差旅|门票|收费|收到|筹得|筹集|合计|总计"
 )
 
-_NOT_GIVEN = r"(?:未|没有?|不|拒绝?)[^,;。\n不未没收]{0,4}(?:捐|认缴|缴款|交款)"
+_LAST_YEAR = r"(?:去年|往年|历年|上一?年度?|20\d\d年)"
+
+_COMPARED = _compile(
+    {
+        "no less than last year": (
+            rf"{_GIVING}[^,;。\n\d不]{{0,8}}"
+            rf"(?:不(?:得|能|可|应)?(?:低于|少于){_LAST_YEAR}|[只有]增[不无]减|只多不少)"
+        ),
+    }
+)
+_REPORTED = re.compile(r"已|感谢|共收到|累计|年来|连续|人数")
+
+_PAPERS = r"(?:票据|收据|发票|证书|协议|凭证|登记|意向|仪式)"
+_GIVEN = rf"[^,;。\n不未没收]{{0,4}}(?:捐(?![款赠]{{1,2}}{_PAPERS})|认缴|缴款|交款)"
+_NOT_YET_GIVEN = rf"(?:未|没有?){_GIVEN}"
+_NOT_GIVEN = rf"(?:未|没有?|不|拒绝?){_GIVEN}"
 _NO_PROMISE = r"(?!(?:将|会|均|也|都|一律|一概)*不(?:予|会|得|对|作|做|再|公|通|排))"
-_APPRAISAL = r"(?:考核|考评|绩效|评优|评先|评比|诚信档案|晋升|提拔|奖金)"
+_APPRAISAL = (
+    r"(?:考核|考评|绩效|评优|评先|评比|诚信档案|晋升|提拔|奖金|奖惩|职称|目标管理"
+    r"|文明(?:单位|校园)?的?(?:评|创建|考|测评|复查))"
+)
+_OVERSEERS = r"(?:督查|督办|纪委|纪检|监委|组织部|考核办|文明办)"
+_SUPERIORS = rf"(?:{_OVERSEERS}|[省市区县党]委|政府|党组|领导|上级)"
+_REPORT = r"(?:上报|报送|呈报|抄报|抄送|通报|汇报|报告|报)"
 
 _THREATS = _compile(
     {
@@ -131,7 +168,17 @@ _THREATS = _compile(
         ),
         "exposed are those who have not given": (
             rf"(?:通报|通告|曝光|公布|公示|公开|点名)[^,;。\n不未没]{{0,8}}{_NOT_GIVEN}[款赠]?"
-            rf"(?:单位)?(?:名单)?"
+            r"(?:单位)?(?:名单)?"
+        ),
+        "those who have not given are reported": (
+            rf"{_NOT_GIVEN}[^,;。\n不无未请报填送]{{0,8}},?(?:将|要|会|就|一律|全部)*"
+            rf"(?:向[^,;。\n]{{0,6}}{_SUPERIORS}[^,;。\n]{{0,6}}{_REPORT}"
+            rf"|{_REPORT}[^,;。\n]{{0,6}}{_SUPERIORS})"
+        ),
+        "reported to those who oversee": (
+            rf"{_GIVING}(?:情况|名单|数据)[^,;。\n不无未]{{0,8}}"
+            rf"(?:向[^,;。\n不]{{0,6}}{_OVERSEERS}[^,;。\n]{{0,4}}{_REPORT}"
+            rf"|{_REPORT}[^,;。\n不]{{0,6}}{_OVERSEERS})"
         ),
         "punished": (
             r"通报批评|(?<![重地网站])点名|(?<![访慰])问责|追责|(?<!预)约谈|一票否决"
@@ -139,10 +186,30 @@ _THREATS = _compile(
         ),
         "appraised": rf"(?:列入|纳入|计入|记入|作为|影响)[^,;。\n不]{{0,8}}{_APPRAISAL}",
         "tied to the appraisal": (
-            rf"[与和同跟][^,;。\n不]{{0,12}}{_APPRAISAL}[^,;。\n不]{{0,6}}挂钩"
+            rf"[与和同跟][^,;。\n不]{{0,12}}(?:{_APPRAISAL}|评选|文明单位)[^,;。\n不]{{0,6}}挂钩"
         ),
     }
 )
+
+_READER = r"(?:[你贵您]|\(\(单位)"
+_WHO = r"(?:单位|部门|企业|学校|医院|科室|个人|人员|同志|干部|职工|党员)"
+
+_SINGLED_OUT = _compile(
+    {
+        "a list of those who have not given": (
+            rf"(?:以下|下列|如下|上述)[^,;。\n不]{{0,6}}{_WHO}[^,;。\n不未没]{{0,4}}"
+            rf"{_NOT_YET_GIVEN}[款赠]?"
+        ),
+        "those who have not given, by name": (
+            rf"{_NOT_YET_GIVEN}[款赠]?的?{_WHO}(?:如下|包括|分别|[有是为]:)"
+        ),
+        "the reader is the last": rf"(?:[只仅就][剩差]|唯独)下?{_READER}",
+        "only the reader has not given": (
+            rf"(?:只有|仅有|唯有){_READER}[^,;。\n不]{{0,8}}{_NOT_YET_GIVEN}[款赠]?"
+        ),
+    }
+)
+_FORMS = re.compile(r"登记表|回执|报名|报送|反馈|材料|联络|联系|签到|签字|确认|意见")
 
 _WAGES = r"(?:工资|薪酬|薪资|薪水|津贴|奖金|绩效)"
 _AT_ONCE = r"(?:统一|直接|一律){0,2}"
@@ -159,6 +226,13 @@ _DEDUCTIONS = _compile(
     }
 )
 """What the tax law lets people deduct («在工资薪金所得中扣除») is something else."""
+
+_ALL = rf"(?:全员|人人|每个?人|大家|(?:全体|所有|各|每个){_WHO})"
+_HOW = r"(?:都|均|要|积极|踊跃|带头|主动|自觉|按时|及时|足额|参与|参加|进行)"
+_GIVE = (
+    rf"捐(?![款赠]{{0,2}}(?:{_PAPERS}|单位|企业|[人者方物多]|信息|情况|名单|资金|项目|使用|意愿|自愿"
+    r"|全部|[都专]))[款赠]?"
+)
 
 _NO_RULE = r"(?!不[得许能]|[^,;。\n]{0,8}自愿)"
 """«必须坚持自愿捐款» and «一律不得强制捐款» bind those who ask."""
@@ -184,6 +258,25 @@ _COERCION = (
         ),
     ),
     _Wording(
+        _COMPARED,
+        _("“%(words)s”要求捐款不少于往年，属于变相摊派。请删去。"),
+        _Excuse(
+            _REPORTED,
+            _(
+                "“%(words)s”容易被读成要求捐款不少于往年。"
+                "如果说的是已有的结果，请写明；对今年的捐款请不要提要求。"
+            ),
+        ),
+    ),
+    _Wording(
+        _SINGLED_OUT,
+        _("“%(words)s”点出没有捐款的单位，等于公开名单施压。请删去，不与其他单位相比。"),
+        _Excuse(
+            _FORMS,
+            _("“%(words)s”容易被读成点名催捐。如果说的是报送材料，请换个客气的说法。"),
+        ),
+    ),
+    _Wording(
         _THREATS,
         _("“%(words)s”以处分或曝光相威胁，属于变相摊派。请删去。"),
     ),
@@ -197,15 +290,38 @@ _COERCION = (
     ),
     _Wording(
         _compile(
-            {"demands": rf"(?:必须|务必|一律){_NO_RULE}[^,;。\n]{{0,12}}(?:捐|认缴|缴纳|交款|到账)"}
+            {
+                "demands": (
+                    rf"(?:必须|务必|一律){_NO_RULE}[^,;。\n]{{0,12}}(?:捐|认缴|缴纳|交款|到账)"
+                ),
+                "has to": (
+                    rf"(?:一定要|务请|应当|应该|理应|[都均]应|[都均]要|(?<![必无毋])须)"
+                    rf"{_HOW}*{_GIVE}"
+                ),
+                "everybody has to": rf"(?:要求|确保|保证|做到){_ALL}{_HOW}*{_GIVE}",
+                "must give": r"(?<![不未何势])必捐",
+            }
         ),
         _("“%(words)s”要求对方捐款。捐赠自愿，请改为“如有意参加，请……”。"),
     ),
     _Wording(
         _compile(
             {
+                "reported to superiors": (
+                    rf"{_GIVING}情况[^,;。\n不无未]{{0,8}}"
+                    rf"(?:向[^,;。\n不]{{0,6}}{_SUPERIORS}[^,;。\n]{{0,6}}{_REPORT}"
+                    rf"|{_REPORT}[^,;。\n不]{{0,6}}{_SUPERIORS})"
+                )
+            }
+        ),
+        _("“%(words)s”容易让人觉得不捐会被上级知道。请考虑删去，或写明只报总数。"),
+        is_refused=False,
+    ),
+    _Wording(
+        _compile(
+            {
                 "hard words": (
-                    r"必须|务必|一律|限期|逾期|催[办缴款促]|排名|排行|100\s?%|百分之百|全员参与|应捐尽捐"
+                    r"必须|务必|一律|限期|逾期|催[办缴款促]|排名|排行|100\s?%|百分之百|全员参与|全员捐款|应捐尽捐"
                 )
             }
         ),
@@ -223,24 +339,17 @@ def find(written: str) -> Iterator[tuple[bool, str]]:
     for wording in _COERCION:
         plain: list[re.Match[str]] = []
         excused: list[re.Match[str]] = []
+        excuses = wording.find_excuses(reading.text)
         for match in wording.find(reading.text):
             if any(match[0] in longer for longer in told):
                 continue
-            is_excused = wording.excuse and wording.excuse.pattern.search(_sentence_of(match))
+            is_excused = any(start < match.end() and match.start() < end for start, end in excuses)
             (excused if is_excused else plain).append(match)
         told.update(match[0] for match in plain + excused)
         if plain:
             yield wording.is_refused, _name_words(wording.message, reading, plain)
         if wording.excuse and excused:
             yield False, _name_words(wording.excuse.message, reading, excused)
-
-
-def _sentence_of(match: re.Match[str]) -> str:
-    before = _SENTENCE_END.split(match.string[: match.start()])[-1]
-    return before + match[0] + _SENTENCE_END.split(match.string[match.end() :], maxsplit=1)[0]
-
-
-_SENTENCE_END = re.compile(r"[。!?;\n]")
 
 
 def _name_words(message: LazyString, reading: Reading, matches: list[re.Match[str]]) -> str:

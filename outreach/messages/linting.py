@@ -42,7 +42,7 @@ def lint(
     of_channel = _lint_email if channel is Channel.EMAIL else _lint_sms
     rules = (_lint_placeholders, _lint_characters, _lint_coercion, of_channel)
     findings = [finding for rule in rules for finding in rule(subject, body)]
-    if channel is Channel.EMAIL and is_appeal and body.strip() and "自愿" not in body:
+    if channel is Channel.EMAIL and is_appeal and body.strip() and "自愿" not in read(body).text:
         findings.append(_warn(_("正文没有说明捐赠自愿。建议加一句“捐赠完全自愿”。")))
     if channel is Channel.SMS:
         findings.append(_count_sms(body, signature))

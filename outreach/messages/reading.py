@@ -1,5 +1,5 @@
-"""A text as a reader takes it in, however it is typed: «ｗｗｗ．ａ．ｃｎ» is an address and
-«摊 派» one word. Only looked at; what is sent stays as it was written."""
+"""A text as a reader takes it in, however it is typed: «ｗｗｗ．ａ．ｃｎ» is an address, «摊 派»
+and «攤派» are one word. Only looked at; what is sent stays as it was written."""
 
 import re
 import unicodedata
@@ -13,6 +13,18 @@ _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Mn", "Me"})
 """Categories of what has no width, and of strokes through or around the character before."""
 _BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and signs, for Unicode, that show nothing."""
+
+_SIMPLIFIED = str.maketrans(
+    "萬與專業兩嚴個為爲鄉書於僅從儀優會體餘兒黨關內決況準減憑劃創別勸辦務動勵勢區醫陞協單廳歷縣"
+    "參發變嚮員響園圓塊處復頭奬獎學對導將盡佈師帶幫幹應開強當總懲願戶執報掛據攤數無時晉來極標檔"
+    "檢殘匯滙沒測點愛獨獻監確積稱稅籌簽係繫約級紀納組給絡絕統績續繳網職聯補規覺計訂認議記許設訪"
+    "證評誠該請談謝責賬帳貧貼貴費資贈躍踴轉達還進連選鉤鈎錢長門問難項須預領額織纍",
+    "万与专业两严个为为乡书于仅从仪优会体余儿党关内决况准减凭划创别劝办务动励势区医升协单厅历县"
+    "参发变向员响园圆块处复头奖奖学对导将尽布师带帮干应开强当总惩愿户执报挂据摊数无时晋来极标档"
+    "检残汇汇没测点爱独献监确积称税筹签系系约级纪纳组给络绝统绩续缴网职联补规觉计订认议记许设访"
+    "证评诚该请谈谢责账账贫贴贵费资赠跃踊转达还进连选钩钩钱长门问难项须预领额织累",
+)
+"""Traditional characters of the words that are looked for: «攤派» is «摊派»."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +48,7 @@ class Reading:
 
 def read(written: str) -> Reading:
     if _PLAIN.fullmatch(written):
-        return Reading(unicodedata.normalize("NFKC", written), written, range(len(written)))
+        return Reading(_normalise(written), written, range(len(written)))
     characters: list[str] = []
     origins: list[int] = []
     gap: int | None = None
@@ -62,9 +74,13 @@ def _read_as(character: str) -> str:
         return " "
     return "".join(
         " " if part.isspace() or part in _BLANKS else _DASHES.get(part, part)
-        for part in unicodedata.normalize("NFKC", character)
+        for part in _normalise(character)
         if part.isspace() or not _is_unseen(part)
     )
+
+
+def _normalise(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).translate(_SIMPLIFIED)
 
 
 def _is_unseen(character: str) -> bool:
