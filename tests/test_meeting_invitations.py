@@ -118,6 +118,16 @@ def test_the_notice_reads_like_one(meeting):
     assert "必须" not in message.body_text
 
 
+@pytest.mark.parametrize("field", ["title", "agenda"])
+def test_a_notice_that_presses_people_is_not_sent(meeting, field):
+    setattr(meeting, field, "通报未捐款单位名单")
+    db.session.commit()
+    with pytest.raises(Refused, match="相威胁"):
+        send(meeting)
+    db.session.rollback()
+    assert mail() == []
+
+
 def test_the_notice_is_chinese_for_the_reader_when_the_sender_reads_english(
     meeting, staff, sign_in
 ):

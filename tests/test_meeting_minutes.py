@@ -191,6 +191,15 @@ def test_the_same_minutes_reach_nobody_twice(held):
     assert "未能到会" in shared.body_text
 
 
+def test_minutes_that_press_people_are_not_sent(held):
+    services.write_minutes(held, minutes="会议指出", decisions="每人捐款不少于200元")
+    with pytest.raises(Refused, match="捐款标准"):
+        circulation.circulate(held, with_absent=True)
+    db.session.rollback()
+    services.write_minutes(held, minutes="会议指出", decisions="坚持自愿，不下募捐指标")
+    assert circulation.circulate(held, with_absent=True)
+
+
 def test_there_is_nothing_to_send_before_the_meeting_or_without_minutes(held):
     held.minutes = held.decisions = ""
     with pytest.raises(Refused):

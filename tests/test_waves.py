@@ -15,7 +15,7 @@ from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, CampaignStatus, SectorLineage, Stage
 from outreach.db import db
 from outreach.errors import Forbidden, Refused
-from outreach.messages import outbox, waves
+from outreach.messages import linting, outbox, waves
 from outreach.messages.models import (
     Channel,
     Message,
@@ -201,6 +201,49 @@ def test_a_template_with_a_hole_cannot_be_submitted(campaign: Campaign):
     wave = make_wave(campaign, version=make_template(body="上年度((上年度捐款))，捐赠自愿"))
     with pytest.raises(Refused, match="上年度捐款"):
         services.submit_wave(wave, by=make_user())
+
+
+PRESSING = "2026年慈善一日捐（处级每人必须捐500元，未捐单位名单将通报）"
+
+
+def test_a_campaign_whose_name_presses_people_writes_no_letters(campaign: Campaign):
+    make_solicitation(campaign)
+    wave = make_wave(campaign)
+    author = db.session.get(User, wave.author_id)
+    campaign.name = PRESSING
+    refused = [str(finding.message) for finding in linting.refusals(preview_wave(wave).findings)]
+    assert all("活动名称" in text and "活动设置" in text for text in refused)
+    assert any("每人必须捐500元" in text for text in refused)
+    with pytest.raises(Refused, match="活动名称"):
+        services.submit_wave(wave, by=author)
+
+    campaign.name = "2026年慈善一日捐"
+    services.submit_wave(wave, by=author)
+    campaign.name = PRESSING
+    with pytest.raises(Refused, match="活动名称"):
+        services.approve_wave(wave, by=make_user(Role.SECRETARY_GENERAL))
+
+
+def test_a_name_that_no_letter_has_is_not_looked_at(campaign: Campaign):
+    make_solicitation(campaign)
+    campaign.name = PRESSING
+    wave = make_wave(campaign, version=make_template(subject="工作联系", body="您好，捐赠自愿。"))
+    assert preview_wave(wave).findings == []
+
+
+def test_what_a_letter_comes_to_with_its_values_is_looked_at_too(campaign: Campaign):
+    unit = make_unit(name="处级")
+    make_contact(unit)
+    make_solicitation(campaign, unit=unit)
+    wave = make_wave(campaign, version=make_template(body="((单位名称))200元，捐赠自愿。"))
+    with pytest.raises(Refused, match=r"填入内容后.*处级200元"):
+        services.submit_wave(wave, by=make_user())
+
+
+def test_what_the_template_says_itself_is_told_once(campaign: Campaign):
+    make_solicitation(campaign)
+    wave = make_wave(campaign, version=make_template(body="实行摊派，捐赠自愿。"))
+    assert len(preview_wave(wave).findings) == 1
 
 
 # Approval

@@ -17,6 +17,7 @@ from outreach.meetings.rendering import format_formal_day, format_period
 from outreach.messages import attachments
 from outreach.messages.addresses import hash_address
 from outreach.messages.channels import EnclosedFile
+from outreach.messages.linting import refuse_pressure
 from outreach.messages.models import Channel, Message, Purpose
 from outreach.messages.queueing import queue_message
 
@@ -39,6 +40,8 @@ def circulate(meeting: Meeting, *, with_absent: bool) -> int:
     readers = {address: group for address, group in readers.items() if address not in had}
     if not readers:
         return 0
+    items = [item.text for item in meeting.action_items]
+    refuse_pressure("\n".join([meeting.title, meeting.minutes, meeting.decisions, *items]))
     file = attachments.keep(
         EnclosedFile(
             f"{meeting.title[:LONGEST_NAME]}纪要.docx", MEDIA_TYPE, write_minutes_file(meeting)

@@ -18,6 +18,7 @@ from outreach.errors import NotFound, Refused
 from outreach.meetings.models import ActionItem, Attendee, Meeting, MeetingStatus, PartStat
 from outreach.meetings.queries import list_coordinators, list_office_users, list_solicitations
 from outreach.meetings.rendering import Method, build_calendar, render_notice
+from outreach.messages.linting import refuse_pressure
 from outreach.messages.models import Channel, Purpose
 from outreach.messages.queueing import queue_message
 from outreach.units.models import Unit
@@ -292,6 +293,7 @@ def _queue_notices(meeting: Meeting, attendees: list[Attendee], method: Method) 
     queued = 0
     for address, group in by_address.items():
         subject, text = render_notice(meeting, group)
+        refuse_pressure(text)
         first = group[0]
         queued += queue_message(
             purpose=Purpose.INVITATION,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 
+from outreach.errors import Refused
 from outreach.messages import coercion
 from outreach.messages.models import Channel
 from outreach.messages.placeholders import CONTROL, find_problem, pieces_of, placeholders_in
@@ -47,6 +48,13 @@ def lint(
     if channel is Channel.SMS:
         findings.append(_count_sms(body, signature))
     return sorted(findings, key=lambda finding: list(Severity).index(finding.severity))
+
+
+def refuse_pressure(text: str) -> None:
+    """The same for what is sent as somebody wrote it, without a template."""
+    for is_refused, message in coercion.find(text):
+        if is_refused:
+            raise Refused(_("这份通知还不能发送：%(found)s", found=message))
 
 
 def refusals(findings: list[Finding]) -> list[Finding]:

@@ -1,7 +1,7 @@
 """What a recipient reads: the values of the placeholders, and the whole wave as it would go out."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -14,7 +14,7 @@ from flask_babel import lazy_gettext as _
 from outreach import clock, money
 from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign
-from outreach.messages import linting, placeholders, rates, rendering
+from outreach.messages import coercion, linting, placeholders, rates, rendering
 from outreach.messages.linting import Finding, Severity
 from outreach.messages.models import Channel, Purpose, TemplateVersion, Wave, WaveStatus
 from outreach.messages.provider_rules import find_faults
@@ -63,6 +63,7 @@ class Letter:
 class Preview:
     """A wave before it goes out: every letter, and every unit that is left out."""
 
+    campaign: Campaign
     version: TemplateVersion
     letters: list[Letter]
     left_out: list[Member]
@@ -116,6 +117,7 @@ class Preview:
             if channel is Channel.SMS:
                 theirs = (letter for letter in letters if letter.version is version)
                 found += find_faults(version, ((one.units, one.variables) for one in theirs))
+        found += _find_pressure(self, found)
         order = list(Severity)
         return sorted(found, key=lambda finding: order.index(finding.severity))
 
@@ -139,6 +141,7 @@ def preview(
     recipients = group(members)
     seconds = [second for recipient in recipients if (second := recipient.second)]
     return Preview(
+        campaign=campaign,
         version=version,
         letters=[writers[recipient.channel].write(recipient) for recipient in recipients],
         left_out=[member for member in members if member.withheld is not None],
@@ -279,6 +282,31 @@ def _find_holes(letters: list[Letter]) -> list[Finding]:
         )
         for name, empty in by_name.items()
     ]
+
+
+def _find_pressure(letters: Preview, told: list[Finding]) -> Iterator[Finding]:
+    """What presses people though the templates do not: a name that stands in every letter, or
+    what the values make of the words around them. One letter of each channel is read."""
+    every = reversed(letters.letters + letters.spare)
+    samples = {letter.recipient.channel: letter.rendered for letter in every}
+    texts = [f"{rendered.subject}\n{rendered.text}" for rendered in samples.values()]
+    names = {
+        letters.campaign.name: _("活动名称写进每封信，其中%(found)s请先在“活动设置”中改名。"),
+        federation_name(): _("总会名称写进每封信，其中%(found)s请先由系统管理员改正发件人名称。"),
+    }
+    for name, sentence in names.items():
+        if not any(name in text for text in texts):
+            continue
+        texts = [text.replace(name, "") for text in texts]
+        for is_refused, message in coercion.find(name):
+            severity = Severity.REFUSE if is_refused else Severity.WARN
+            yield Finding(severity, str(sentence) % {"found": message})
+    known = {str(finding.message) for finding in told}
+    for text in texts:
+        for is_refused, message in coercion.find(text):
+            if is_refused and message not in known:
+                advice = _("填入内容后，信里%(found)s请修改模板或填入的资料。", found=message)
+                yield Finding(Severity.REFUSE, advice)
 
 
 def _count_segments(letters: Preview) -> list[Finding]:
