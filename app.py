@@ -41,7 +41,7 @@ from outreach.reminders import gate as reminders_gate
 from outreach.reminders.queries import try_text
 from outreach.reminders.rule_views import bp as reminders
 from outreach.settings.staffing_views import bp as settings_pages
-from outreach.todos.services import note_new_address
+from outreach.todos.services import note_new_address, note_reply
 from outreach.todos.views import bp as todos
 from outreach.units import gate as units_gate
 from outreach.units.views import bp as units
@@ -146,7 +146,7 @@ def install_tasks(app: Flask, settings: config.Settings) -> None:
 
 def install_sending(app: Flask, settings: config.Settings) -> None:
     """Decides what a message has to pass, which way it leaves, and what its leaving changes, as
-    do an address that can be written to again and a unit that goes to another sector."""
+    do a reply, an address that can be written to again and a unit that goes to another sector."""
     app.extensions["outreach.gate"] = SendGate(GATE)
     app.extensions["outreach.return_paths"] = ReturnPaths(
         settings.mail_bounce_address, settings.secret_key
@@ -157,6 +157,7 @@ def install_sending(app: Flask, settings: config.Settings) -> None:
     app.extensions["outreach.sms_channel"] = text_messages
     app.extensions["outreach.on_sent"] = [note_reminders]
     app.extensions["outreach.on_new_address"] = [note_new_address]
+    app.extensions["outreach.on_reply"] = [note_reply]
     app.extensions["outreach.on_move"] = [follow_units]
     app.extensions["outreach.engagements"] = list_engagements
     trial: template_views.TryText = try_text

@@ -103,6 +103,20 @@ def test_the_link_names_nobody(app: Flask, path):
         "回T",
         "请退订",
         "退订谢谢",
+        "不要再发了",
+        "别发了",
+        "别发",
+        "請勿再發",
+        "不要给我发",
+        "请不要再给我发短信",
+        "我已经退休，别再发",
+        "请勿打扰！",
+        "STOP",
+        "stop",
+        "取消订阅",
+        "拒收",
+        "QX",
+        "Unsubscribe",
     ],
 )
 def test_a_reply_that_says_no_more(app: Flask, text: str):
@@ -110,7 +124,26 @@ def test_a_reply_that_says_no_more(app: Flask, text: str):
     assert opt_outs.find(Channel.SMS, hash_address(Channel.SMS, "+8613800001234"))
 
 
-@pytest.mark.parametrize("text", ["", "好的", "收到R", "TTD", "不退订", "不用退订", "谢谢"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "好的",
+        "收到R",
+        "TTD",
+        "不退订",
+        "不用退订",
+        "谢谢",
+        "收到",
+        "我们已经捐了",
+        "材料不要发错了",
+        "不要再发邮件，请发短信",
+        "不要发票",
+        "请发到我邮箱",
+        "不好意思打扰了",
+        "non-stop",
+    ],
+)
 def test_a_reply_that_says_something_else(app: Flask, text: str):
     assert not opt_outs.take_reply(Channel.SMS, "13800001234", text)
     assert db.session.query(OptOut).count() == 0

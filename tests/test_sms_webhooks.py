@@ -4,10 +4,12 @@ import json
 import logging
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
 from outreach import clock
+from outreach.campaigns.models import Solicitation
 from outreach.db import db
 from outreach.messages import dead_addresses, delivery, opt_outs, outbox, sms_receipts
 from outreach.messages.addresses import hash_address
@@ -21,8 +23,16 @@ from outreach.messages.models import (
     Message,
     MessageStatus,
 )
+from outreach.todos import services
+from outreach.todos.models import Todo, TodoKind, TodoOutcome
 from tests import fake_channel
-from tests.factories import make_message, open_sending
+from tests.factories import (
+    make_campaign,
+    make_message,
+    make_solicitation,
+    make_user,
+    open_sending,
+)
 from tests.sms_office import SECRET, use_provider
 
 S = MessageStatus
@@ -264,3 +274,93 @@ def test_a_reply_can_opt_out(
     assert (found is not None) is is_out
     assert PHONE not in caplog.text
     assert text not in caplog.text or len(text) == 1
+
+
+def reply(client: FlaskClient, *texts: str) -> None:
+    entries = [{"phone_number": PHONE, "content": text} for text in texts]
+    assert push(client, "aliyun", entries, "replies").status_code == 200
+
+
+def list_replies() -> list[Todo]:
+    return db.session.scalars(sa.select(Todo).order_by(Todo.id)).all()
+
+
+@pytest.fixture
+def units(app: Flask, tuesday_morning) -> list[Solicitation]:
+    """Three: a message about the first went to the number, then one about the others."""
+    open_sending()
+    use_provider(app, "aliyun")
+    fake_channel.install(app, lambda _message: accepted("5000:77"))
+    campaign = make_campaign()
+    found = [make_solicitation(campaign, solicitor_id=make_user().id) for _ in range(3)]
+    for ids in ([found[0].id], [found[1].id, found[2].id]):
+        make_message(
+            channel=Channel.SMS, address=PHONE, body_text="通知", solicitation_ids=tuple(ids)
+        ).provider_template = "SMS_1"
+        db.session.commit()
+        delivery.drain()
+        tuesday_morning.shift(3600)
+    return found
+
+
+def test_what_else_is_replied_is_read_by_the_solicitor_the_same_day(
+    client: FlaskClient, units: list[Solicitation]
+):
+    reply(client, "我们已经捐了\u0000\n谢谢")
+    todos = list_replies()
+    assert [todo.solicitation_id for todo in todos] == [units[1].id, units[2].id]
+    assert [todo.owner_id for todo in todos] == [units[1].solicitor_id, units[2].solicitor_id]
+    for todo in todos:
+        assert (todo.kind, todo.reason) == (TodoKind.REPLY, "“我们已经捐了 谢谢”")
+        assert todo.due_on == clock.today()
+
+
+def test_the_same_reply_twice_is_one_to_do(client: FlaskClient, units: list[Solicitation]):
+    reply(client, "收到", "收到")
+    reply(client, "收到")
+    assert [todo.reason for todo in list_replies()] == ["“收到”"] * 2
+    services.settle(list_replies()[0], outcome=TodoOutcome.SETTLED, by=make_user())
+    db.session.commit()
+    reply(client, "收到")
+    assert len(list_replies()) == 2
+
+
+def test_another_reply_is_added_and_comes_first(client: FlaskClient, units: list[Solicitation]):
+    reply(client, "在吗", "已" * 300)
+    reply(client, "请找王科长")
+    for todo in list_replies():
+        assert todo.reason.startswith("“请找王科长”“已已")
+        assert len(todo.reason) == 200
+    services.settle(list_replies()[0], outcome=TodoOutcome.SETTLED, by=make_user())
+    db.session.commit()
+    reply(client, "还有一事")
+    assert [todo.reason for todo in list_replies() if todo.is_open][-1] == "“还有一事”"
+    assert len(list_replies()) == 3
+
+
+@pytest.mark.parametrize("text", ["TD", "别发了", "", " \u200b"])
+def test_an_opt_out_and_an_empty_reply_are_no_to_do(
+    client: FlaskClient, units: list[Solicitation], text: str
+):
+    reply(client, text)
+    assert list_replies() == []
+
+
+def test_a_message_that_nobody_knows_of_may_have_been_read(
+    client: FlaskClient, units: list[Solicitation]
+):
+    db.session.execute(sa.update(Message).values(status=S.UNKNOWN, sent_at=None))
+    db.session.commit()
+    reply(client, "收到")
+    assert len(list_replies()) == 2
+
+
+def test_a_reply_to_what_was_about_no_unit_is_told_of_in_the_log(
+    client: FlaskClient, sent: Message, caplog: pytest.LogCaptureFixture
+):
+    reply(client, "我们已经捐了")
+    assert list_replies() == []
+    [warning] = [one for one in caplog.records if one.levelno == logging.WARNING]
+    assert "a reply from a number" in warning.message
+    assert PHONE not in caplog.text
+    assert "捐" not in caplog.text

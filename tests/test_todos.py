@@ -279,6 +279,25 @@ def test_what_is_settled_otherwise_is_taken_off_the_list(call: Todo, happen, not
     assert search.is_open
 
 
+@pytest.mark.parametrize("happen", [give, promise, decline, be_exempt])
+def test_what_a_unit_says_is_read_whatever_it_has_given(call: Todo, happen):
+    reply = make_todo(call.solicitation, call.owner, kind=TodoKind.REPLY, reason="“我们已经捐了”")
+    happen(call.solicitation)
+    db.session.commit()
+    propose_visits.run()
+    db.session.expire_all()
+    assert reply.is_open
+
+
+def test_who_replied_counts_as_contacted_once_it_was_read(call: Todo):
+    reply = make_todo(call.solicitation, call.owner, kind=TodoKind.REPLY)
+    with pytest.raises(Refused):
+        settle(reply, TodoOutcome.NO_ANSWER)
+    assert settle(reply, TodoOutcome.SETTLED) is None
+    assert call.solicitation.stage is Stage.CONTACTED
+    assert call.is_open
+
+
 def details(name: str = "新人", **values: Any) -> Details:
     return Details(
         **{

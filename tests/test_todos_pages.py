@@ -97,6 +97,25 @@ def test_what_is_not_due_at_rest_or_has_given_is_not_on_my_day(call: Todo, sign_
     assert "今天的待办" not in client.get(day_of(call)).text
 
 
+def test_what_a_unit_says_is_on_my_day_at_rest_too_and_is_settled_in_one_tap(
+    call: Todo, sign_in: SignIn
+):
+    reply = make_todo(call.solicitation, call.owner, kind=TodoKind.REPLY, reason="“已经<捐>了”")
+    call.solicitation.snoozed_until = TOMORROW
+    make_gift(call.solicitation)
+    client = sign_in(call.owner)
+    page = client.get(day_of(call)).text
+    assert "处理短信回复" in page
+    assert "“已经&lt;捐&gt;了”" in page
+    assert "打电话给联络员" not in page
+    page = client.get(url(reply, "/{}")).text
+    assert "没有答复" not in page
+    assert "已处理" in page
+    reply.due_on = YESTERDAY
+    db.session.commit()
+    assert reply.is_overdue(clock.today())
+
+
 def test_the_leader_is_who_is_called_for_the_leaders_step(call: Todo, sign_in: SignIn):
     unit = call.solicitation.unit
     make_contact(unit, name="孙局长", role=ContactRole.LEADER, mobile="+8613987654321")

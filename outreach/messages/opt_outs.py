@@ -4,7 +4,6 @@ Only a hash is kept, so that an opt-out outlives the person's erasure and a new 
 
 import hashlib
 import re
-import unicodedata
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -15,10 +14,19 @@ from outreach import audit, clock, web
 from outreach.db import db, insert_new
 from outreach.messages.addresses import hash_address
 from outreach.messages.models import Channel, OptOut
+from outreach.messages.reading import read
 
-REPLY = re.compile(r"(?:回复?)?(?:r|t|td|n)")
+REPLY = re.compile(r"(?:回复?)?(?:r|t|td|n|qx|stop)")
 """What providers tell people to reply with, and nothing else."""
-WORDS = re.compile(r"(?<![不没未非])(?<!不要)(?<!不用)(?:退订|退訂|拒收)")
+_NO = r"(?:不要|不想|别|勿|停止)"
+_ME = r"(?:我们?|本人|这个?号码?|本号码?)"
+_SEND = r"(?:发送?(?![票函错邮])|打扰|骚扰)"
+WORDS = re.compile(
+    r"(?<![不没未非])(?<!不要)(?<!不用)(?:退订|拒收|取消订阅|unsubscribe)"
+    rf"|{_NO}(?:再|继续|老是?|总是?|一直)+(?:[给向往]{_ME})?再?{_SEND}"
+    rf"|{_NO}[给向往]{_ME}再?{_SEND}"
+    rf"|{_NO}(?:{_SEND}(?:短信|信息|消息)?|打扰|骚扰)(?:了|啦|我们?)?$"
+)
 """Whoever writes one of these means it, whatever else stands around it."""
 
 
@@ -53,9 +61,7 @@ def withdraw(channel: Channel, address_hash: str, *, reason: str) -> bool:
 
 def take_reply(channel: Channel, address: str, text: str) -> bool:
     """Reads a reply to a text message; True when it says that there should be no more."""
-    word = "".join(
-        letter for letter in unicodedata.normalize("NFKC", text).casefold() if letter.isalnum()
-    )
+    word = "".join(letter for letter in read(text).text.casefold() if letter.isalnum())
     if not (REPLY.fullmatch(word) or WORDS.search(word)):
         return False
     add(channel, hash_address(channel, address), source="reply")

@@ -2,22 +2,33 @@
 
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 import sqlalchemy as sa
+from flask import current_app
 
 from outreach.db import db, insert_new
 from outreach.messages import opt_outs, receipts
 from outreach.messages.addresses import hash_address, normalise_address
 from outreach.messages.channels.sms import SmsReply, SmsReport, out_id, provider_number, read_out_id
-from outreach.messages.models import BounceCause, Channel, EarlyReceipt, Message, ReceiptKind
+from outreach.messages.models import (
+    BounceCause,
+    Channel,
+    EarlyReceipt,
+    Message,
+    MessageSolicitation,
+    MessageStatus,
+    ReceiptKind,
+)
 from outreach.messages.receipts import Report
 
 log = logging.getLogger(__name__)
 
 Entry = TypeVar("Entry", SmsReport, SmsReply)
+OnReply = Callable[[Message, str], None]
+"""Told what somebody replied to a message about units; may be told twice."""
 
 _NO_SUCH_NUMBER = re.compile("空号|号码不存在|无效号码")
 """What networks say of a number that nobody has; switched off or full is said otherwise."""
@@ -78,11 +89,14 @@ def settle_early(now: datetime) -> int:
 
 def take_replies(replies: Iterable[SmsReply | None]) -> int:
     """Takes those out of further messages who say so; returns how many they are. What else people
-    reply is kept nowhere."""
+    reply is passed on to who answers for the unit."""
     known = _only_sensible(replies, "replies")
-    count = sum(
-        opt_outs.take_reply(Channel.SMS, _number(reply.phone), reply.text) for reply in known
-    )
+    count = 0
+    for reply in known:
+        if opt_outs.take_reply(Channel.SMS, _number(reply.phone), reply.text):
+            count += 1
+        else:
+            _pass_on(reply)
     log.info("%s replies taken, %s of them to opt out", len(known), count)
     return count
 
@@ -93,6 +107,35 @@ def make_report(message_id: int, resend_no: int, kind: ReceiptKind, detail: str)
     is_dead = kind is ReceiptKind.BOUNCED and _NO_SUCH_NUMBER.search(detail)
     cause = BounceCause.NO_SUCH_ADDRESS if is_dead else None
     return Report(key, message_id, resend_no, kind, detail, cause)
+
+
+def _pass_on(reply: SmsReply) -> None:
+    words = " ".join("".join(c if c.isprintable() else " " for c in reply.text).split())
+    if not words:
+        return
+    message = _find_last(_hash(reply.phone))
+    if message is None:
+        log.warning("a reply from a number that no message about a unit went to is not kept")
+        return
+    hooks: Sequence[OnReply] = current_app.extensions["outreach.on_reply"]
+    for hook in hooks:
+        hook(message, words)
+
+
+def _find_last(address_hash: str) -> Message | None:
+    """The last message about units that may have reached the number."""
+    return db.session.scalar(
+        sa.select(Message)
+        .where(
+            Message.channel == Channel.SMS,
+            Message.address_hash == address_hash,
+            Message.address_hash != "",
+            sa.or_(Message.sent_at.is_not(None), Message.status == MessageStatus.UNKNOWN),
+            sa.exists().where(MessageSolicitation.message_id == Message.id),
+        )
+        .order_by(sa.func.coalesce(Message.sent_at, Message.status_at).desc(), Message.id.desc())
+        .limit(1)
+    )
 
 
 def _only_sensible(entries: Iterable[Entry | None], what: str) -> list[Entry]:

@@ -18,6 +18,7 @@ from outreach.units.models import Contact
 class TodoKind(Term):
     FIND_CONTACT = "find_contact", _("找到新的联络员")
     CONFIRM = "confirm", _("电话核对联络信息")
+    REPLY = "reply", _("处理短信回复")
     CALL = "call", _("打电话给联络员")
     LEADER = "leader", _("与分管领导沟通")
     PRESIDENT = "president", _("请会长对接")
@@ -100,7 +101,10 @@ class Todo(Base):
         return self.status is TodoStatus.OPEN
 
     def is_resting(self, today: date) -> bool:
-        """The unit is left in peace today, and so is who would have to do it."""
+        """The unit is left in peace today, and so is who would have to do it. What it says itself
+        is read all the same."""
+        if self.kind is TodoKind.REPLY:
+            return False
         until = self.solicitation.snoozed_until
         return self.is_open and until is not None and today <= until
 

@@ -155,7 +155,8 @@ def read_agenda(campaign: Campaign, owner: User) -> Agenda:
 
 def is_due(campaign: Campaign) -> sa.ColumnElement[bool]:
     """Condition on to-dos joined with their solicitations: open, its day has come, and nothing
-    speaks against it: the unit has not given, promised or declined, and is not at rest."""
+    speaks against it: the unit has not given, promised or declined, and is not at rest. What a
+    unit says itself is read in any case."""
     today = clock.today()
     money = UnitMoney(campaign.id)
     asked = (
@@ -172,9 +173,13 @@ def is_due(campaign: Campaign) -> sa.ColumnElement[bool]:
     return sa.and_(
         Todo.status == TodoStatus.OPEN,
         Todo.due_on <= today,
-        sa.or_(Solicitation.snoozed_until.is_(None), Solicitation.snoozed_until < today),
         sa.or_(
-            Todo.kind == TodoKind.FIND_CONTACT,
+            Todo.kind == TodoKind.REPLY,
+            Solicitation.snoozed_until.is_(None),
+            Solicitation.snoozed_until < today,
+        ),
+        sa.or_(
+            Todo.kind.in_((TodoKind.FIND_CONTACT, TodoKind.REPLY)),
             sa.and_(
                 Todo.kind == TodoKind.CONFIRM,
                 Solicitation.is_exempt.is_(False),

@@ -11,6 +11,7 @@ from outreach.web import format_day
 _ICONS: Final[dict[TodoKind, str]] = {
     TodoKind.FIND_CONTACT: "search",
     TodoKind.CONFIRM: "users",
+    TodoKind.REPLY: "message",
     TodoKind.CALL: "phone",
     TodoKind.LEADER: "user-check",
     TodoKind.PRESIDENT: "star",

@@ -1,5 +1,6 @@
 """What is proposed to people, and what they made of it."""
 
+import hashlib
 from collections.abc import Collection
 from datetime import date, timedelta
 
@@ -15,10 +16,22 @@ from outreach.campaigns.services import advance_stage, record_contact
 from outreach.db import db, insert_any_new
 from outreach.errors import Conflict, Refused
 from outreach.gifts.standings import find_standing
-from outreach.todos.models import LADDER, Step, Todo, TodoKind, TodoOutcome, TodoStatus, step_after
+from outreach.messages.models import Message, MessageSolicitation
+from outreach.todos.models import (
+    ABOUT_PEOPLE,
+    LADDER,
+    Step,
+    Todo,
+    TodoKind,
+    TodoOutcome,
+    TodoStatus,
+    step_after,
+)
 from outreach.todos.queries import find_by_client_key, find_secretary_general, list_reachable
 from outreach.todos.rendering import tell_in_vain
 from outreach.units.models import Contact
+
+LONGEST_REASON = 200
 
 
 def propose(  # noqa: PLR0913
@@ -40,7 +53,7 @@ def propose(  # noqa: PLR0913
         "status": TodoStatus.OPEN,
         "owner_id": owner_id,
         "due_on": due_on,
-        "reason": reason[:200],
+        "reason": reason[:LONGEST_REASON],
         "proposal_key": key,
         "created_at": clock.now(),
         "version": 1,
@@ -86,7 +99,7 @@ def settle(
     _close(todo, outcome, by=by, note=note)
     todo.client_key = client_key
     audit.record("settle.todo", f"todo:{todo.id}", kind=todo.kind.value, outcome=outcome.value)
-    if todo.kind not in LADDER:
+    if todo.kind in ABOUT_PEOPLE:
         return None
     if outcome is TodoOutcome.NO_ANSWER:
         return _go_on(todo)
@@ -130,8 +143,11 @@ def withdraw_settled(campaign: Campaign, asked_ids: Collection[int]) -> None:
 
 
 def _is_overtaken(todo: Todo, asked_ids: Collection[int]) -> bool:
-    """Who answers for a unit is asked of all that belong to the year, whatever they have given."""
+    """Who answers for a unit is asked of all that belong to the year, whatever they have given;
+    what a unit has said is read in any case."""
     solicitation = todo.solicitation
+    if todo.kind is TodoKind.REPLY:
+        return False
     if todo.kind is TodoKind.CONFIRM:
         return solicitation.is_exempt or solicitation.stage is Stage.DECLINED
     return todo.solicitation_id not in asked_ids
@@ -145,6 +161,47 @@ def note_new_address(contact: Contact) -> None:
         Solicitation.unit_id == contact.unit_id, Todo.kind == TodoKind.FIND_CONTACT
     ):
         _end_search(todo, contact)
+
+
+def note_reply(message: Message, words: str) -> None:
+    """What people reply to a text message is read by somebody the same day, for each unit that the
+    message was about. The same words to the same message count once."""
+    said = f"“{words[: LONGEST_REASON - 2]}”"
+    digest = hashlib.sha256(words.encode()).hexdigest()[:16]
+    solicitations = db.session.scalars(
+        sa.select(Solicitation)
+        .join(MessageSolicitation, MessageSolicitation.solicitation_id == Solicitation.id)
+        .where(MessageSolicitation.message_id == message.id)
+        .order_by(Solicitation.id)
+    ).all()
+    for solicitation in solicitations:
+        taker = _find_taker(TodoKind.REPLY, None, solicitation)
+        key = f"reply:{message.id}:{digest}:{solicitation.id}"
+        if db.session.scalar(sa.select(Todo.id).filter_by(proposal_key=key)) is not None:
+            continue
+        is_new = propose(
+            solicitation.id,
+            TodoKind.REPLY,
+            reason=said,
+            due_on=clock.today(),
+            key=key,
+            contact_id=message.contact_id,
+            owner_id=taker.id if taker else None,
+        )
+        if not is_new:
+            _add_words(solicitation, said)
+
+
+def _add_words(solicitation: Solicitation, said: str) -> None:
+    """To the reply that nobody has read yet, before what was said earlier."""
+    for todo in db.session.scalars(
+        sa.select(Todo)
+        .filter_by(solicitation_id=solicitation.id, kind=TodoKind.REPLY, status=TodoStatus.OPEN)
+        .with_for_update(),
+        execution_options={"populate_existing": True},
+    ):
+        if said not in todo.reason:
+            todo.reason = f"{said}{todo.reason}"[:LONGEST_REASON]
 
 
 def end_check(solicitation: Solicitation, *, by: User | None) -> None:
