@@ -20,12 +20,12 @@ REPLY = re.compile(r"(?:回复?)?(?:r|t|td|n|qx|stop)")
 """What providers tell people to reply with, and nothing else."""
 _NO = r"(?:不要|不想|别|勿|停止)"
 _ME = r"(?:我们?|本人|这个?号码?|本号码?)"
-_SEND = r"(?:发送?(?![票函错邮])|打扰|骚扰)"
+_SEND = r"(?:发(?!送?[票函错邮])送?|[打骚]?扰)"
 WORDS = re.compile(
     r"(?<![不没未非])(?<!不要)(?<!不用)(?:退订|拒收|取消订阅|unsubscribe)"
     rf"|{_NO}(?:再|继续|老是?|总是?|一直)+(?:[给向往]{_ME})?再?{_SEND}"
     rf"|{_NO}[给向往]{_ME}再?{_SEND}"
-    rf"|{_NO}(?:{_SEND}(?:短信|信息|消息)?|打扰|骚扰)(?:了|啦|我们?)?$"
+    rf"|{_NO}{_SEND}(?:短信|信息|消息)?(?:了|啦|我们?)?$"
 )
 """Whoever writes one of these means it, whatever else stands around it."""
 
