@@ -31,7 +31,9 @@ from outreach.messages.models import (
     WaveStatus,
     WithheldReason,
 )
+from outreach.messages.outbox import Decision
 from outreach.messages.receipts import Report
+from outreach.messages.services import resolve_unknown
 from outreach.reminders import services
 from outreach.reminders.models import WaveMember
 from outreach.reminders.queries import preview_wave
@@ -278,6 +280,26 @@ def test_a_wave_has_one_correction_at_a_time(campaign: Campaign):
         correct(wrong)
     services.cancel_wave(first)
     assert correct(wrong).correction_of_id == wrong.id
+
+
+def test_a_correction_that_reached_nobody_does_not_stand_in_the_way_of_another(campaign: Campaign):
+    wrong = make_wrong(campaign)
+    first = correct(wrong)
+    first.status = WaveStatus.FINISHED
+    db.session.commit()
+    assert correct(wrong).correction_of_id == wrong.id
+
+
+def test_wrong_words_are_not_sent_again_once_there_are_others(campaign: Campaign):
+    """Whoever may have got them gets the correction, too; the wrong ones must not come after it."""
+    wrong = make_wrong(campaign, status=S.UNKNOWN)
+    correct(wrong)
+    message = db.session.scalars(sa.select(Message).filter_by(wave_id=wrong.id)).first()
+    with pytest.raises(Refused, match="这批的文字已有更正"):
+        resolve_unknown(message, Decision.RESEND, reason="核实")
+    resolve_unknown(message, Decision.SENT, reason="核实")
+    db.session.commit()
+    assert message.status is S.SENT
 
 
 def test_the_wrong_words_cannot_be_the_correction(campaign: Campaign):

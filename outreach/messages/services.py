@@ -161,6 +161,8 @@ def resolve_unknown(message: Message, decision: Decision, *, reason: str) -> Non
 def _allow_resend(message: Message) -> None:
     if message.not_after < clock.now():
         raise Refused(_("这条消息已过有效期，不能重发。请选择“已发出”或“不再发送”。"))
+    if message.wave_id is not None and waves.is_corrected(message.wave_id):
+        raise Refused(_("这批的文字已有更正，不能再发。请选择“已发出”或“不再发送”。"))
     if message.wave_id is not None and not waves.reopen_wave(message.wave_id):
         raise Refused(_("所在批次已取消，不能重发。请选择“已发出”或“不再发送”。"))
 

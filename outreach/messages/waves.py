@@ -67,6 +67,14 @@ def finish_waves() -> int:
     return len(finished)
 
 
+def is_corrected(wave_id: int) -> bool:
+    """Other words have taken the place of the wave's, or are about to."""
+    correction = sa.select(Wave.id).where(
+        Wave.correction_of_id == wave_id, Wave.status != WaveStatus.CANCELLED
+    )
+    return db.session.scalar(correction.limit(1)) is not None
+
+
 def reopen_wave(wave_id: int) -> bool:
     """Locks the wave for a message that is to be sent again, and has it run if it had finished;
     False when the wave was cancelled."""

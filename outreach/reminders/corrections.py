@@ -37,12 +37,18 @@ def count_reached(wave: Wave) -> dict[Channel, int]:
 
 
 def find_correction(wave: Wave) -> Wave | None:
-    """The wave that puts this one right, unless it was cancelled."""
-    return db.session.scalar(
+    """The wave that puts this one right, unless it was cancelled or has ended without reaching
+    anybody: then the wrong words still stand."""
+    corrections = db.session.scalars(
         sa.select(Wave)
         .where(Wave.correction_of_id == wave.id, Wave.status != WaveStatus.CANCELLED)
         .order_by(Wave.id.desc())
     )
+    return next((one for one in corrections if not _was_in_vain(one)), None)
+
+
+def _was_in_vain(correction: Wave) -> bool:
+    return correction.status is WaveStatus.FINISHED and not count_reached(correction)
 
 
 def find_members(wave: Wave, channels: Sequence[Channel]) -> list[Member]:
