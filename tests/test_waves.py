@@ -2,10 +2,11 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 
 import pytest
 import sqlalchemy as sa
+import time_machine
 from flask import Flask
 from sqlalchemy.exc import IntegrityError
 
@@ -15,14 +16,16 @@ from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign, CampaignStatus, SectorLineage, Stage
 from outreach.db import db
 from outreach.errors import Forbidden, Refused
-from outreach.messages import linting, outbox, waves
+from outreach.messages import delivery, linting, outbox, waves
 from outreach.messages.models import (
     Channel,
     Message,
     MessageStatus,
+    SendingWindow,
     TemplateVersion,
     Wave,
     WaveStatus,
+    WindowDays,
     WithheldReason,
 )
 from outreach.reminders import services
@@ -31,6 +34,7 @@ from outreach.reminders.models import WaveMember
 from outreach.reminders.queries import preview_wave
 from outreach.reminders.services import WavePlan, create_wave
 from outreach.units.models import ContactRole
+from tests import fake_channel
 from tests.factories import (
     make_campaign,
     make_contact,
@@ -541,3 +545,59 @@ def test_cancelling_gives_up_what_was_not_sent(campaign: Campaign):
     assert waves.counts(wave.id)[MessageStatus.CANCELLED] == 2
     with pytest.raises(Refused):
         services.resume_wave(wave)
+
+
+def test_letters_are_not_signed_by_somebody_who_has_left_the_office(campaign: Campaign):
+    """Answers to them would come to nobody."""
+    gone = make_user(name="张离职", email="gone@charity.example", is_enabled=False)
+    make_solicitation(campaign, solicitor_id=gone.id)
+    version = make_template(body="((联系人))，您好。捐赠自愿，请联系((劝募人))。")
+    wave = make_wave(campaign, version=version)
+    letter = preview_wave(wave).letters[0]
+    author = db.session.get_one(User, wave.author_id)
+    assert "张离职" not in letter.rendered.text
+    assert author.name in letter.rendered.text
+    assert letter.reply_to != gone.email
+    assert "劝募人" in letter.gaps
+
+
+OFFICE_HOURS = {"days": WindowDays.WORKDAYS, "opens_at": time(8, 30), "closes_at": time(17, 30)}
+
+
+@pytest.mark.parametrize(
+    ("evening", "opens"),
+    [
+        ("2026-09-30T17:31:00+08:00", "2026-10-08T08:30:00+08:00"),
+        ("2026-04-03T17:31:00+08:00", "2026-04-07T08:30:00+08:00"),
+    ],
+)
+def test_a_wave_of_the_eve_of_a_holiday_lives_until_after_it(app: Flask, evening: str, opens: str):
+    """Nobody chose its last day; three days of the calendar would be over by then."""
+    with time_machine.travel(evening, tick=False) as traveller:
+        keep_office_hours()
+        campaign = make_campaign(code="2026", starts_on=date(2026, 3, 1))
+        make_solicitation(campaign)
+        wave = make_approved(campaign, not_after=services.default_end(clock.now()))
+        services.start_wave(wave)
+        db.session.commit()
+        traveller.move_to(datetime.fromisoformat(opens))
+        channel = fake_channel.install(app)
+        outbox.reap(clock.now())
+        delivery.drain()
+        assert sum(channel.taken.values()) == 1
+
+
+def test_a_wave_that_no_hours_let_out_is_not_submitted(app: Flask):
+    with time_machine.travel("2026-09-30T17:31:00+08:00", tick=False):
+        keep_office_hours()
+        campaign = make_campaign(code="2026", starts_on=date(2026, 3, 1))
+        make_solicitation(campaign)
+        wave = make_wave(campaign)  # until three days later
+        with pytest.raises(Refused, match="请把最迟发送日改到10月8日或以后"):
+            services.submit_wave(wave, by=db.session.get_one(User, wave.author_id))
+
+
+def keep_office_hours() -> None:
+    open_sending()
+    db.session.execute(sa.delete(SendingWindow))
+    save(SendingWindow(**OFFICE_HOURS))

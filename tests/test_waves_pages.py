@@ -159,7 +159,7 @@ def test_editing_an_approved_wave_warns_and_voids(campaign: Campaign, sign_in):
     wave = only_wave()
     assert (wave.status, wave.name) == (WaveStatus.DRAFT, "改过")
     assert clock.local(wave.starts_at).isoformat() == "2026-10-22T09:30:00+08:00"
-    assert clock.day_of(wave.not_after) == date(2026, 10, 25)
+    assert clock.day_of(wave.not_after) == date(2026, 10, 27), "three working days"
 
 
 @pytest.mark.parametrize(

@@ -217,13 +217,17 @@ class Writer:
             "单位简称": not all(unit.short_name for unit in units),
             "单位名称": is_sms and not all(unit.sms_name for unit in units),
             "称谓": not recipient.contact.title,
-            "劝募人": not all(solicitation.solicitor for solicitation in solicitations),
+            "劝募人": not all(
+                solicitation.solicitor and solicitation.solicitor.is_enabled
+                for solicitation in solicitations
+            ),
         }
         return {name for name, is_missing in stand_ins.items() if is_missing}
 
     def _solicitor(self, recipient: Recipient) -> User:
+        """Not one who has left the office: answers would come to nobody."""
         solicitors = (member.solicitation.solicitor for member in recipient.members)
-        return next((user for user in solicitors if user is not None), self.author)
+        return next((user for user in solicitors if user and user.is_enabled), self.author)
 
     def _name_gifts(self, recipient: Recipient) -> dict[str, str]:
         gifts = [member.gift for member in recipient.members if member.gift]
