@@ -25,6 +25,7 @@ from outreach.messages.models import (
     Message,
     MessageStatus,
     OptOut,
+    TemplateVersion,
     Wave,
     WaveStatus,
     WithheldReason,
@@ -531,3 +532,49 @@ def test_each_reader_of_a_unit_that_was_made_of_two_falls_back_alone(
     assert {row.address for row in rows_of(wave) if row.fallback_of_id} == mobiles
     deliver_and_finish()
     assert [row.status for row in rows_of(wave)] == [S.FAILED, S.FAILED, S.SENT, S.SENT]
+
+
+# One telephone behind several messages
+
+
+def make_two_with_one_telephone(campaign: Campaign, *emails: str) -> list[Unit]:
+    units = [make_unit(name="衡阳市甲局"), make_unit(name="衡阳市乙局")]
+    for unit, email in zip(units, emails, strict=True):
+        make_contact(unit, name="老王", email=email, mobile="+8613800009999")
+        make_solicitation(campaign, unit=unit)
+    return units
+
+
+def make_naming_sms() -> TemplateVersion:
+    return make_template(Channel.SMS, subject="", body="((单位名称))您好，请查收工作通知。")
+
+
+def test_two_messages_with_one_telephone_behind_them_fall_back_to_one(
+    app: Flask, campaign: Campaign
+):
+    fake_channel.install(app, refuse_mail)
+    make_two_with_one_telephone(campaign, "a@unit.example", "b@unit.example")
+    wave = start(campaign, fallback=make_naming_sms())
+    delivery.drain()
+    assert (sweep(), sweep()) == (1, 0)
+    deliver_and_finish()
+    *_mails, sms = rows_of(wave)
+    assert sms.status is S.SENT
+    assert len(sms.links) == 2
+    assert all(name in sms.body_text for name in ("甲局", "乙局"))
+
+
+def test_of_a_unit_that_was_made_of_two_the_name_stands_in_it_once(app: Flask, campaign: Campaign):
+    fake_channel.install(app)
+    survivor, loser = make_two_with_one_telephone(campaign, *["both@unit.example"] * 2)
+    loser.contacts[0].name = "王老师"
+    db.session.commit()
+    wave = start(campaign, fallback=make_naming_sms())
+    deliver_and_finish()
+    merge_units(survivor, loser, fingerprint=plan_merge(survivor, loser).fingerprint, by=None)
+    db.session.commit()
+    fail(wave)
+    assert sweep() == 1
+    sms = rows_of(wave)[-1]
+    assert sms.body_text.count("甲局") == 1
+    assert len(sms.links) == 1

@@ -24,7 +24,7 @@ from outreach.messages.models import (
     WecomRobot,
 )
 from tests import fake_channel
-from tests.factories import make_message, make_running_wave, open_sending, save
+from tests.factories import make_message, make_robot, make_running_wave, open_sending, save
 
 START = datetime(2026, 10, 20, 2, 0, tzinfo=UTC)
 
@@ -350,3 +350,25 @@ def test_a_restored_database_gives_no_second_bucket(app: Flask, tuesday_morning)
     assert outbox.claim(clock.now()) is None
     tuesday_morning.shift(timedelta(minutes=1))
     assert outbox.claim(clock.now()) is not None
+
+
+def test_a_post_of_unknown_outcome_does_not_keep_its_group_waiting(app: Flask, tuesday_morning):
+    """Its worker has died; the row keeps its token so that a late answer still counts."""
+    open_sending()
+    db.session.execute(sa.update(SendingRate).values(per_minute=20))
+    robot = make_robot()
+    lost = make_message(channel=Channel.WECOM, address=robot.address)
+    channel = fake_channel.FakeChannel()
+    app.extensions["outreach.channels"] = {Channel.WECOM: channel.open}
+    claim = outbox.claim(clock.now())
+    outbox.begin(claim.token, claim.ids, clock.now())
+    db.session.commit()
+    tuesday_morning.shift(timedelta(minutes=20))
+    outbox.reap(clock.now())
+    for _ in range(25):
+        make_message(channel=Channel.WECOM, address=robot.address)
+    for _ in range(3):
+        delivery.drain()
+        tuesday_morning.shift(timedelta(minutes=2))
+    assert (lost.status, lost.token is None) == (MessageStatus.UNKNOWN, False)
+    assert sum(channel.taken.values()) == 25

@@ -168,6 +168,10 @@ def _on_their_way(addresses: Collection[str], now: datetime) -> set[str]:
     # By the hash, which has an index.
     hashes = [hash_normalised(Channel.WECOM, address) for address in addresses]
     was_tried = sa.or_(Message.attempts > 0, Message.resend_no > 0)
+    # A row of unknown outcome keeps its token, and has been left by its worker.
+    is_in_hand = Message.token.is_not(None) & one_of(
+        Message.status, MessageStatus.QUEUED, MessageStatus.SENDING
+    )
     ended = was_tried & (Message.status_at > now - MINUTE) & (Message.status_at <= now)
     return set(
         db.session.scalars(
@@ -175,7 +179,7 @@ def _on_their_way(addresses: Collection[str], now: datetime) -> set[str]:
             .where(
                 one_of(Message.channel, Channel.WECOM),
                 Message.address_hash.in_(hashes),
-                sa.or_(Message.token.is_not(None), ended),
+                sa.or_(is_in_hand, ended),
             )
             .distinct()
         )

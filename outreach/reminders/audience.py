@@ -161,7 +161,13 @@ class Recipient:
 
     @property
     def solicitation_ids(self) -> tuple[int, ...]:
-        return tuple(member.solicitation.id for member in self.members)
+        return tuple(member.solicitation.id for member in self.by_unit)
+
+    @property
+    def by_unit(self) -> list[Member]:
+        """One member for each unit: of a unit that was made of two, both readers may have one
+        address."""
+        return list({member.solicitation.id: member for member in self.members}.values())
 
     @property
     def second(self) -> "Recipient | None":

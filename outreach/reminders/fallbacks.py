@@ -24,7 +24,7 @@ from outreach.messages.models import (
     WaveStatus,
 )
 from outreach.messages.queueing import Draft
-from outreach.reminders.audience import Member, spare_shared
+from outreach.reminders.audience import Member, Way, spare_shared
 from outreach.reminders.models import WaveMember
 from outreach.reminders.queries import restore_members, write_letters
 from outreach.reminders.services import draft_letter
@@ -115,7 +115,17 @@ def _queue(wave: Wave) -> int:
     if not units:
         return 0
     members = restore_members(wave)
-    drafts = [_draft(wave, message_id, _turn(members, of)) for message_id, of in units.items()]
+    # Of two messages that failed and have one second address, one takes the place of both.
+    together: dict[Way, list[Member]] = {}
+    first: dict[Way, int] = {}
+    for message_id, of in units.items():
+        turned = _turn(members, of)
+        ways = {member.way for member in turned}
+        if len(ways) == 1:  # else there is no second address any more that all its units share
+            way = ways.pop()
+            first.setdefault(way, message_id)
+            together.setdefault(way, []).extend(turned)
+    drafts = [_draft(wave, first[way], sharing) for way, sharing in together.items()]
     return queueing.materialise(wave, [draft for draft in drafts if draft is not None])
 
 
@@ -131,10 +141,7 @@ def _turn(members: Sequence[Member], units: set[tuple[int, int]]) -> list[Member
 
 
 def _draft(wave: Wave, message_id: int, members: list[Member]) -> Draft | None:
-    """None when there is no second address any more that all units share, or when the text would
-    have a hole in it."""
-    if len({member.way for member in members}) != 1:
-        return None
+    """None when the text would have a hole in it."""
     campaign = db.session.get_one(Campaign, wave.campaign_id)
     spared = spare_shared(campaign, members, wave.purpose)
     author = db.session.get_one(User, wave.author_id)

@@ -183,7 +183,7 @@ class Writer:
         )
 
     def fields(self, recipient: Recipient) -> dict[str, str]:
-        standings = [member.standing for member in recipient.members]
+        standings = [member.standing for member in recipient.by_unit]
         units = [standing.solicitation.unit for standing in standings]
         solicitor = self._solicitor(recipient)
         return {
@@ -230,7 +230,7 @@ class Writer:
         return next((user for user in solicitors if user and user.is_enabled), self.author)
 
     def _name_gifts(self, recipient: Recipient) -> dict[str, str]:
-        gifts = [member.gift for member in recipient.members if member.gift]
+        gifts = [member.gift for member in recipient.by_unit if member.gift]
         return {
             "本次捐款": describe_amount(sum(gift.amount_fen for gift in gifts)),
             "到账日期": describe_day(max(gift.received_on for gift in gifts)) if gifts else "",
