@@ -61,10 +61,6 @@ class SendingState:
             return frozenset()
         return frozenset(Purpose) if self.is_open else AT_ANY_HOUR
 
-    def can_send_by(self, last: datetime) -> bool:
-        """Whether the hours leave time until this moment."""
-        return self.is_open or (self.opens_at is not None and self.opens_at <= last)
-
     def reason_before(self, last: datetime) -> Any:
         """`reason` for what goes out until this moment and not after it."""
         if self.opens_at is None or self.opens_at <= last:

@@ -394,15 +394,12 @@ def foretell(wave: Wave, letters: Preview, sending: SendingState) -> str:
 
 def find_obstacle(starts_at: datetime, not_after: datetime) -> str:
     """Why the hours let nothing out from when a wave starts until its last moment, and what to do;
-    empty when they do."""
+    empty when they do. That no hours are set says nothing about this wave: each page says it."""
     hours = hours_at(max(starts_at, clock.now()))
-    if hours.can_send_by(not_after):
+    if hours.is_open or hours.opens_at is None or hours.opens_at <= not_after:
         return ""
-    reason = str(hours.reason_before(not_after))
-    if hours.opens_at is not None:
-        day = describe_day(clock.day_of(hours.opens_at))
-        reason += str(_("请把最迟发送日改到%(day)s或以后。", day=day))
-    return reason
+    day = describe_day(clock.day_of(hours.opens_at))
+    return f"{hours.reason_before(not_after)}{_('请把最迟发送日改到%(day)s或以后。', day=day)}"
 
 
 def describe_count(letters: Preview) -> str:
