@@ -128,6 +128,23 @@ def test_a_notice_that_presses_people_is_not_sent(meeting, field):
     assert mail() == []
 
 
+def test_a_title_of_former_days_keeps_no_change_from_those_who_were_invited(meeting):
+    """The words were not looked at when it was sent; whoever was invited must hear of the rest."""
+    send(meeting)
+    meeting.title = "劝募任务分解会"
+    db.session.commit()
+    told = len(mail())
+    values = {"ends_at": meeting.ends_at + timedelta(hours=1), "agenda": meeting.agenda}
+    values |= {"title": meeting.title, "starts_at": meeting.starts_at, "place": meeting.place}
+    assert services.update_meeting(meeting, **values) > 0
+    with pytest.raises(Refused, match="强迫"):
+        services.update_meeting(meeting, **values | {"place": "摊派办公室"})
+    db.session.commit()
+    assert services.cancel_meeting(meeting, reason="停电") > 0
+    db.session.commit()
+    assert len(mail()) > told
+
+
 def test_the_notice_is_chinese_for_the_reader_when_the_sender_reads_english(
     meeting, staff, sign_in
 ):

@@ -71,6 +71,9 @@ def update_meeting(
     invited = [row for row in meeting.attendees if row.invited_sequence is not None]
     if is_moved and invited and starts_at <= clock.now():
         raise Refused(_("通知已经发出，会议不能改到已经过去的时间。"))
+    if invited:  # what stands there already must not keep a change from those who are to come
+        written = ((title, meeting.title), (place, meeting.place), (agenda, meeting.agenda))
+        refuse_pressure("\n".join(new for new, old in written if new != old))
     meeting.title, meeting.place, meeting.agenda = title, place, agenda
     meeting.starts_at, meeting.ends_at = starts_at, ends_at
     queued = 0
@@ -104,7 +107,10 @@ def send_invitations(meeting: Meeting) -> int:
     messages. Running it twice queues nothing twice."""
     if not meeting.is_open:
         raise Refused(_("会议已开始或已取消，不再发送通知。"))
-    queued = _queue_notices(meeting, list_to_notify(meeting), Method.REQUEST)
+    readers = list_to_notify(meeting)
+    if readers:
+        refuse_pressure("\n".join((meeting.title, meeting.place, meeting.agenda)))
+    queued = _queue_notices(meeting, readers, Method.REQUEST)
     if queued:
         audit.record(
             "notify.meeting", f"meeting:{meeting.id}", sequence=meeting.sequence, queued=queued
@@ -293,7 +299,6 @@ def _queue_notices(meeting: Meeting, attendees: list[Attendee], method: Method) 
     queued = 0
     for address, group in by_address.items():
         subject, text = render_notice(meeting, group)
-        refuse_pressure(text)
         first = group[0]
         queued += queue_message(
             purpose=Purpose.INVITATION,
