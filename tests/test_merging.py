@@ -28,7 +28,7 @@ from outreach.messages import opt_outs
 from outreach.messages.models import Channel, MessageSolicitation, WaveStatus
 from outreach.reminders.audience import AudienceFilter
 from outreach.reminders.models import WaveMember
-from outreach.todos.models import Todo, TodoStatus
+from outreach.todos.models import Todo, TodoKind, TodoStatus
 from outreach.units.journal import plan_undo
 from outreach.units.models import AliasKind, Contact, ImportBatch, Unit, UnitAlias
 from outreach.units.queries import find_units
@@ -293,6 +293,16 @@ def test_a_wave_that_names_the_unit_names_the_survivor(campaign: Campaign):
     assert [wave.audience["solicitation_ids"] for wave in waves] == [[survivor.id]] * 2
     undo(done)
     assert snapshot() == before
+
+
+def test_replies_of_both_are_still_read(campaign: Campaign):
+    survivor, loser = (make_place(campaign, name) for name in ("甲局", "乙局"))
+    for place in (survivor, loser):
+        factories.make_todo(place, kind=TodoKind.REPLY, reason=f"“{place.unit.name}已捐”")
+    merge(survivor.unit, loser.unit)
+    todos = db.session.scalars(sa.select(Todo).order_by(Todo.id)).all()
+    assert {todo.solicitation_id for todo in todos} == {survivor.id}
+    assert [todo.reason for todo in todos if todo.is_open] == ["“甲局已捐”", "“乙局已捐”"]
 
 
 def test_an_undo_waits_for_the_letters_about_the_two(campaign: Campaign):

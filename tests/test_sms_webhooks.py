@@ -325,17 +325,28 @@ def test_the_same_reply_twice_is_one_to_do(client: FlaskClient, units: list[Soli
     assert len(list_replies()) == 2
 
 
-def test_another_reply_is_added_and_comes_first(client: FlaskClient, units: list[Solicitation]):
-    reply(client, "在吗", "已" * 300)
+def test_another_reply_is_a_to_do_of_its_own(client: FlaskClient, units: list[Solicitation]):
+    """However long it is, it takes no words away from what was said before it."""
+    reply(client, "我们换联络员了", "已" * 300)
     reply(client, "请找王科长")
-    for todo in list_replies():
-        assert todo.reason.startswith("“请找王科长”“已已")
-        assert len(todo.reason) == 200
-    services.settle(list_replies()[0], outcome=TodoOutcome.SETTLED, by=make_user())
-    db.session.commit()
-    reply(client, "还有一事")
-    assert [todo.reason for todo in list_replies() if todo.is_open][-1] == "“还有一事”"
-    assert len(list_replies()) == 3
+    said = ["“我们换联络员了”", f"“{'已' * 300}”", "“请找王科长”"]
+    for unit in units[1:]:
+        theirs = [todo for todo in list_replies() if todo.solicitation_id == unit.id]
+        assert [todo.reason for todo in theirs] == said
+        assert all(todo.is_open for todo in theirs)
+
+
+def test_a_reply_that_cannot_be_kept_takes_no_opt_out_with_it(
+    app: Flask, client: FlaskClient, units: list[Solicitation], caplog: pytest.LogCaptureFixture
+):
+    def fail(_message: Message, _words: str) -> None:
+        raise ValueError("broken")
+
+    app.extensions["outreach.on_reply"] = [fail]
+    reply(client, "收到", "TD")
+    assert opt_outs.find(Channel.SMS, hash_address(Channel.SMS, PHONE)) is not None
+    assert "is lost" in caplog.text
+    assert "收到" not in caplog.text
 
 
 @pytest.mark.parametrize("text", ["TD", "别发了", "", " \u200b"])

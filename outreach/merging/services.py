@@ -18,7 +18,7 @@ from outreach.merging import aspects, journal, plans
 from outreach.merging.journal import Journal, Row, rows_of
 from outreach.merging.models import UnitMerge, UnitsApart
 from outreach.messages.models import Wave
-from outreach.todos.models import Todo, TodoStatus
+from outreach.todos.models import Todo, TodoKind, TodoStatus
 from outreach.units import naming, services
 from outreach.units.models import AliasKind, Contact, Unit, UnitAlias
 from outreach.visits.models import OPEN, Visit, VisitStatus
@@ -183,7 +183,8 @@ class _Merging:
             for visit in _open_visits(theirs):
                 values: dict[str, Any] = {"status": VisitStatus.DROPPED, "note": self._reason()}
                 self.journal.change(VISIT, visit, values)
-        waiting = {todo["kind"] for todo in _open_todos(ours)}
+        # Two replies have two people's words.
+        waiting = {todo["kind"] for todo in _open_todos(ours)} - {TodoKind.REPLY}
         for todo in _open_todos(theirs):
             if todo["kind"] in waiting:
                 settled = {"settled_at": now, "settled_by_id": self.by.id if self.by else None}

@@ -91,12 +91,14 @@ def take_replies(replies: Iterable[SmsReply | None]) -> int:
     """Takes those out of further messages who say so; returns how many they are. What else people
     reply is passed on to who answers for the unit."""
     known = _only_sensible(replies, "replies")
-    count = 0
-    for reply in known:
-        if opt_outs.take_reply(Channel.SMS, _number(reply.phone), reply.text):
-            count += 1
-        else:
-            _pass_on(reply)
+    others = [
+        reply
+        for reply in known
+        if not opt_outs.take_reply(Channel.SMS, _number(reply.phone), reply.text)
+    ]
+    for reply in others:
+        _pass_on(reply)
+    count = len(known) - len(others)
     log.info("%s replies taken, %s of them to opt out", len(known), count)
     return count
 
@@ -119,7 +121,11 @@ def _pass_on(reply: SmsReply) -> None:
         return
     hooks: Sequence[OnReply] = current_app.extensions["outreach.on_reply"]
     for hook in hooks:
-        hook(message, words)
+        try:
+            with db.session.begin_nested():
+                hook(message, words)
+        except Exception:  # whatever it is, who opted out in the same push must be kept
+            log.exception("a reply to message %s is lost", message.id)
 
 
 def _find_last(address_hash: str) -> Message | None:

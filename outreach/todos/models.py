@@ -50,6 +50,10 @@ class TodoOutcome(Term):
     NO_ANSWER = "no_answer", _("没有答复")
 
 
+LONGEST_REASON = 500
+_WAITS_ONCE = "status = 'open' AND kind <> 'reply'"
+
+
 class Todo(Base):
     __tablename__ = "todo"
     __table_args__ = (
@@ -57,14 +61,14 @@ class Todo(Base):
         sa.CheckConstraint("(status = 'open') = (settled_at IS NULL)", "settled_has_moment"),
         sa.Index("ix_todo_owner_id_status", "owner_id", "status"),
         sa.Index("uq_todo_client_key", "client_key", unique=True),
-        # A unit never waits for the same thing twice.
+        # A unit never waits for the same thing twice; but each reply has words of its own.
         sa.Index(
             "uq_todo_open_solicitation_id_kind",
             "solicitation_id",
             "kind",
             unique=True,
-            sqlite_where=sa.text("status = 'open'"),
-            postgresql_where=sa.text("status = 'open'"),
+            sqlite_where=sa.text(_WAITS_ONCE),
+            postgresql_where=sa.text(_WAITS_ONCE),
         ),
     )
 
@@ -75,7 +79,7 @@ class Todo(Base):
     status: Mapped[TodoStatus] = mapped_column(default=TodoStatus.OPEN)
     owner_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
     due_on: Mapped[date]
-    reason: Mapped[str] = mapped_column(sa.String(200), default="")
+    reason: Mapped[str] = mapped_column(sa.String(LONGEST_REASON), default="")
     """Why it was proposed, in words that its owner reads."""
     proposal_key: Mapped[str | None] = mapped_column(sa.String(80), unique=True)
     """What it was proposed for («message:17:4»): nothing is proposed twice."""

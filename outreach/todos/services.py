@@ -20,6 +20,7 @@ from outreach.messages.models import Message, MessageSolicitation
 from outreach.todos.models import (
     ABOUT_PEOPLE,
     LADDER,
+    LONGEST_REASON,
     Step,
     Todo,
     TodoKind,
@@ -30,8 +31,6 @@ from outreach.todos.models import (
 from outreach.todos.queries import find_by_client_key, find_secretary_general, list_reachable
 from outreach.todos.rendering import tell_in_vain
 from outreach.units.models import Contact
-
-LONGEST_REASON = 200
 
 
 def propose(  # noqa: PLR0913
@@ -45,7 +44,7 @@ def propose(  # noqa: PLR0913
     owner_id: int | None = None,
 ) -> bool:
     """Puts a to-do on its owner's list; False when that `key` was proposed before, or the unit
-    waits for the same thing already."""
+    waits for the same thing already. Each reply is a thing of its own."""
     row = {
         "solicitation_id": solicitation_id,
         "contact_id": contact_id,
@@ -166,7 +165,6 @@ def note_new_address(contact: Contact) -> None:
 def note_reply(message: Message, words: str) -> None:
     """What people reply to a text message is read by somebody the same day, for each unit that the
     message was about. The same words to the same message count once."""
-    said = f"“{words[: LONGEST_REASON - 2]}”"
     digest = hashlib.sha256(words.encode()).hexdigest()[:16]
     solicitations = db.session.scalars(
         sa.select(Solicitation)
@@ -176,32 +174,15 @@ def note_reply(message: Message, words: str) -> None:
     ).all()
     for solicitation in solicitations:
         taker = _find_taker(TodoKind.REPLY, None, solicitation)
-        key = f"reply:{message.id}:{digest}:{solicitation.id}"
-        if db.session.scalar(sa.select(Todo.id).filter_by(proposal_key=key)) is not None:
-            continue
-        is_new = propose(
+        propose(
             solicitation.id,
             TodoKind.REPLY,
-            reason=said,
+            reason=f"“{words[: LONGEST_REASON - 2]}”",
             due_on=clock.today(),
-            key=key,
+            key=f"reply:{message.id}:{digest}:{solicitation.id}",
             contact_id=message.contact_id,
             owner_id=taker.id if taker else None,
         )
-        if not is_new:
-            _add_words(solicitation, said)
-
-
-def _add_words(solicitation: Solicitation, said: str) -> None:
-    """To the reply that nobody has read yet, before what was said earlier."""
-    for todo in db.session.scalars(
-        sa.select(Todo)
-        .filter_by(solicitation_id=solicitation.id, kind=TodoKind.REPLY, status=TodoStatus.OPEN)
-        .with_for_update(),
-        execution_options={"populate_existing": True},
-    ):
-        if said not in todo.reason:
-            todo.reason = f"{said}{todo.reason}"[:LONGEST_REASON]
 
 
 def end_check(solicitation: Solicitation, *, by: User | None) -> None:
