@@ -9,7 +9,7 @@ import time_machine
 from flask import Flask
 
 from outreach import clock
-from outreach.campaigns.models import Stage
+from outreach.campaigns.models import Solicitation, Stage
 from outreach.db import db
 from outreach.messages import delivery, outbox, queueing, waves
 from outreach.messages.channels import accepted, misconfigured, rejected, retry, unknown
@@ -109,6 +109,32 @@ def test_a_sent_reminder_moves_the_unit_to_contacted(app: Flask):
     solicitation = reload(solicitation)
     assert solicitation.stage is Stage.CONTACTED
     assert solicitation.last_contact_on == clock.today()
+
+
+def test_a_reminder_counts_on_the_day_on_which_it_went_out(app: Flask, tuesday_morning):
+    """A later day would pass for an answer of the unit."""
+    open_sending()
+    sent, doubtful = (factories.make_solicitation() for _ in range(2))
+    make_running_wave(solicitations=[sent])
+    fake_channel.install(app)
+    delivery.drain()
+    make_running_wave(solicitations=[doubtful])
+    went_out = clock.today()
+    claim = outbox.claim(clock.now())
+    outbox.begin(claim.token, claim.ids, clock.now())
+    sent_row, doubtful_row = db.session.scalars(sa.select(Message).order_by(Message.id))
+    db.session.execute(
+        sa.update(Solicitation).where(Solicitation.id == sent.id).values(last_contact_on=None)
+    )
+    db.session.commit()
+    tuesday_morning.shift(timedelta(minutes=20))
+    outbox.reap(clock.now())  # its worker is gone
+    db.session.commit()
+    tuesday_morning.shift(timedelta(days=1))
+    outbox.follow_up([sent_row.id], clock.now())
+    outbox.settle_unknown(doubtful_row, outbox.Decision.SENT, clock.now())
+    db.session.commit()
+    assert reload(sent).last_contact_on == reload(doubtful).last_contact_on == went_out
 
 
 def test_an_effect_that_fails_does_not_lose_the_outcome(app: Flask):

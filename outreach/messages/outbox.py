@@ -383,7 +383,9 @@ def reap(now: datetime) -> int:
     if left_at is not None:
         # A worker is gone, and may not have come to write what follows from what it had sent.
         is_of_its_time = Message.sent_at >= left_at - LONGEST_CLAIM
-        follow_up(db.session.scalars(sa.select(Message.id).where(is_of_its_time)).all(), now)
+        sent = db.session.scalars(sa.select(Message.id).where(is_of_its_time)).all()
+        for start in range(0, len(sent), CLAIM_SIZE):
+            follow_up(sent[start : start + CLAIM_SIZE], now)
     return len(lost) + len(cancelled) + len(released) + len(expired)
 
 
