@@ -1,5 +1,8 @@
 """Whoever got a wrong letter gets the right one, and nobody else does."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import date, timedelta
 
 import pytest
@@ -27,6 +30,7 @@ from outreach.messages.models import (
     Purpose,
     ReceiptKind,
     SendPolicy,
+    TemplateVersion,
     Wave,
     WaveStatus,
     WithheldReason,
@@ -288,6 +292,37 @@ def test_a_correction_that_reached_nobody_does_not_stand_in_the_way_of_another(c
     first.status = WaveStatus.FINISHED
     db.session.commit()
     assert correct(wrong).correction_of_id == wrong.id
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_two_who_correct_a_wave_at_once_make_one_correction(
+    app: Flask, campaign: Campaign, monkeypatch
+):
+    wrong_id, author_id = make_wrong(campaign).id, make_user().id
+    version_id = make_template().id
+    both, create = threading.Barrier(2), services.create_wave
+
+    def create_slowly(*arguments, **options) -> Wave:
+        with suppress(threading.BrokenBarrierError):
+            both.wait(2)
+        return create(*arguments, **options)
+
+    monkeypatch.setattr(services, "create_wave", create_slowly)
+    db.session.commit()
+
+    def write(_number: int) -> bool:
+        with app.app_context():
+            plan = make_plan(db.session.get_one(TemplateVersion, version_id))
+            wrong, author = db.session.get_one(Wave, wrong_id), db.session.get_one(User, author_id)
+            try:
+                services.create_correction(wrong, plan, author=author)
+            except Refused:
+                return False
+            db.session.commit()
+            return True
+
+    with ThreadPoolExecutor(2) as people:
+        assert sorted(people.map(write, range(2))) == [False, True]
 
 
 def test_wrong_words_are_not_sent_again_once_there_are_others(campaign: Campaign):

@@ -56,7 +56,7 @@ class Letter:
 
     @property
     def units(self) -> str:
-        return "、".join(member.solicitation.unit.name for member in self.recipient.members)
+        return "、".join(member.solicitation.unit.name for member in self.recipient.by_unit)
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,11 @@ class Preview:
     @property
     def unit_count(self) -> int:
         """Units that are written to; more than letters when a contact serves several."""
-        return sum(len(letter.recipient.members) for letter in self.letters)
+        return sum(len(letter.recipient.by_unit) for letter in self.letters)
 
     @property
     def shared(self) -> list[Letter]:
-        return [letter for letter in self.letters if len(letter.recipient.members) > 1]
+        return [letter for letter in self.letters if len(letter.recipient.by_unit) > 1]
 
     @property
     def longest(self) -> Letter:

@@ -108,6 +108,7 @@ def create_wave(
 
 def create_correction(wrong: Wave, plan: WavePlan, *, author: User) -> Wave:
     """A wave for exactly those whom the wrong one reached; it is approved like any other."""
+    _lock(wrong)
     if wrong.status not in CORRECTABLE:
         raise Refused(_("这个批次还会继续发送。请先取消它，余下的不再发出，再写更正。"))
     if not corrections.count_reached(wrong):
@@ -121,8 +122,7 @@ def create_correction(wrong: Wave, plan: WavePlan, *, author: User) -> Wave:
 def catch_up(wave: Wave, *, author: User) -> Wave:
     """A draft of the same words for those whom the wave missed and who may be written to now."""
     now = clock.now()
-    # Of two who do this at once, the second finds the draft of the first.
-    db.session.execute(sa.select(Wave.id).where(Wave.id == wave.id).with_for_update())
+    _lock(wave)
     missed = catching_up.find_missed(_campaign(wave), now).get(wave.id, [])
     if not missed:
         raise Refused(_("现在没有可以补发的单位，可能已有人起草。请刷新页面。"))
@@ -136,6 +136,12 @@ def catch_up(wave: Wave, *, author: User) -> Wave:
         fallback=wave.fallback_version,
     )
     return create_wave(_campaign(wave), plan, author=author)
+
+
+def _lock(wave: Wave) -> None:
+    """Of two who write what follows from a wave, the second finds the draft of the first."""
+    db.session.execute(sa.select(Wave.id).where(Wave.id == wave.id).with_for_update())
+    db.session.refresh(wave, ["status"])
 
 
 def propose_wave(
