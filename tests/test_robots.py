@@ -27,8 +27,11 @@ from outreach.messages.models import (
     MessageStatus,
     Purpose,
     SendingRate,
+    SendingWindow,
+    SendPolicy,
     WecomRobot,
 )
+from outreach.messages.queries import explain, sending_state
 from tasks.delivery import deliver
 from tests import factories
 from tests.conftest import SignIn
@@ -228,6 +231,50 @@ def test_a_second_click_within_the_minute_sends_nothing(
 def test_a_robot_that_is_off_is_not_tested(app: Flask):
     with pytest.raises(Refused, match="已停用"):
         robots.queue_test(factories.make_robot(is_on=False))
+
+
+@pytest.mark.parametrize(
+    ("moment", "when"),
+    [("2026-10-20T22:00", "10-21 08:00"), ("2026-10-21T07:59", "10-21 08:00")],
+)
+def test_a_group_is_not_tested_while_people_sleep(
+    app: Flask, server: RobotServer, sign_in: SignIn, tuesday_morning, moment: str, when: str
+):
+    chosen = factories.make_robot()
+    tuesday_morning.move_to(f"{moment}:00+08:00")
+    answer = sign_in(Role.ADMINISTRATOR).post(f"/settings/robots/{chosen.id}/test")
+    assert (answer.status_code, messages()) == (422, [])
+    assert f"请在 {when} 之后再发" in answer.text
+
+
+def test_a_group_is_tested_in_the_hours_only(app: Flask, server: RobotServer):
+    chosen = factories.make_robot()
+    db.session.execute(sa.delete(SendingWindow))
+    db.session.commit()
+    with pytest.raises(Refused, match="没有设置发送时段"):
+        robots.queue_test(chosen)
+    db.session.get_one(SendPolicy, 1).is_on = False
+    with pytest.raises(Refused, match="总开关已关闭"):
+        robots.queue_test(chosen)
+
+
+def test_a_test_of_a_group_that_comes_too_late_for_the_day_is_not_sent_at_night(
+    app: Flask, server: RobotServer, tuesday_morning
+):
+    tuesday_morning.move_to("2026-10-20T20:59:50+08:00")
+    for _ in range(2):
+        robots.queue_test(factories.make_robot())
+    db.session.commit()
+    claim = outbox.claim(clock.now(), limit=1)
+    tuesday_morning.move_to("2026-10-20T21:00:10+08:00")
+    assert not outbox.begin(claim.token, claim.ids, clock.now()).messages
+    outbox.release(claim.token, claim.ids, of=MessageStatus.QUEUED)
+    db.session.commit()
+    delivery.drain()
+    assert server.posts == []
+    waiting = messages()
+    assert {message.status for message in waiting} == {MessageStatus.QUEUED}
+    assert "到时过期，不会发出" in explain(waiting[0], sending_state(clock.now()))
 
 
 def test_a_robot_that_was_deleted_gets_nothing_and_its_number_does_not_come_back(

@@ -37,7 +37,6 @@ from outreach.messages.models import (
     Purpose,
     SendPolicy,
 )
-from outreach.messages.queries import AT_ANY_HOUR
 from outreach.messages.receipts import apply_receipts
 from outreach.messages.rendering import render_html
 from outreach.messages.states import move, prepare
@@ -80,8 +79,8 @@ def claim(now: datetime, *, limit: int = CLAIM_SIZE) -> Claim | None:
     """Takes due rows for one worker and withholds those that the gate stops; None when nothing
     is due, or nothing may go out now."""
     run(_LOCK)
-    purposes = queries.sending_state(now).allowed_purposes()
-    if not purposes:
+    state = queries.sending_state(now)
+    if not state.is_on:
         return None
     allowance = rates.fill(now)
     is_due = (
@@ -90,7 +89,7 @@ def claim(now: datetime, *, limit: int = CLAIM_SIZE) -> Claim | None:
         Message.token.is_(None),
         Message.next_at <= now,
         Message.not_after >= now,
-        Message.purpose.in_(purposes),
+        sa.true() if state.is_open else queries.is_for_any_hour(),
         Message.channel.in_(channels()),
     )
     due = (
@@ -138,8 +137,8 @@ def begin(token: str, ids: Sequence[int], now: datetime) -> Window:
     policy = instance.advance()
     if policy is None:
         return Window(0, {})
-    purposes = queries.state_under(policy, now).allowed_purposes()
-    if not purposes:
+    state = queries.state_under(policy, now)
+    if not state.is_on:
         return Window(policy.epoch, {})
     withheld = _ask_gate(token, ids, now)
     rows = run(
@@ -149,7 +148,7 @@ def begin(token: str, ids: Sequence[int], now: datetime) -> Window:
             "holder": token,
             "now": now,
             "until": now + _lease(),
-            "is_open": Purpose.REMINDER in purposes,
+            "is_open": state.is_open,
             "moved_at": now,
         },
     )
@@ -163,7 +162,7 @@ _BEGIN = prepare(
     Message.token == sa.bindparam("holder"),
     Message.lease_until > sa.bindparam("now"),
     Message.not_after >= sa.bindparam("now"),
-    sa.or_(sa.bindparam("is_open", type_=sa.Boolean), one_of(Message.purpose, *AT_ANY_HOUR)),
+    sa.or_(sa.bindparam("is_open", type_=sa.Boolean), queries.is_for_any_hour()),
     waves.is_outside_or_running(),
     token=Message.token,
     lease_until=sa.bindparam("until"),

@@ -35,7 +35,7 @@ from outreach.messages.models import (
 from outreach.terms import Term
 
 AT_ANY_HOUR = frozenset({Purpose.ACCOUNT, Purpose.TEST})
-"""Somebody sits and waits for these."""
+"""Somebody sits and waits for these; but not a group, which is other people."""
 
 FURTHEST = 60
 """Days that are looked ahead for the next opening."""
@@ -51,15 +51,14 @@ NOT_TRUSTED = _(
 class SendingState:
     is_on: bool
     is_open: bool
-    """Inside a window; messages of AT_ANY_HOUR do not need one."""
+    """Inside a window; see `lets_out` for what does not need one."""
     reason: Any
     """Why nothing goes out now, in the reader's language; empty when it does."""
     opens_at: datetime | None = None
 
-    def allowed_purposes(self) -> frozenset[Purpose]:
-        if not self.is_on:
-            return frozenset()
-        return frozenset(Purpose) if self.is_open else AT_ANY_HOUR
+    def lets_out(self, message: Message) -> bool:
+        is_awaited = message.purpose in AT_ANY_HOUR and message.channel is not Channel.WECOM
+        return self.is_on and (self.is_open or is_awaited)
 
     def reason_before(self, last: datetime) -> Any:
         """`reason` for what goes out until this moment and not after it."""
@@ -70,6 +69,12 @@ class SendingState:
             opens=f"{clock.local(self.opens_at):%m-%d %H:%M}",
             last=f"{clock.local(last):%m-%d %H:%M}",
         )
+
+
+def is_for_any_hour() -> sa.ColumnElement[bool]:
+    """Condition on messages: they do not wait for a window."""
+    is_to_group = one_of(Message.channel, Channel.WECOM)
+    return one_of(Message.purpose, *AT_ANY_HOUR) & ~is_to_group
 
 
 class Hours(Protocol):
@@ -120,7 +125,9 @@ def hours_at(now: datetime) -> SendingState:
     windows = run(_WINDOWS).all()
     if not windows:
         return SendingState(
-            True, False, _("没有设置发送时段，除账号和测试消息外都不会发出。请先添加时段。")
+            True,
+            False,
+            _("没有设置发送时段，除账号消息和试发给自己的信外都不会发出。请先添加时段。"),
         )
     is_day = QUIET_UNTIL <= clock.local(now).time() < QUIET_FROM
     hours = _by_day(windows) if is_day or has_quiet_hours() else windows
@@ -303,7 +310,7 @@ def explain(message: Message, sending: SendingState | None = None) -> str:
 def _explain_waiting(message: Message, sending: SendingState | None) -> str:
     if message.wave is not None and message.wave.status is WaveStatus.PAUSED:
         return str(_("批次已暂停，继续后才会发出。%(why)s", why=message.wave.paused_because))
-    if sending is not None and message.purpose not in sending.allowed_purposes():
+    if sending is not None and not sending.lets_out(message):
         return str(sending.reason_before(message.not_after))
     if message.facts.get("verdict"):
         return str(

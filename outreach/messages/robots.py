@@ -13,6 +13,7 @@ from outreach.db import db
 from outreach.errors import NotFound, Refused
 from outreach.messages import queueing
 from outreach.messages.models import Channel, Message, Purpose, WecomRobot
+from outreach.messages.queries import sending_state
 
 WORTH_TESTING = timedelta(hours=1)
 """A test that comes later than that says nothing about now."""
@@ -116,10 +117,19 @@ def delete_robot(robot: WecomRobot) -> None:
 
 
 def queue_test(robot: WecomRobot) -> None:
-    """Queues a test message; one a minute. After the commit call `jobs.wake("deliver")`."""
+    """Queues a test message; one a minute, and only while anything may go out: the whole group
+    reads it. After the commit call `jobs.wake("deliver")`."""
     if not robot.is_on:
         raise Refused(_("这个群已停用。请先启用并保存，再发测试消息。"))
     now = clock.now()
+    state = sending_state(now)
+    if state.opens_at is not None:
+        when = f"{clock.local(state.opens_at):%m-%d %H:%M}"
+        raise Refused(
+            _("测试消息全群都会收到，只在发送时段内发。请在 %(when)s 之后再发。", when=when)
+        )
+    if not state.is_open:
+        raise Refused(state.reason)
     is_first = queueing.queue_message(
         purpose=Purpose.TEST,
         channel=Channel.WECOM,
