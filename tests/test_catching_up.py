@@ -22,10 +22,13 @@ from outreach.gifts.models import StatementLine
 from outreach.gifts.standings import Status
 from outreach.messages import delivery, opt_outs, waves
 from outreach.messages.addresses import hash_address
+from outreach.messages.channels import rejected
 from outreach.messages.models import Channel, FailureKind, Message, MessageStatus, Wave, WaveStatus
 from outreach.reminders import services
 from outreach.reminders.audience import AudienceFilter
 from outreach.reminders.catching_up import WITHIN, find_missed
+from outreach.reminders.fallbacks import queue_fallbacks
+from outreach.units.models import Contact
 from tests import fake_channel
 from tests.factories import (
     make_campaign,
@@ -34,6 +37,7 @@ from tests.factories import (
     make_line,
     make_pledge,
     make_solicitation,
+    make_template,
     make_unit,
     make_user,
     open_sending,
@@ -137,6 +141,42 @@ def test_who_was_left_out_for_want_of_an_address_is_offered_when_there_is_one(
     contact.email = "new@unit.example"
     db.session.commit()
     assert missed(campaign) == {wave.id: [unit.name]}
+
+
+def refuse(app: Flask, campaign: Campaign, *, has_fallback: bool = False) -> tuple[Wave, Contact]:
+    """A wave that was refused at whatever address it went to, and its reader."""
+    fake_channel.install(app, lambda _message: rejected("no such address"))
+    contact = make_solicitation(campaign).unit.contacts[0]
+    sms = make_template(Channel.SMS, subject="", body="请查收工作通知。") if has_fallback else None
+    wave = make_approved(campaign, fallback=sms)
+    send(wave)
+    queue_fallbacks(clock.now())
+    db.session.commit()
+    delivery.drain()
+    assert missed(campaign) == {}
+    return wave, contact
+
+
+@pytest.mark.parametrize("has_fallback", [False, True])
+def test_whose_address_was_refused_is_offered_when_it_is_another_one(
+    app: Flask, campaign: Campaign, has_fallback: bool
+):
+    wave, contact = refuse(app, campaign, has_fallback=has_fallback)
+    assert len(db.session.scalars(sa.select(Message)).all()) == 1 + has_fallback
+    contact.email = "new@unit.example"
+    db.session.commit()
+    assert missed(campaign) == {wave.id: [contact.unit.name]}
+
+
+def test_whose_address_was_refused_is_offered_when_somebody_else_answers_for_the_unit(
+    app: Flask, campaign: Campaign
+):
+    wave, contact = refuse(app, campaign)
+    contact.valid_to = clock.today() - timedelta(days=1)
+    db.session.commit()
+    assert missed(campaign) == {}, "nobody does"
+    make_contact(contact.unit, email="next@unit.example")
+    assert missed(campaign) == {wave.id: [contact.unit.name]}
 
 
 def _cancel(wave: Wave, _kept: Solicitation) -> None:

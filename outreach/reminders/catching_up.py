@@ -9,7 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
-from outreach.campaigns.models import Campaign
+from outreach import clock
+from outreach.campaigns.models import Campaign, Solicitation
 from outreach.db import db
 from outreach.messages.gate import may_have_gone
 from outreach.messages.models import (
@@ -24,6 +25,7 @@ from outreach.messages.models import (
 from outreach.reminders.audience import AudienceFilter, Member, find_members
 from outreach.reminders.models import WaveMember
 from outreach.reminders.queries import channels_of
+from outreach.units.models import Contact
 
 WITHIN = timedelta(days=14)
 """After a wave that is older its words are too: the units are for the next wave."""
@@ -87,7 +89,17 @@ def _list_missed(campaign: Campaign, now: datetime) -> dict[int, list[int]]:
 
 def _last_tried(since: datetime) -> dict[int, datetime]:
     """When the last reminder was queued that reached a unit, or may have, or still may. What failed
-    was tried, too: the contact has to be found before anybody writes again."""
+    was tried, too, as long as the unit has that address: another has to be found before anybody
+    writes again. What failed second says nothing of the first address, which may be another now."""
+    today = clock.today()
+    still_there = sa.exists().where(
+        Solicitation.id == MessageSolicitation.solicitation_id,
+        Contact.unit_id == Solicitation.unit_id,
+        sa.or_(Contact.email == Message.address, Contact.mobile == Message.address),
+        Contact.valid_from <= today,
+        sa.or_(Contact.valid_to.is_(None), Contact.valid_to >= today),
+    )
+    has_failed = (Message.status == MessageStatus.FAILED) & Message.fallback_of_id.is_(None)
     rows = db.session.execute(
         sa.select(MessageSolicitation.solicitation_id, sa.func.max(Message.queued_at))
         .join(Message, Message.id == MessageSolicitation.message_id)
@@ -95,7 +107,7 @@ def _last_tried(since: datetime) -> dict[int, datetime]:
             Message.purpose == Purpose.REMINDER,
             Message.queued_at > since,
             sa.or_(
-                Message.status.in_((*OPEN_STATUSES, MessageStatus.FAILED)), may_have_gone(Message)
+                Message.status.in_(OPEN_STATUSES), may_have_gone(Message), has_failed & still_there
             ),
         )
         .group_by(MessageSolicitation.solicitation_id)
