@@ -10,7 +10,8 @@ from outreach import clock
 from outreach.campaigns.models import Stage
 from outreach.db import db
 from outreach.errors import Refused
-from outreach.meetings import services
+from outreach.meetings import links, services
+from outreach.meetings.circulation import circulate
 from outreach.meetings.models import MeetingStatus, PartStat
 from outreach.meetings.rendering import Method, build_calendar
 from outreach.messages.models import Message, MessageStatus, OptOut
@@ -90,6 +91,24 @@ def test_the_invitation_is_a_request_that_names_only_its_reader(meeting, staff):
         assert other.contact.email not in whole
         assert other.contact.name not in whole
         assert other.contact.unit.name not in whole
+
+
+def test_nobody_is_told_to_ask_an_organizer_who_has_left(app, meeting, staff):
+    staff.is_enabled = False
+    send(meeting)
+    link = links.answer_link(meeting.attendees[0]).partition("//")[2].partition("/")[2]
+    settings = app.extensions["outreach.settings"]
+    for message in mail():
+        assert message.reply_to == "", "answers go to the address that it comes from"
+        organizer = read(message.calendar)[1]["ORGANIZER"]
+        assert organizer == f"mailto:{settings.mail_sender}"
+        assert organizer.params["CN"] == settings.mail_sender_name
+        for text in (message.calendar, message.body_text, app.test_client().get(f"/{link}").text):
+            assert staff.name not in text
+            assert staff.email not in text
+    meeting.status, meeting.minutes = MeetingStatus.HELD, "会议指出"
+    assert circulate(meeting, with_absent=True) == 2
+    assert not any(message.reply_to or staff.name in message.body_text for message in mail()[2:])
 
 
 def test_the_event_lies_at_the_hour_of_shanghai_and_brings_its_zone(meeting):

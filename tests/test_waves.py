@@ -32,6 +32,7 @@ from outreach.reminders import services
 from outreach.reminders.audience import AudienceFilter, SectorChoice
 from outreach.reminders.models import WaveMember
 from outreach.reminders.queries import preview_wave
+from outreach.reminders.rendering import federation_name
 from outreach.reminders.services import WavePlan, create_wave
 from outreach.units.models import ContactRole
 from tests import fake_channel
@@ -559,6 +560,30 @@ def test_letters_are_not_signed_by_somebody_who_has_left_the_office(campaign: Ca
     assert author.name in letter.rendered.text
     assert letter.reply_to != gone.email
     assert "劝募人" in letter.gaps
+
+
+def test_letters_are_not_signed_by_an_author_who_has_left_either(app: Flask, campaign: Campaign):
+    """After the approval; units without a solicitor are told to ask the federation."""
+    make_solicitation(campaign)
+    version = make_template(body="((联系人))，您好。捐赠自愿，请联系((劝募人))。")
+    wave = make_approved(campaign, version=version)
+    author = db.session.get_one(User, wave.author_id)
+    author.is_enabled = False
+    services.start_wave(wave)
+    message = db.session.scalars(sa.select(Message)).one()
+    assert author.name not in message.body_text
+    assert f"请联系{federation_name()}" in message.body_text
+    assert message.reply_to == "", "answers go to the address that it comes from"
+
+
+def test_a_letter_with_the_number_of_an_author_who_has_left_is_not_sent(campaign: Campaign):
+    make_solicitation(campaign)
+    version = make_template(body="((联系人))，您好。捐赠自愿，请拨打((劝募人电话))。")
+    author = make_user(mobile="+8613900001111")
+    wave = make_approved(campaign, version=version, author=author)
+    author.is_enabled = False
+    with pytest.raises(Refused, match="劝募人电话"):
+        services.start_wave(wave)
 
 
 OFFICE_HOURS = {"days": WindowDays.WORKDAYS, "opens_at": time(8, 30), "closes_at": time(17, 30)}

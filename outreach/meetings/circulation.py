@@ -65,7 +65,7 @@ def circulate(meeting: Meeting, *, with_absent: bool) -> int:
             solicitation_ids=tuple(
                 solicitations[row.contact.unit_id].id for row in group if row.contact
             ),
-            reply_to=meeting.organizer.email,
+            reply_to=meeting.spokesperson.email if meeting.spokesperson else "",
             attachment=file,
         )
     meeting.circulated_at, meeting.circulated_version = clock.now(), now

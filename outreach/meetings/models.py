@@ -72,6 +72,12 @@ class Meeting(Base):
     __mapper_args__ = {"version_id_col": version}
 
     @property
+    def spokesperson(self) -> User | None:
+        """Whom those who were invited may ask: the organizer. None when they have left the office:
+        what is sent then names the federation alone, and answers go where it comes from."""
+        return self.organizer if self.organizer.is_enabled else None
+
+    @property
     def is_open(self) -> bool:
         """Invitations, changes and cancellation still make sense."""
         return self.status is MeetingStatus.PLANNED and self.starts_at > clock.now()

@@ -97,13 +97,13 @@ def format_formal_day(instant: datetime) -> str:
 
 def _organizer(meeting: Meeting, attendee: Attendee | None) -> vCalAddress:
     """Where calendars send their replies: to the mailbox that is read here, at an address of the
-    attendee's own, or without such a mailbox to the organizer in person."""
-    sender = current_app.extensions["outreach.settings"].mail_sender
+    attendee's own, or without such a mailbox to the organizer in person, or to the federation."""
+    settings, person = current_app.extensions["outreach.settings"], meeting.spokesperson
+    sender = settings.mail_sender
     read_here = links.reply_address(attendee) if attendee else ""
-    address = read_here or meeting.organizer.email or sender
-    return vCalAddress.new(
-        address, cn=meeting.organizer.name, sent_by=sender if address != sender else None
-    )
+    address = read_here or (person and person.email) or sender
+    name = person.name if person else settings.mail_sender_name
+    return vCalAddress.new(address, cn=name, sent_by=sender if address != sender else None)
 
 
 def _attendee(attendee: Attendee) -> vCalAddress:

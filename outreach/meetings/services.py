@@ -313,7 +313,7 @@ def _queue_notices(meeting: Meeting, attendees: list[Attendee], method: Method) 
             solicitation_ids=tuple(
                 solicitations[row.contact.unit_id].id for row in group if row.contact is not None
             ),
-            reply_to=meeting.organizer.email,
+            reply_to=meeting.spokesperson.email if meeting.spokesperson else "",
             calendar=build_calendar(meeting, method, first),
             not_after=meeting.starts_at,
         )

@@ -171,12 +171,13 @@ class Writer:
     def write(self, recipient: Recipient) -> Letter:
         fields = self.fields(recipient)
         missing = self._missing(recipient)
+        solicitor = self._solicitor(recipient)
         is_sms = self.version.template.channel is Channel.SMS
         return Letter(
             recipient=recipient,
             version=self.version,
             rendered=rendering.render(self.version, fields),
-            reply_to=self._solicitor(recipient).email,
+            reply_to=solicitor.email if solicitor else "",
             holes=tuple(name for name in self.used if not fields[name]),
             gaps=tuple(name for name in self.used if not fields[name] or name in missing),
             variables=placeholders.fill_variables(self.version, fields) if is_sms else (),
@@ -203,8 +204,8 @@ class Writer:
             "核对链接": relay_link(
                 self.campaign, [member.contact for member in recipient.members if member.contact]
             ),
-            "劝募人": solicitor.name,
-            "劝募人电话": solicitor.mobile.removeprefix("+86"),
+            "劝募人": solicitor.name if solicitor else federation_name(),
+            "劝募人电话": solicitor.mobile.removeprefix("+86") if solicitor else "",
             "总会名称": federation_name(),
         }
 
@@ -224,10 +225,11 @@ class Writer:
         }
         return {name for name, is_missing in stand_ins.items() if is_missing}
 
-    def _solicitor(self, recipient: Recipient) -> User:
-        """Not one who has left the office: answers would come to nobody."""
-        solicitors = (member.solicitation.solicitor for member in recipient.members)
-        return next((user for user in solicitors if user and user.is_enabled), self.author)
+    def _solicitor(self, recipient: Recipient) -> User | None:
+        """Not one who has left the office: answers would come to nobody. None when the author has
+        left, too: the letter names the federation, and answers go where it comes from."""
+        people = [member.solicitation.solicitor for member in recipient.members] + [self.author]
+        return next((user for user in people if user and user.is_enabled), None)
 
     def _name_gifts(self, recipient: Recipient) -> dict[str, str]:
         gifts = [member.gift for member in recipient.by_unit if member.gift]
