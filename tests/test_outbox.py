@@ -9,7 +9,7 @@ import time_machine
 from flask import Flask
 
 from outreach import clock
-from outreach.campaigns.models import Solicitation, Stage
+from outreach.campaigns.models import Campaign, Solicitation, Stage
 from outreach.db import db
 from outreach.messages import delivery, outbox, queueing, waves
 from outreach.messages.channels import accepted, misconfigured, rejected, retry, unknown
@@ -93,6 +93,41 @@ def test_two_contacts_with_one_address_get_one_message(app: Flask):
         for contact, address in zip(contacts, ("a@unit.example", " A@Unit.example"), strict=True)
     ]
     assert queueing.materialise(wave, drafts) == 1
+
+
+def test_a_message_is_about_the_units_that_its_text_names(app: Flask):
+    """Of two drafts with one address the second is not queued, nor is its unit linked."""
+    wave = make_running_wave(0)
+    places = [
+        factories.make_solicitation(db.session.get_one(Campaign, wave.campaign_id))
+        for _ in range(3)
+    ]
+    contacts = [place.unit.contacts[0] for place in places]
+
+    def write(number: int, address: str) -> queueing.Draft:
+        return queueing.Draft(
+            channel=Channel.SMS,
+            contact_id=contacts[number].id,
+            address=address,
+            recipient_name=contacts[number].name,
+            subject="",
+            body_text=places[number].unit.name,
+            solicitation_ids=(places[number].id,),
+        )
+
+    telephones = "+8613800009999", "+8613800008888"
+    drafts = [write(0, telephones[0]), write(1, telephones[0])]
+    assert queueing.materialise(wave, drafts) == 1
+    # The contact has a message, so that the first of these is none; the second takes its place.
+    drafts = [write(0, telephones[1]), write(2, telephones[1])]
+    assert queueing.materialise(wave, drafts) == 1
+    db.session.commit()
+    messages = db.session.scalars(sa.select(Message).order_by(Message.id)).all()
+    about = [[link.solicitation_id for link in message.links] for message in messages]
+    assert about == [[places[0].id], [places[2].id]]
+    assert [message.body_text for message in messages] == [
+        places[number].unit.name for number in (0, 2)
+    ]
 
 
 def test_an_occurrence_is_queued_once(app: Flask):

@@ -123,9 +123,9 @@ def materialise(wave: Wave, drafts: Sequence[Draft]) -> int:
     ids = insert(rows)
     _link(
         {
-            ids[draft.channel, row["address_hash"]]: draft.solicitation_ids
-            for draft, row in zip(drafts, rows, strict=True)
-            if (draft.channel, row["address_hash"]) in ids
+            ids[draft.channel, draft.contact_id]: draft.solicitation_ids
+            for draft in drafts
+            if (draft.channel, draft.contact_id) in ids
         }
     )
     return len(ids)

@@ -25,15 +25,15 @@ TRANSITIONS: dict[MessageStatus, frozenset[MessageStatus]] = {
 """No other exists. From `unknown`, all but a proof of acceptance is a person's decision."""
 
 
-def insert(rows: list[dict[str, Any]]) -> dict[tuple[Channel, str], int]:
-    """Queues messages; returns the ids of those that are new, by channel and address hash. A row
-    that breaks a unique key is there already."""
+def insert(rows: list[dict[str, Any]]) -> dict[tuple[Channel, int | None], int]:
+    """Queues messages; returns the ids of those that are new, by channel and contact: of two rows
+    with one address one is queued. A row that breaks a unique key is there already."""
     if not rows:
         return {}
     instance.renew_ids()
     queued = [row | {"status": MessageStatus.QUEUED} for row in rows]
-    inserted = insert_many(Message, queued, Message.id, Message.channel, Message.address_hash)
-    return {(row.channel, row.address_hash): row.id for row in inserted}
+    inserted = insert_many(Message, queued, Message.id, Message.channel, Message.contact_id)
+    return {(row.channel, row.contact_id): row.id for row in inserted}
 
 
 def prepare(
