@@ -317,6 +317,15 @@ def open_sending() -> None:
         save(SendingRate(channel=channel, per_minute=None))
 
 
+def keep_office_hours() -> None:
+    """The hours of an office, from when sending is open."""
+    from datetime import time
+
+    hours = {"opens_at": time(8, 30), "closes_at": time(17, 30)}
+    db.session.execute(sa.update(SendingWindow).values(days=WindowDays.WORKDAYS, **hours))
+    db.session.commit()
+
+
 def make_visit(solicitation: Solicitation, visitor: User | None = None, **values: Any) -> Visit:
     """A visit that is planned for today, unless `values` say otherwise."""
     return save(

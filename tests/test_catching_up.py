@@ -250,7 +250,7 @@ def test_whoever_reads_the_dashboard_comes_to_the_draft(app: Flask, campaign: Ca
     wave, kept, line = hold_back(app, campaign)
     settle(line)
     staff = sign_in(Role.STAFF)
-    assert "提醒被拦下、现在可以补发的单位" in staff.get("/c/2026/").text
+    assert "提醒被拦下或过期、现在可以补发的单位" in staff.get("/c/2026/").text
     assert "可补发 1 家" in staff.get("/c/2026/waves").text
     page = staff.get(f"/c/2026/waves/{wave.id}").text
     assert f"是否补发，由您决定：{kept.unit.name}" in page

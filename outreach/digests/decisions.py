@@ -33,7 +33,7 @@ class DecisionKind(Term):
     OVERDUE_TODO = "overdue_todo", _("待办已逾期")
     OVERDUE_ACTION = "overdue_action", _("会议事项已超期")
     CALENDAR = "calendar", _("明年的节假日安排尚未确认")
-    MISSED_UNIT = "missed_unit", _("提醒被拦下、现在可以补发的单位")
+    MISSED_UNIT = "missed_unit", _("提醒被拦下或过期、现在可以补发的单位")
     LOST_DIGEST = "lost_digest", _("本周周报可能已经发出，需要核实")
     """These two on the dashboard only: a digest does not tell of itself, and knows no waves."""
 

@@ -61,6 +61,20 @@ class SendingState:
             return frozenset()
         return frozenset(Purpose) if self.is_open else AT_ANY_HOUR
 
+    def can_send_by(self, last: datetime) -> bool:
+        """Whether the hours leave time until this moment."""
+        return self.is_open or (self.opens_at is not None and self.opens_at <= last)
+
+    def reason_before(self, last: datetime) -> Any:
+        """`reason` for what goes out until this moment and not after it."""
+        if self.opens_at is None or self.opens_at <= last:
+            return self.reason
+        return _(
+            "下一个发送时段 %(opens)s 才开始，已在最迟发送时间 %(last)s 之后：到时过期，不会发出。",
+            opens=f"{clock.local(self.opens_at):%m-%d %H:%M}",
+            last=f"{clock.local(last):%m-%d %H:%M}",
+        )
+
 
 class Hours(Protocol):
     """A `SendingWindow`, a row of its table, or what is left of one."""
@@ -102,6 +116,11 @@ def state_under(policy: Any, now: datetime) -> SendingState:
         return SendingState(False, False, _("发送尚未开通。请在“发送设置”中打开发送开关。"))
     if not policy.is_on:
         return SendingState(False, False, _("发送总开关已关闭，所有消息都不会发出。"))
+    return hours_at(now)
+
+
+def hours_at(now: datetime) -> SendingState:
+    """What the hours alone say of this moment, whether or not sending is switched on."""
     windows = run(_WINDOWS).all()
     if not windows:
         return SendingState(
@@ -289,7 +308,7 @@ def _explain_waiting(message: Message, sending: SendingState | None) -> str:
     if message.wave is not None and message.wave.status is WaveStatus.PAUSED:
         return str(_("批次已暂停，继续后才会发出。%(why)s", why=message.wave.paused_because))
     if sending is not None and message.purpose not in sending.allowed_purposes():
-        return str(sending.reason)
+        return str(sending.reason_before(message.not_after))
     if message.facts.get("verdict"):
         return str(
             _(

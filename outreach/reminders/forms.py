@@ -28,7 +28,7 @@ from outreach.campaigns.models import Sector
 from outreach.forms import DayField, Form, YuanField
 from outreach.messages.models import TemplateVersion, Wave, WaveStatus
 from outreach.reminders.audience import ASKED, AudienceFilter, SectorChoice
-from outreach.reminders.services import DAYS_TO_SEND, LONGEST_NAME, WavePlan
+from outreach.reminders.services import LONGEST_NAME, WavePlan, default_end
 
 NOW, LATER = "now", "later"
 
@@ -87,8 +87,8 @@ class ScheduleForm(Form):
         starts_at = clock.now()
         if self.start.data == LATER:
             starts_at = clock.at(self.starts_on.data, self.starts_time.data)
-        last_on = self.last_on.data or clock.day_of(starts_at) + DAYS_TO_SEND
-        return starts_at, clock.end_of(last_on)
+        last_on = self.last_on.data
+        return starts_at, clock.end_of(last_on) if last_on else default_end(starts_at)
 
 
 class AudienceForm(TextsForm):

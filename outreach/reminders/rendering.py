@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
 
@@ -18,7 +18,7 @@ from outreach.messages import linting, placeholders, rates, rendering
 from outreach.messages.linting import Finding, Severity
 from outreach.messages.models import Channel, Purpose, TemplateVersion, Wave, WaveStatus
 from outreach.messages.provider_rules import find_faults
-from outreach.messages.queries import SendingState
+from outreach.messages.queries import SendingState, hours_at
 from outreach.messages.rendering import Rendered
 from outreach.messages.templates import sms_signature
 from outreach.relay.links import hide_links, relay_link
@@ -344,15 +344,33 @@ def try_out(letters: Sequence[Letter]) -> Trial:
 def foretell(wave: Wave, letters: Preview, sending: SendingState) -> str:
     """One sentence: what happens to a wave that has not begun."""
     count = describe_count(letters)
-    sentence = _BEFORE[wave.status] % {"count": count, "when": _when(wave)}
+    is_over = wave.status is WaveStatus.CANCELLED
+    obstacle = "" if is_over else find_obstacle(wave.starts_at, wave.not_after)
+    before = _("按现在的安排，%(count)s都发不出去") if obstacle else _BEFORE[wave.status]
+    sentence = before % {"count": count, "when": _when(wave)}
     if letters.unit_count > len(letters.letters):
         sentence += str(_("，涉及 %(count)s 家单位", count=letters.unit_count))
     if letters.left_out:
         sentence += str(_("；另有 %(count)s 家未列入，原因见下", count=len(letters.left_out)))
     sentence += "。"
-    if wave.status in {WaveStatus.IN_REVIEW, WaveStatus.APPROVED, WaveStatus.HELD}:
+    if obstacle:
+        sentence += obstacle
+    elif wave.status in {WaveStatus.IN_REVIEW, WaveStatus.APPROVED, WaveStatus.HELD}:
         sentence += str(sending.reason)
     return sentence
+
+
+def find_obstacle(starts_at: datetime, not_after: datetime) -> str:
+    """Why the hours let nothing out from when a wave starts until its last moment, and what to do;
+    empty when they do."""
+    hours = hours_at(max(starts_at, clock.now()))
+    if hours.can_send_by(not_after):
+        return ""
+    reason = str(hours.reason_before(not_after))
+    if hours.opens_at is not None:
+        day = describe_day(clock.day_of(hours.opens_at))
+        reason += str(_("请把最迟发送日改到%(day)s或以后。", day=day))
+    return reason
 
 
 def describe_count(letters: Preview) -> str:

@@ -29,13 +29,19 @@ from outreach.reminders.queries import (
     restore_members,
     write_letters,
 )
-from outreach.reminders.rendering import Letter, Preview, federation_name, without_links
+from outreach.reminders.rendering import (
+    Letter,
+    Preview,
+    federation_name,
+    find_obstacle,
+    without_links,
+)
 
 LATE = timedelta(hours=2)
 """A wave that comes due later than this waits for a person: its text may be out of date."""
 LONGEST_REASON = 200
 LONGEST_NAME = 120
-DAYS_TO_SEND = timedelta(days=3)
+WORKDAYS_TO_SEND = 3
 """After the start, until which messages may still go out, unless a person says otherwise."""
 
 TRANSITIONS: dict[WaveStatus, frozenset[WaveStatus]] = {
@@ -68,6 +74,17 @@ class WavePlan:
 
 CORRECTABLE = frozenset({WaveStatus.FINISHED, WaveStatus.CANCELLED})
 """States in which nothing of a wave goes out any more."""
+
+
+def default_end(starts_at: datetime) -> datetime:
+    """The last moment of a wave for which nobody chose one. Working days, since messages go out on
+    those: three days of the calendar are over before a holiday is."""
+    day = clock.day_of(starts_at)
+    try:
+        last_day = workdays.add_workdays(day, WORKDAYS_TO_SEND)
+    except workdays.CalendarUnknown:
+        last_day = day + timedelta(days=WORKDAYS_TO_SEND)
+    return clock.end_of(last_day)
 
 
 def create_wave(
@@ -115,7 +132,7 @@ def catch_up(wave: Wave, *, author: User) -> Wave:
         version=wave.template_version,
         audience=catching_up.audience_for(wave, ids),
         starts_at=now,
-        not_after=clock.end_of(clock.day_of(now) + DAYS_TO_SEND),
+        not_after=default_end(now),
         fallback=wave.fallback_version,
     )
     return create_wave(_campaign(wave), plan, author=author)
@@ -163,6 +180,7 @@ def submit_wave(wave: Wave, *, by: User) -> None:
     author = db.session.get_one(User, wave.author_id)
     author = author if author.role in DECIDERS else by
     _check_ready(write_letters(wave, members, author))
+    _check_hours(wave.starts_at, wave.not_after)
     _move(wave, WaveStatus.IN_REVIEW, author_id=author.id, paused_because="")
     _forget_members(wave)
     _freeze(wave, members)
@@ -190,6 +208,7 @@ def approve_wave(wave: Wave, *, by: User) -> None:
     if wave.not_after <= starts_at:
         raise Refused(_("最迟发送时间已过。请退回，由起草人重新安排时间。"))
     _check_ready(preview_wave(wave))
+    _check_hours(starts_at, wave.not_after)
     _move(
         wave,
         WaveStatus.APPROVED,
@@ -356,6 +375,12 @@ def _check_plan(plan: WavePlan) -> None:
         raise Refused(_("两份文字是同一渠道的。备用文字请选另一渠道的模板。"))
 
 
+def _check_hours(starts_at: datetime, not_after: datetime) -> None:
+    obstacle = find_obstacle(starts_at, not_after)
+    if obstacle:
+        raise Refused(obstacle)
+
+
 def _check_texts(wrong: Wave, version: TemplateVersion, other: TemplateVersion | None) -> None:
     """A correction has other words than what it puts right, and a text for each channel over which
     that reached somebody."""
@@ -450,6 +475,7 @@ def _check_startable(wave: Wave, now: datetime) -> None:
         raise Refused(_("还没有到批准的发送时间。"))
     if now >= wave.not_after:
         raise Refused(_("已过最迟发送时间。请修改时间后重新提交审批。"))
+    _check_hours(now, wave.not_after)
     if not may_write(wave.purpose, _campaign(wave).status):
         raise Refused(_("活动未在进行，不能发送提醒。"))
     if wave.approval_hash is None or wave.approval_hash != hash_approval(wave):
