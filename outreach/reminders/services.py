@@ -72,10 +72,6 @@ class WavePlan:
     """The text for the other channel."""
 
 
-CORRECTABLE = frozenset({WaveStatus.FINISHED, WaveStatus.CANCELLED})
-"""States in which nothing of a wave goes out any more."""
-
-
 def default_end(starts_at: datetime) -> datetime:
     """The last moment of a wave for which nobody chose one. Working days, since messages go out on
     those: three days of the calendar are over before a holiday is."""
@@ -108,12 +104,16 @@ def create_wave(
 
 def create_correction(wrong: Wave, plan: WavePlan, *, author: User) -> Wave:
     """A wave for exactly those whom the wrong one reached; it is approved like any other."""
-    if wrong.status not in CORRECTABLE:
+    if wrong.status not in corrections.OVER:
         raise Refused(_("这个批次还会继续发送。请先取消它，余下的不再发出，再写更正。"))
-    if not corrections.count_reached(wrong):
+    # Of two who do this at once, the second finds the correction of the first.
+    db.session.execute(sa.select(Wave.id).where(Wave.id == wrong.id).with_for_update())
+    if not corrections.has_reached(wrong):
         raise Refused(_("这个批次没有发到任何人，不需要更正。"))
-    if corrections.find_correction(wrong) is not None:
+    if corrections.find_open_correction(wrong) is not None:
         raise Refused(_("这个批次已有更正。请在那一批里修改，或先取消它。"))
+    if not corrections.count_owed(wrong):
+        raise Refused(_("这个批次已有更正，收到过的人都已收到或可能收到更正，不再发第二次。"))
     _check_texts(wrong, plan.version, plan.fallback)
     return create_wave(_campaign(wrong), plan, author=author, corrects=wrong)
 
@@ -297,9 +297,10 @@ def _pick_letter(letters: Preview, solicitation_id: int | None) -> Letter:
 
 
 def may_be_corrected(wave: Wave) -> bool:
-    """Whether something of the wave went out, and nobody has put it right yet."""
-    has_begun = wave.started_at is not None
-    return has_begun and corrections.find_correction(wave) is None
+    """Whether something of the wave went out, and nobody has put it right yet, or not for all."""
+    if wave.started_at is None or corrections.find_open_correction(wave) is not None:
+        return False
+    return corrections.find_correction(wave) is None or bool(corrections.count_owed(wave))
 
 
 def may_become(wave: Wave, status: WaveStatus) -> bool:
