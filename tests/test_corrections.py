@@ -469,3 +469,20 @@ def test_whom_the_first_correction_reached_after_all_is_taken_out_of_an_approved
     set_status([late], S.DELIVERED)
     services.start_wave(second)
     assert addresses(second) == {other.address}
+
+
+def test_wrong_words_are_not_sent_again_once_there_is_a_correction(campaign: Campaign, sign_in):
+    wrong = make_wrong(campaign, status=S.UNKNOWN)
+    wave = correct(wrong)
+    message = db.session.scalars(sa.select(Message).filter_by(wave_id=wrong.id)).first()
+    data = {"decision": "resend", "reason": "没收到", "resend_no": message.resend_no}
+    staff = sign_in(Role.ADMINISTRATOR)
+    answer = staff.post(f"/messages/{message.id}/resolve", data=data)
+    assert answer.status_code == 422
+    assert f"所在批次已有更正“{wave.name}”" in answer.text
+    db.session.expire_all()
+    assert (message.status, wrong.status) == (S.UNKNOWN, WaveStatus.FINISHED)
+    services.cancel_wave(wave)
+    db.session.commit()
+    assert staff.post(f"/messages/{message.id}/resolve", data=data).status_code == 302
+    assert db.session.get(Message, message.id).status is S.QUEUED

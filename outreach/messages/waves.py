@@ -83,6 +83,15 @@ def reopen_wave(wave_id: int) -> bool:
     return status is not WaveStatus.CANCELLED
 
 
+def find_correction(wave: Wave) -> Wave | None:
+    """The wave that puts this one right, unless it was cancelled."""
+    return db.session.scalar(
+        sa.select(Wave)
+        .where(Wave.correction_of_id == wave.id, Wave.status != WaveStatus.CANCELLED)
+        .order_by(Wave.id.desc())
+    )
+
+
 def hold_approved(reason: str) -> int:
     """Leaves every wave that waits for its time to a person; returns how many they are."""
     held = db.session.scalars(

@@ -9,6 +9,7 @@ from flask_login import current_user
 
 from outreach.db import db
 from outreach.forms import check_version
+from outreach.messages import waves
 from outreach.messages.models import Channel, Wave, WaveStatus
 from outreach.reminders import corrections, queries, services
 from outreach.reminders.forms import CorrectionForm, schedule_values, suggest_correction_name
@@ -66,4 +67,4 @@ def _show(form: CorrectionForm, wrong: Wave, wave: Wave | None) -> ResponseRetur
 def _find_existing(wrong: Wave, owed: dict[Channel, int]) -> Wave | None:
     """What is the correction already; one that is over is none for those whom it did not reach."""
     under_way = corrections.find_open_correction(wrong)
-    return under_way if under_way or owed else corrections.find_correction(wrong)
+    return under_way if under_way or owed else waves.find_correction(wrong)

@@ -50,15 +50,6 @@ def count_owed(wave: Wave) -> dict[Channel, int]:
     return dict(rows.all())
 
 
-def find_correction(wave: Wave) -> Wave | None:
-    """The wave that puts this one right, unless it was cancelled."""
-    return db.session.scalar(
-        sa.select(Wave)
-        .where(Wave.correction_of_id == wave.id, Wave.status != WaveStatus.CANCELLED)
-        .order_by(Wave.id.desc())
-    )
-
-
 def find_open_correction(wave: Wave) -> Wave | None:
     """The one that is being prepared or is on its way."""
     return db.session.scalar(

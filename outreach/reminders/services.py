@@ -17,7 +17,7 @@ from outreach.campaigns.gate import may_write
 from outreach.campaigns.models import Campaign
 from outreach.db import db, insert_new
 from outreach.errors import Conflict, Forbidden, NotFound, Refused
-from outreach.messages import linting, outbox, queueing, self_sends
+from outreach.messages import linting, outbox, queueing, self_sends, waves
 from outreach.messages.models import Purpose, TemplateVersion, Wave, WaveStatus
 from outreach.messages.queueing import Draft
 from outreach.reminders import catching_up, corrections
@@ -104,10 +104,14 @@ def create_wave(
 
 def create_correction(wrong: Wave, plan: WavePlan, *, author: User) -> Wave:
     """A wave for exactly those whom the wrong one reached; it is approved like any other."""
+    # Of two who do this at once, the second finds the correction of the first; nor is a message of
+    # the wave sent again meanwhile.
+    db.session.execute(
+        sa.select(Wave.id).where(Wave.id == wrong.id).with_for_update(key_share=True)
+    )
+    db.session.refresh(wrong)
     if wrong.status not in corrections.OVER:
         raise Refused(_("这个批次还会继续发送。请先取消它，余下的不再发出，再写更正。"))
-    # Of two who do this at once, the second finds the correction of the first.
-    db.session.execute(sa.select(Wave.id).where(Wave.id == wrong.id).with_for_update())
     if not corrections.has_reached(wrong):
         raise Refused(_("这个批次没有发到任何人，不需要更正。"))
     if corrections.find_open_correction(wrong) is not None:
@@ -300,7 +304,7 @@ def may_be_corrected(wave: Wave) -> bool:
     """Whether something of the wave went out, and nobody has put it right yet, or not for all."""
     if wave.started_at is None or corrections.find_open_correction(wave) is not None:
         return False
-    return corrections.find_correction(wave) is None or bool(corrections.count_owed(wave))
+    return waves.find_correction(wave) is None or bool(corrections.count_owed(wave))
 
 
 def may_become(wave: Wave, status: WaveStatus) -> bool:

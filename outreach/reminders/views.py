@@ -15,7 +15,8 @@ from outreach.messages import gate
 from outreach.messages.models import MessageStatus, Purpose, TemplateVersion, Wave, WaveStatus
 from outreach.messages.placeholders import suits
 from outreach.messages.queries import sending_state
-from outreach.reminders import catching_up, corrections, queries, services
+from outreach.messages.waves import find_correction
+from outreach.reminders import catching_up, queries, services
 from outreach.reminders.audience import find_members
 from outreach.reminders.comparison import compare
 from outreach.reminders.forms import (
@@ -102,7 +103,7 @@ def wave(wave_id: int) -> ResponseReturnValue:
         "reminders/wave.html",
         wave=wave,
         audience=queries.describe_audience(wave),
-        correction=corrections.find_correction(wave),
+        correction=find_correction(wave),
         may_be_corrected=services.may_be_corrected(wave),
         names=queries.names_of({wave.author_id, wave.approver_id}),
         describe=gate.describe,
