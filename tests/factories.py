@@ -103,7 +103,8 @@ def make_campaign(**values: Any) -> Campaign:
                 "code": f"c{next(_numbers)}",
                 "name": "2026年慈善一日捐",
                 "starts_on": date(2026, 9, 1),
-                "ends_on": date(2026, 12, 31),
+                # What runs by the clock of the machine may run later.
+                "ends_on": max(date(2026, 12, 31), clock.today()),
                 "goal_fen": 1_000_000_000,
                 "status": CampaignStatus.RUNNING,
             }

@@ -324,7 +324,7 @@ def test_a_wave_that_can_only_expire_is_neither_submitted_nor_approved_nor_promi
         now.shift(timedelta(minutes=40))
         staff, boss = sign_in(Role.STAFF), sign_in(Role.SECRETARY_GENERAL)
         page = boss.get(f"/c/2026/waves/{wave.id}").text
-        assert "按现在的安排，1 封邮件都发不出去" in page
+        assert "按现在的安排，一条也发不出去" in page
         assert "10-08 08:30 才开始，已在最迟发送时间 10-03 17:00 之后" in page
         assert "消息将在" not in page
         answer = post(boss, wave, "approve")
@@ -377,3 +377,32 @@ def test_an_approved_wave_that_can_only_expire_is_held(campaign: Campaign):
         services.start_due_waves()
         assert wave.status is WaveStatus.HELD
         assert "不会发出" in wave.paused_because
+
+
+def test_no_reminder_is_submitted_approved_or_started_after_the_last_day_of_the_campaign(
+    campaign: Campaign, sign_in
+):
+    make_solicitation(campaign)
+    submitted, approved = make_wave(campaign), make_approved(campaign)
+    services.submit_wave(submitted, by=make_user())
+    campaign.ends_on = clock.today() - timedelta(days=1)
+    db.session.commit()
+    says = "活动10月19日截止，之后不再发提醒。要继续提醒，请先延长活动的结束日期"
+    staff, boss = sign_in(Role.STAFF), sign_in(Role.SECRETARY_GENERAL)
+    page = boss.get(f"/c/2026/waves/{submitted.id}").text
+    assert says in page
+    assert "立即发出" not in page
+    assert says in post(boss, submitted, "approve").text
+    assert says in post(staff, make_wave(campaign), "submit").text
+    services.start_due_waves()
+    assert approved.status is WaveStatus.HELD
+    assert says in approved.paused_because
+
+
+def test_a_reminder_for_after_the_last_day_is_not_submitted_before_it(campaign: Campaign, sign_in):
+    make_solicitation(campaign)
+    campaign.ends_on = clock.today()
+    tomorrow = clock.now() + timedelta(days=1)
+    wave = make_wave(campaign, starts_at=tomorrow, not_after=tomorrow + timedelta(days=1))
+    assert "活动10月20日截止" in post(sign_in(), wave, "submit").text
+    assert post(sign_in(), make_wave(campaign), "submit").status_code == 302

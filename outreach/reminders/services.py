@@ -179,12 +179,12 @@ def submit_wave(wave: Wave, *, by: User) -> None:
     """Freezes the audience: the approval is for exactly these contacts and addresses."""
     if wave.correction_of is not None:
         _check_texts(wave.correction_of, wave.template_version, wave.fallback_version)
+    _check_sendable(wave)
     members = choose_members(wave)
     # Who might approve stays the author of their own words, whoever submits them.
     author = db.session.get_one(User, wave.author_id)
     author = author if author.role in DECIDERS else by
     _check_ready(write_letters(wave, members, author))
-    _check_hours(wave.starts_at, wave.not_after)
     _move(wave, WaveStatus.IN_REVIEW, author_id=author.id, paused_because="")
     _forget_members(wave)
     _freeze(wave, members)
@@ -211,8 +211,8 @@ def approve_wave(wave: Wave, *, by: User) -> None:
     starts_at = max(wave.starts_at, now)
     if wave.not_after <= starts_at:
         raise Refused(_("最迟发送时间已过。请退回，由起草人重新安排时间。"))
+    _check_sendable(wave)
     _check_ready(preview_wave(wave))
-    _check_hours(starts_at, wave.not_after)
     _move(
         wave,
         WaveStatus.APPROVED,
@@ -380,8 +380,8 @@ def _check_plan(plan: WavePlan) -> None:
         raise Refused(_("两份文字是同一渠道的。备用文字请选另一渠道的模板。"))
 
 
-def _check_hours(starts_at: datetime, not_after: datetime) -> None:
-    obstacle = find_obstacle(starts_at, not_after)
+def _check_sendable(wave: Wave) -> None:
+    obstacle = find_obstacle(wave)
     if obstacle:
         raise Refused(obstacle)
 
@@ -480,7 +480,7 @@ def _check_startable(wave: Wave, now: datetime) -> None:
         raise Refused(_("还没有到批准的发送时间。"))
     if now >= wave.not_after:
         raise Refused(_("已过最迟发送时间。请修改时间后重新提交审批。"))
-    _check_hours(now, wave.not_after)
+    _check_sendable(wave)
     if not may_write(wave.purpose, _campaign(wave).status):
         raise Refused(_("活动未在进行，不能发送提醒。"))
     if wave.approval_hash is None or wave.approval_hash != hash_approval(wave):
