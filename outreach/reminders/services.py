@@ -316,9 +316,10 @@ def read_audience(wave: Wave) -> AudienceFilter:
 
 
 def hash_approval(wave: Wave, *, starts_at: datetime | None = None) -> str:
-    """SHA-256 over the wording, who gets it at which address, and when; with the wording for the
-    other channel, the address that takes the place of one that fails, and what all letters say
-    of the campaign. What they say of a unit is read when they are written (decision 0021)."""
+    """Two halves of SHA-256: over the wording with that for the other channel, what all letters say
+    of the campaign, and when; and over who gets it at which address, with the address that takes
+    the place of one that fails. What letters say of a unit is read when they are written (decision
+    0021)."""
     members = db.session.execute(
         sa.select(
             WaveMember.solicitation_id,
@@ -330,23 +331,37 @@ def hash_approval(wave: Wave, *, starts_at: datetime | None = None) -> str:
         .where(WaveMember.wave_id == wave.id)
         .order_by(WaveMember.solicitation_id, WaveMember.id)
     )
+    return _hash_words(wave, starts_at or wave.starts_at) + _hash([list(row) for row in members])
+
+
+def says_as_approved(wave: Wave) -> bool:
+    """Whether its words, and what they say of the campaign, are those that were approved. Members
+    are not asked about: units are merged and people erased while a wave is on its way."""
+    return (wave.approval_hash or "").startswith(_hash_words(wave, wave.starts_at))
+
+
+def _hash_words(wave: Wave, starts_at: datetime) -> str:
     texts = (wave.template_version, wave.fallback_version)
     campaign = _campaign(wave)
-    approved = {
-        "campaign": [
-            campaign.id,
-            campaign.name,
-            campaign.starts_on.isoformat(),
-            campaign.ends_on.isoformat(),
-            federation_name(),
-        ],
-        "purpose": [wave.purpose, wave.correction_of_id],
-        "texts": [[text.id, text.subject, text.body] for text in texts if text is not None],
-        "members": [list(member) for member in members],
-        "starts_at": (starts_at or wave.starts_at).isoformat(),
-        "not_after": wave.not_after.isoformat(),
-    }
-    return hashlib.sha256(json.dumps(approved, sort_keys=True).encode()).hexdigest()
+    return _hash(
+        {
+            "campaign": [
+                campaign.id,
+                campaign.name,
+                campaign.starts_on.isoformat(),
+                campaign.ends_on.isoformat(),
+                federation_name(),
+            ],
+            "purpose": [wave.purpose, wave.correction_of_id],
+            "texts": [[text.id, text.subject, text.body] for text in texts if text is not None],
+            "starts_at": starts_at.isoformat(),
+            "not_after": wave.not_after.isoformat(),
+        }
+    )
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
 
 
 _NOT_APPROVED = {"approver_id": None, "approved_at": None, "approval_hash": None}

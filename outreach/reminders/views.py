@@ -16,7 +16,7 @@ from outreach.messages.models import MessageStatus, Purpose, TemplateVersion, Wa
 from outreach.messages.placeholders import suits
 from outreach.messages.queries import sending_state
 from outreach.messages.waves import find_correction
-from outreach.reminders import catching_up, queries, services
+from outreach.reminders import catching_up, fallbacks, queries, services
 from outreach.reminders.audience import find_members
 from outreach.reminders.comparison import compare
 from outreach.reminders.forms import (
@@ -285,6 +285,7 @@ def _under_way(wave: Wave) -> dict[str, Any]:
         "units": queries.units_of(messages.items),
         "left_out": queries.list_left_out(wave),
         "missed": catching_up.find_missed(g.campaign, clock.now()).get(wave.id, []),
+        "held_fallbacks": fallbacks.count_held(wave, clock.now()),
     }
 
 
