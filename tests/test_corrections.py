@@ -35,9 +35,7 @@ from outreach.messages.models import (
     WaveStatus,
     WithheldReason,
 )
-from outreach.messages.outbox import Decision
 from outreach.messages.receipts import Report
-from outreach.messages.services import resolve_unknown
 from outreach.reminders import services
 from outreach.reminders.models import WaveMember
 from outreach.reminders.queries import preview_wave
@@ -325,18 +323,6 @@ def test_two_who_correct_a_wave_at_once_make_one_correction(
         assert sorted(people.map(write, range(2))) == [False, True]
 
 
-def test_wrong_words_are_not_sent_again_once_there_are_others(campaign: Campaign):
-    """Whoever may have got them gets the correction, too; the wrong ones must not come after it."""
-    wrong = make_wrong(campaign, status=S.UNKNOWN)
-    correct(wrong)
-    message = db.session.scalars(sa.select(Message).filter_by(wave_id=wrong.id)).first()
-    with pytest.raises(Refused, match="这批的文字已有更正"):
-        resolve_unknown(message, Decision.RESEND, reason="核实")
-    resolve_unknown(message, Decision.SENT, reason="核实")
-    db.session.commit()
-    assert message.status is S.SENT
-
-
 def test_the_wrong_words_cannot_be_the_correction(campaign: Campaign):
     wrong = make_wrong(campaign)
     with pytest.raises(Refused, match="发错的那份文字"):
@@ -462,3 +448,84 @@ def test_a_unit_that_was_made_of_two_since_is_corrected_at_both_readers(
     assert {row.solicitation.unit_id for row in db.session.scalars(sa.select(WaveMember))} == {
         one.id
     }
+
+
+@pytest.mark.parametrize("status", [S.EXPIRED, S.FAILED, S.WITHHELD])
+def test_whom_a_correction_did_not_reach_gets_another_one_and_nobody_gets_two(
+    app: Flask, campaign: Campaign, sign_in, status: S
+):
+    wrong = make_wrong(campaign, 4)
+    first = approve(correct(wrong))
+    services.start_wave(first)
+    rows = list(db.session.scalars(sa.select(Message).filter_by(wave_id=first.id)))
+    for row, became in zip(rows, (S.SENT, S.UNKNOWN, status, S.CANCELLED), strict=True):
+        set_status([row], became)
+    with pytest.raises(Refused, match="已有更正"):
+        correct(wrong)
+    waves.finish_waves()
+    db.session.commit()
+    db.session.expire_all()
+    staff = sign_in()
+    page = staff.get(f"/c/2026/waves/{wrong.id}").text
+    assert "发更正" in page
+    assert "这一批已有更正" in page
+    assert "2 <small>位收件人" in staff.get(f"/c/2026/waves/{wrong.id}/correct").text
+    second = approve(correct(wrong))
+    services.start_wave(second)
+    db.session.commit()
+    assert addresses(second) == {row.address for row in rows[2:]}
+    set_status(list(db.session.scalars(sa.select(Message).filter_by(wave_id=second.id))), S.SENT)
+    waves.finish_waves()
+    db.session.commit()
+    db.session.expire_all()
+    with pytest.raises(Refused, match="不再发第二次"):
+        correct(wrong)
+    assert "/correct" not in staff.get(f"/c/2026/waves/{wrong.id}").text
+    assert "这一批已有更正" in staff.get(f"/c/2026/waves/{wrong.id}/correct").text
+
+
+def test_whom_a_correction_reached_before_it_was_cancelled_gets_no_second_one(campaign: Campaign):
+    wrong = make_wrong(campaign)
+    first = approve(correct(wrong))
+    services.start_wave(first)
+    reached, other = db.session.scalars(sa.select(Message).filter_by(wave_id=first.id))
+    set_status([reached], S.SENT)
+    services.cancel_wave(first)
+    db.session.commit()
+    second = approve(correct(wrong))
+    services.start_wave(second)
+    assert addresses(second) == {other.address}
+
+
+def test_whom_the_first_correction_reached_after_all_is_taken_out_of_an_approved_second_one(
+    campaign: Campaign,
+):
+    wrong = make_wrong(campaign)
+    first = approve(correct(wrong))
+    services.start_wave(first)
+    late, other = db.session.scalars(sa.select(Message).filter_by(wave_id=first.id))
+    set_status([late, other], S.FAILED)
+    waves.finish_waves()
+    db.session.commit()
+    db.session.expire_all()
+    second = approve(correct(wrong))
+    set_status([late], S.DELIVERED)
+    services.start_wave(second)
+    assert addresses(second) == {other.address}
+
+
+def test_wrong_words_are_not_sent_again_once_there_is_a_correction(campaign: Campaign, sign_in):
+    wrong = make_wrong(campaign, status=S.UNKNOWN)
+    wave = correct(wrong)
+    message = db.session.scalars(sa.select(Message).filter_by(wave_id=wrong.id)).first()
+    data = {"decision": "resend", "reason": "没收到", "resend_no": message.resend_no}
+    staff = sign_in(Role.ADMINISTRATOR)
+    answer = staff.post(f"/messages/{message.id}/resolve", data=data)
+    assert answer.status_code == 422
+    assert f"所在批次已有更正“{wave.name}”" in answer.text
+    db.session.expire_all()
+    assert (message.status, wrong.status) == (S.UNKNOWN, WaveStatus.FINISHED)
+    services.cancel_wave(wave)
+    db.session.commit()
+    assert staff.post(f"/messages/{message.id}/resolve", data=data).status_code == 302
+    assert db.session.get(Message, message.id).status is S.QUEUED

@@ -337,6 +337,30 @@ def test_nothing_falls_back_after_the_last_day_of_the_wave(campaign: Campaign, t
     assert sweep() == 0
 
 
+def test_nothing_falls_back_when_the_campaign_is_not_as_approved_and_the_page_says_so(
+    campaign: Campaign, sign_in
+):
+    make_solicitation(campaign)
+    text = "((联系人))您好，((活动名称))将于((截止日期))结束，请查收工作通知。"
+    wave = start(campaign, fallback=make_template(Channel.SMS, subject="", body=text))
+    fail(wave)
+    name, campaign.name = campaign.name, "另一个活动"
+    db.session.commit()
+    assert sweep() == 0
+    says = "有 1 条发送失败的没有改用另一渠道"
+    client = sign_in()
+    assert says in client.get(f"/c/2026/waves/{wave.id}").text
+    campaign = db.session.get_one(Campaign, campaign.id)
+    campaign.name, ends_on = name, campaign.ends_on
+    campaign.ends_on = ends_on + timedelta(days=1)
+    db.session.commit()
+    assert sweep() == 0
+    campaign.ends_on = ends_on
+    db.session.commit()
+    assert says not in client.get(f"/c/2026/waves/{wave.id}").text
+    assert sweep() == 1
+
+
 def test_a_wave_that_is_being_corrected_does_not_go_on_by_the_other_channel(campaign: Campaign):
     for _unit in range(2):
         make_solicitation(campaign)

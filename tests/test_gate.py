@@ -602,6 +602,32 @@ def test_what_may_have_arrived_counts_also_when_it_was_given_up(app: Flask, ask,
     assert find_suspects(app, message) == {message.id}
 
 
+@pytest.mark.parametrize("days", [0, 1])
+def test_reminders_end_with_the_last_day_of_the_campaign(app: Flask, ask, days: int):
+    case = Case()
+    case.campaign.ends_on = clock.today() - timedelta(days=days)
+    message = case.queue()
+    is_over = days > 0
+    assert ask(case.candidate()) == ({1: R.CAMPAIGN_CLOSED} if is_over else {})
+    assert find_suspects(app, message) == ({message.id} if is_over else set())
+    for purpose in (Purpose.RELAY, Purpose.CORRECTION):
+        assert ask(case.candidate(purpose)) == {}
+
+
+def test_a_campaign_that_has_ended_says_when_and_what_to_do(app: Flask):
+    fake_channel.install(app)
+    open_sending()
+    case = Case()
+    message = case.queue()
+    case.campaign.ends_on = clock.today() - timedelta(days=1)
+    db.session.commit()
+    delivery.drain()
+    db.session.refresh(message)
+    assert message.status is MessageStatus.WITHHELD
+    said = gate.describe(message.withheld_reason, message.facts)
+    assert said == "活动已于 10-19 截止，要继续提醒，请先延长活动的结束日期"
+
+
 def test_what_was_not_approved_is_suspect(app: Flask):
     open_sending()
     message = Case().queue()

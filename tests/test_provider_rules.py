@@ -132,6 +132,7 @@ def test_a_number_that_cannot_be_one_is_refused(sign_in):
 
 
 def test_a_wave_cannot_be_submitted_without_the_number_of_its_wording(app: Flask):
+    open_sending()
     use_provider(app, "aliyun")
     wave, author = make_wave(make_notice(provider_template=""))
     with pytest.raises(Refused, match="没有平台模板编号"):
@@ -139,6 +140,7 @@ def test_a_wave_cannot_be_submitted_without_the_number_of_its_wording(app: Flask
 
 
 def test_with_the_simulator_a_wave_needs_no_number(app: Flask):
+    open_sending()
     wave, author = make_wave(make_notice(provider_template=""))
     services.submit_wave(wave, by=author)
     assert wave.status is WaveStatus.IN_REVIEW

@@ -19,7 +19,7 @@ from outreach.digests.decisions import DecisionKind, count_decisions
 from outreach.errors import Refused
 from outreach.gifts.models import Instalment
 from outreach.gifts.standings import lags_on, sector_figures
-from outreach.messages import delivery
+from outreach.messages import delivery, outbox, waves
 from outreach.messages.addresses import hash_address
 from outreach.messages.gate import Candidate
 from outreach.messages.models import (
@@ -531,6 +531,27 @@ def test_nobody_is_thanked_for_a_gift_that_was_reversed_after_the_approval(campa
     left_out = preview_wave(wave).left_out
     assert [member.withheld.reason for member in left_out] == [WithheldReason.NOTHING_GIVEN]
     assert services.start_due_waves() == 1
+
+
+def test_a_letter_of_thanks_that_expired_is_proposed_again(
+    app: Flask, campaign: Campaign, tuesday_morning
+):
+    fake_channel.install(app)
+    solicitation = make_solicitation(campaign)
+    make_gift(solicitation)
+    make_rule(campaign, RuleKind.GIFT_RECEIVED)
+    run()
+    [wave] = drafts()
+    approve(wave)
+    services.start_due_waves()
+    db.session.commit()
+    tuesday_morning.move_to(wave.not_after + timedelta(hours=10))
+    outbox.reap(clock.now())
+    waves.finish_waves()
+    db.session.commit()
+    assert run() == ["起草 1 个批次"]
+    assert units_of(drafts()[1]) == [solicitation.unit.name]
+    assert run() == ["没有新的建议"]
 
 
 def test_a_unit_without_an_address_is_shown_and_keeps_nobody_waiting(campaign: Campaign):

@@ -292,7 +292,7 @@ def test_it_goes_out_at_any_hour_but_not_while_sending_is_off(
     app: Flask, campaign: Campaign, sign_in
 ):
     make_solicitation(campaign)
-    wave = submit(campaign)
+    wave, other = submit(campaign), submit(campaign)
     db.session.execute(sa.delete(SendingWindow))
     db.session.commit()
     client = sign_in()
@@ -302,7 +302,6 @@ def test_it_goes_out_at_any_hour_but_not_while_sending_is_off(
     assert only_test().status is S.SENT
     db.session.get(SendPolicy, 1).is_on = False
     db.session.commit()
-    other = submit(campaign)
     answer = post(client, other, "test")
     assert answer.status_code == 422
     assert "总开关已关闭" in answer.text

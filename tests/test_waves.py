@@ -2,7 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -21,11 +21,9 @@ from outreach.messages.models import (
     Channel,
     Message,
     MessageStatus,
-    SendingWindow,
     TemplateVersion,
     Wave,
     WaveStatus,
-    WindowDays,
     WithheldReason,
 )
 from outreach.reminders import services
@@ -37,6 +35,7 @@ from outreach.reminders.services import WavePlan, create_wave
 from outreach.units.models import ContactRole
 from tests import fake_channel
 from tests.factories import (
+    keep_office_hours,
     make_campaign,
     make_contact,
     make_gift,
@@ -438,6 +437,7 @@ def test_a_wave_that_comes_due_late_is_held_for_a_person(campaign: Campaign, tue
 def test_a_wave_is_held_in_a_year_the_calendar_does_not_know(campaign: Campaign, tuesday_morning):
     make_solicitation(campaign)
     later = clock.at(date(2029, 3, 1), clock.local(clock.now()).time())
+    campaign.ends_on = clock.day_of(later)
     wave = make_approved(campaign, starts_at=later, not_after=later + timedelta(days=1))
     tuesday_morning.move_to(later)
     assert services.start_due_waves() == 0
@@ -586,9 +586,6 @@ def test_a_letter_with_the_number_of_an_author_who_has_left_is_not_sent(campaign
         services.start_wave(wave)
 
 
-OFFICE_HOURS = {"days": WindowDays.WORKDAYS, "opens_at": time(8, 30), "closes_at": time(17, 30)}
-
-
 @pytest.mark.parametrize(
     ("evening", "opens"),
     [
@@ -599,6 +596,7 @@ OFFICE_HOURS = {"days": WindowDays.WORKDAYS, "opens_at": time(8, 30), "closes_at
 def test_a_wave_of_the_eve_of_a_holiday_lives_until_after_it(app: Flask, evening: str, opens: str):
     """Nobody chose its last day; three days of the calendar would be over by then."""
     with time_machine.travel(evening, tick=False) as traveller:
+        open_sending()
         keep_office_hours()
         campaign = make_campaign(code="2026", starts_on=date(2026, 3, 1))
         make_solicitation(campaign)
@@ -614,15 +612,10 @@ def test_a_wave_of_the_eve_of_a_holiday_lives_until_after_it(app: Flask, evening
 
 def test_a_wave_that_no_hours_let_out_is_not_submitted(app: Flask):
     with time_machine.travel("2026-09-30T17:31:00+08:00", tick=False):
+        open_sending()
         keep_office_hours()
         campaign = make_campaign(code="2026", starts_on=date(2026, 3, 1))
         make_solicitation(campaign)
         wave = make_wave(campaign)  # until three days later
         with pytest.raises(Refused, match="请把最迟发送日改到10月8日或以后"):
             services.submit_wave(wave, by=db.session.get_one(User, wave.author_id))
-
-
-def keep_office_hours() -> None:
-    open_sending()
-    db.session.execute(sa.delete(SendingWindow))
-    save(SendingWindow(**OFFICE_HOURS))

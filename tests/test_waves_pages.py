@@ -5,6 +5,7 @@ from datetime import date, timedelta
 
 import pytest
 import sqlalchemy as sa
+import time_machine
 from flask import Flask
 
 from outreach import clock
@@ -12,10 +13,12 @@ from outreach.access import Role
 from outreach.accounts.models import User
 from outreach.campaigns.models import Campaign
 from outreach.db import db
+from outreach.messages import delivery, outbox, queries, waves
 from outreach.messages.models import Message, MessageStatus, Wave, WaveStatus
 from outreach.reminders import services
-from tests import factories
+from tests import factories, fake_channel
 from tests.factories import (
+    keep_office_hours,
     make_campaign,
     make_contact,
     make_pledge,
@@ -159,7 +162,7 @@ def test_editing_an_approved_wave_warns_and_voids(campaign: Campaign, sign_in):
     wave = only_wave()
     assert (wave.status, wave.name) == (WaveStatus.DRAFT, "改过")
     assert clock.local(wave.starts_at).isoformat() == "2026-10-22T09:30:00+08:00"
-    assert clock.day_of(wave.not_after) == date(2026, 10, 27), "three working days"
+    assert clock.day_of(wave.not_after) == date(2026, 10, 27)  # the third working day
 
 
 @pytest.mark.parametrize(
@@ -277,3 +280,129 @@ def test_a_letter_of_thanks_is_no_text_for_a_reminder(app: Flask, sign_in):
     choices = re.findall(r'<option[^>]* value="(\d+)"', page.text)
     assert str(shown.id) in choices
     assert str(shown.id - 1) not in choices
+
+
+BEFORE_HOLIDAYS = ("2026-04-03", "2026-06-18", "2026-09-30")
+
+
+@pytest.mark.parametrize("day", BEFORE_HOLIDAYS)
+def test_a_wave_of_the_evening_before_a_holiday_goes_out_after_it(app: Flask, sign_in, day: str):
+    with time_machine.travel(f"{day}T17:31:00+08:00", tick=False) as now:
+        open_sending()
+        keep_office_hours()
+        fake_channel.install(app)
+        campaign = make_campaign(code="2026", starts_on=date(2026, 3, 1))
+        make_solicitation(campaign)
+        staff, boss = sign_in(Role.STAFF), sign_in(Role.SECRETARY_GENERAL)
+        data = {"name": "节前提醒", "sectors": "all", "start": "now"}
+        data["template_version_id"] = make_template().id
+        staff.post("/c/2026/waves/new", data=data)
+        wave = only_wave()
+        post(staff, wave, "submit")
+        assert "消息将在" in boss.get(f"/c/2026/waves/{wave.id}").text
+        post(boss, wave, "approve")
+        services.start_due_waves()
+        db.session.commit()
+        now.move_to(queries.sending_state(clock.now()).opens_at)
+        outbox.reap(clock.now())
+        db.session.commit()
+        delivery.drain()
+        waves.finish_waves()
+        db.session.commit()
+        assert db.session.scalars(sa.select(Message.status)).all() == [MessageStatus.SENT]
+
+
+def test_a_wave_that_can_only_expire_is_neither_submitted_nor_approved_nor_promised(
+    campaign: Campaign, sign_in
+):
+    make_solicitation(campaign)
+    with time_machine.travel("2026-09-30T17:00:00+08:00", tick=False) as now:
+        keep_office_hours()
+        wave = make_wave(campaign)  # until 10-03
+        services.submit_wave(wave, by=make_user())
+        db.session.commit()
+        now.shift(timedelta(minutes=40))
+        staff, boss = sign_in(Role.STAFF), sign_in(Role.SECRETARY_GENERAL)
+        page = boss.get(f"/c/2026/waves/{wave.id}").text
+        assert "按现在的安排，一条也发不出去" in page
+        assert "10-08 08:30 才开始，已在最迟发送时间 10-03 17:00 之后" in page
+        assert "消息将在" not in page
+        answer = post(boss, wave, "approve")
+        assert answer.status_code == 422
+        assert "请把最迟发送日改到10月8日或以后" in answer.text
+        services.return_wave(wave, reason="改日期")
+        db.session.commit()
+        answer = post(staff, wave, "submit")
+        assert answer.status_code == 422
+        assert "请把最迟发送日改到10月8日或以后" in answer.text
+
+
+def test_a_wave_is_not_submitted_for_days_of_which_nobody_knows_whether_offices_work(
+    campaign: Campaign, sign_in
+):
+    make_solicitation(campaign)
+    with time_machine.travel("2026-12-31T18:00:00+08:00", tick=False):
+        keep_office_hours()
+        staff = sign_in(Role.STAFF)
+        wave = make_wave(campaign)
+        answer = post(staff, wave, "submit")
+        assert answer.status_code == 422
+        assert "尚未确认2027年的节假日安排" in answer.text
+
+
+def test_a_message_that_will_expire_is_not_said_to_go_out(campaign: Campaign, sign_in):
+    make_solicitation(campaign)
+    with time_machine.travel("2026-09-30T17:00:00+08:00", tick=False) as now:
+        keep_office_hours()
+        wave = make_approved(campaign)
+        services.start_wave(wave)
+        db.session.commit()
+        now.shift(timedelta(minutes=40))
+        message = db.session.scalars(sa.select(Message)).one()
+        state = queries.sending_state(clock.now())
+        assert "到时过期，不会发出" in queries.explain(message, state)
+        client = sign_in()
+        for path in (f"/messages/{message.id}", f"/c/2026/waves/{wave.id}"):
+            page = client.get(path).text
+            assert "到时过期，不会发出" in page
+            assert "消息将在" not in page
+
+
+def test_an_approved_wave_that_can_only_expire_is_held(campaign: Campaign):
+    make_solicitation(campaign)
+    with time_machine.travel("2026-09-30T17:00:00+08:00", tick=False) as now:
+        keep_office_hours()
+        wave = make_approved(campaign)
+        now.shift(timedelta(minutes=40))
+        services.start_due_waves()
+        assert wave.status is WaveStatus.HELD
+        assert "不会发出" in wave.paused_because
+
+
+def test_no_reminder_is_submitted_approved_or_started_after_the_last_day_of_the_campaign(
+    campaign: Campaign, sign_in
+):
+    make_solicitation(campaign)
+    submitted, approved = make_wave(campaign), make_approved(campaign)
+    services.submit_wave(submitted, by=make_user())
+    campaign.ends_on = clock.today() - timedelta(days=1)
+    db.session.commit()
+    says = "活动10月19日截止，之后不再发提醒。要继续提醒，请先延长活动的结束日期"
+    staff, boss = sign_in(Role.STAFF), sign_in(Role.SECRETARY_GENERAL)
+    page = boss.get(f"/c/2026/waves/{submitted.id}").text
+    assert says in page
+    assert "立即发出" not in page
+    assert says in post(boss, submitted, "approve").text
+    assert says in post(staff, make_wave(campaign), "submit").text
+    services.start_due_waves()
+    assert approved.status is WaveStatus.HELD
+    assert says in approved.paused_because
+
+
+def test_a_reminder_for_after_the_last_day_is_not_submitted_before_it(campaign: Campaign, sign_in):
+    make_solicitation(campaign)
+    campaign.ends_on = clock.today()
+    tomorrow = clock.now() + timedelta(days=1)
+    wave = make_wave(campaign, starts_at=tomorrow, not_after=tomorrow + timedelta(days=1))
+    assert "活动10月20日截止" in post(sign_in(), wave, "submit").text
+    assert post(sign_in(), make_wave(campaign), "submit").status_code == 302

@@ -1,7 +1,7 @@
 """What the send gate asks about where a unit stands in its campaign."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -41,6 +41,7 @@ def is_not_running(subject: Subject) -> sa.ColumnElement[bool]:
         sa.select(Campaign.id).where(
             Campaign.id == subject.message.c.campaign_id,
             one_of(Campaign.status, CampaignStatus.RUNNING),
+            Campaign.ends_on >= subject.today,
         )
     )
 
@@ -66,19 +67,22 @@ def check_snoozed(candidates: Sequence[Candidate], now: datetime) -> dict[int, W
 
 @screened(is_not_running)
 @asked_of(Purpose.REMINDER, Purpose.RELAY)
-def check_campaign(candidates: Sequence[Candidate], _now: datetime) -> dict[int, Withheld]:
-    statuses: dict[int | None, CampaignStatus] = dict(
-        db.session.execute(
-            sa.select(Campaign.id, Campaign.status).where(
-                Campaign.id.in_({candidate.campaign_id for candidate in candidates})
-            )
-        ).all()
+def check_campaign(candidates: Sequence[Candidate], now: datetime) -> dict[int, Withheld]:
+    rows = db.session.execute(
+        sa.select(Campaign.id, Campaign.status, Campaign.ends_on).where(
+            Campaign.id.in_({candidate.campaign_id for candidate in candidates})
+        )
     )
-    return {
-        candidate.key: Withheld(WithheldReason.CAMPAIGN_CLOSED, {})
-        for candidate in candidates
-        if not may_write(candidate.purpose, statuses.get(candidate.campaign_id))
-    }
+    campaigns: dict[int | None, Any] = {row.id: row for row in rows}
+    withheld = {}
+    for candidate in candidates:
+        campaign = campaigns.get(candidate.campaign_id)
+        if campaign is None or not may_write(candidate.purpose, campaign.status):
+            withheld[candidate.key] = Withheld(WithheldReason.CAMPAIGN_CLOSED, {})
+        elif has_ended(candidate.purpose, campaign.ends_on, clock.day_of(now)):
+            facts = {"rule": "ended", "ends_on": campaign.ends_on.isoformat()}
+            withheld[candidate.key] = Withheld(WithheldReason.CAMPAIGN_CLOSED, facts)
+    return withheld
 
 
 def may_write(purpose: Purpose, status: CampaignStatus | None) -> bool:
@@ -88,6 +92,12 @@ def may_write(purpose: Purpose, status: CampaignStatus | None) -> bool:
     if purpose is Purpose.RELAY:
         return is_running or status is CampaignStatus.PLANNED
     return is_running or purpose is Purpose.CORRECTION
+
+
+def has_ended(purpose: Purpose, ends_on: date, day: date) -> bool:
+    """Whether it is too late to ask anybody, though nobody has closed the campaign yet: «will end
+    on» is wrong by then. Thanks and questions of who answers for a unit may still go out."""
+    return purpose is Purpose.REMINDER and day > ends_on
 
 
 def _withhold(

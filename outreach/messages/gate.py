@@ -411,6 +411,7 @@ _DESCRIPTIONS = {
 }
 
 _BY_RULE = {
+    "ended": _("活动已于 %(ends_on)s 截止，要继续提醒，请先延长活动的结束日期"),
     "changed": _("批准之后，联络员或地址已有变化"),
     "minute": _("一分钟内已向这个号码发过短信"),
     "hour": _("一小时内已向这个号码发过 %(count)s 条短信"),
@@ -420,7 +421,8 @@ _BY_RULE = {
     "content": _("“%(name)s”中有网址或电话号码，短信平台不接受"),
     "appeal": _("“%(name)s”中有“%(words)s”，短信平台不许用短信募捐"),
 }
-"""By the rule that was found broken: the audience of a wave's, then those of `provider_rules`."""
+"""By the rule that was found broken: the end of a campaign, the audience of a wave, then those of
+`provider_rules`."""
 
 
 class _Readable(dict[str, Any]):

@@ -163,7 +163,8 @@ class Wave(Base):
     approver_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
     approved_at: Mapped[datetime | None]
     approval_hash: Mapped[str | None] = mapped_column(sa.String(64))
-    """SHA-256 of template version, audience and schedule as approved; any edit voids it."""
+    """Of words, schedule and audience as approved (`reminders.services.hash_approval`); any edit
+    voids it."""
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     created_at: Mapped[datetime]

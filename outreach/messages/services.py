@@ -161,10 +161,19 @@ def resolve_unknown(message: Message, decision: Decision, *, reason: str) -> Non
 def _allow_resend(message: Message) -> None:
     if message.not_after < clock.now():
         raise Refused(_("这条消息已过有效期，不能重发。请选择“已发出”或“不再发送”。"))
-    if message.wave_id is not None and waves.is_corrected(message.wave_id):
-        raise Refused(_("这批的文字已有更正，不能再发。请选择“已发出”或“不再发送”。"))
-    if message.wave_id is not None and not waves.reopen_wave(message.wave_id):
+    if message.wave is None:
+        return
+    if not waves.reopen_wave(message.wave.id):
         raise Refused(_("所在批次已取消，不能重发。请选择“已发出”或“不再发送”。"))
+    correction = waves.find_correction(message.wave)
+    if correction is not None:
+        raise Refused(
+            _(
+                "所在批次已有更正“%(name)s”，发错的文字不能重发。"
+                "请选择“已发出”或“不再发送”；正确的文字由更正发给这位收件人。",
+                name=correction.name,
+            )
+        )
 
 
 def _policy() -> SendPolicy:

@@ -67,14 +67,6 @@ def finish_waves() -> int:
     return len(finished)
 
 
-def is_corrected(wave_id: int) -> bool:
-    """Other words have taken the place of the wave's, or are about to."""
-    correction = sa.select(Wave.id).where(
-        Wave.correction_of_id == wave_id, Wave.status != WaveStatus.CANCELLED
-    )
-    return db.session.scalar(correction.limit(1)) is not None
-
-
 def reopen_wave(wave_id: int) -> bool:
     """Locks the wave for a message that is to be sent again, and has it run if it had finished;
     False when the wave was cancelled."""
@@ -89,6 +81,15 @@ def reopen_wave(wave_id: int) -> bool:
             .execution_options(synchronize_session=False)
         )
     return status is not WaveStatus.CANCELLED
+
+
+def find_correction(wave: Wave) -> Wave | None:
+    """The wave that puts this one right, unless it was cancelled."""
+    return db.session.scalar(
+        sa.select(Wave)
+        .where(Wave.correction_of_id == wave.id, Wave.status != WaveStatus.CANCELLED)
+        .order_by(Wave.id.desc())
+    )
 
 
 def hold_approved(reason: str) -> int:

@@ -9,6 +9,7 @@ from flask_login import current_user
 
 from outreach.db import db
 from outreach.forms import check_version
+from outreach.messages import waves
 from outreach.messages.models import Channel, Wave, WaveStatus
 from outreach.reminders import corrections, queries, services
 from outreach.reminders.forms import CorrectionForm, schedule_values, suggest_correction_name
@@ -47,17 +48,23 @@ def _offer(form: CorrectionForm, wave: Wave | None) -> Any:
 
 
 def _show(form: CorrectionForm, wrong: Wave, wave: Wave | None) -> ResponseReturnValue:
-    reached = corrections.count_reached(wrong)
+    owed = corrections.count_owed(wrong)
     page = render_template(
         "reminders/correct.html",
         form=form,
         wrong=wrong,
         wave=wave,
-        reached=reached,
-        needs_other=len(reached) > 1,
-        is_over=wrong.status in services.CORRECTABLE,
-        existing=corrections.find_correction(wrong) if wave is None else None,
+        owed=owed,
+        needs_other=len(owed) > 1,
+        is_over=wrong.status in corrections.OVER,
+        existing=_find_existing(wrong, owed) if wave is None else None,
         Channel=Channel,
         WaveStatus=WaveStatus,
     )
     return page, HTTPStatus.UNPROCESSABLE_ENTITY if form.is_submitted() else HTTPStatus.OK
+
+
+def _find_existing(wrong: Wave, owed: dict[Channel, int]) -> Wave | None:
+    """What is the correction already; one that is over is none for those whom it did not reach."""
+    under_way = corrections.find_open_correction(wrong)
+    return under_way if under_way or owed else waves.find_correction(wrong)

@@ -27,10 +27,11 @@ from outreach.messages.queueing import Draft
 from outreach.reminders.audience import Member, Way, spare_shared
 from outreach.reminders.models import WaveMember
 from outreach.reminders.queries import restore_members, write_letters
-from outreach.reminders.services import draft_letter
+from outreach.reminders.services import draft_letter, says_as_approved
 
 _Other = aliased(Message)
 _Correction = aliased(Wave)
+_MAY_FALL_BACK = (WaveStatus.RUNNING, WaveStatus.FINISHED)
 
 
 def queue_fallbacks(now: datetime) -> int:
@@ -41,7 +42,7 @@ def queue_fallbacks(now: datetime) -> int:
         sa.select(Wave)
         .where(
             Wave.id.in_(sa.select(_select_failed().subquery().c.wave_id)),
-            Wave.status.in_((WaveStatus.RUNNING, WaveStatus.FINISHED)),
+            Wave.status.in_(_MAY_FALL_BACK),
             Wave.fallback_version_id.is_not(None),
             Wave.not_after > now,
             ~sa.exists().where(_Correction.correction_of_id == Wave.id, _is_alive(_Correction)),
@@ -50,12 +51,22 @@ def queue_fallbacks(now: datetime) -> int:
         .with_for_update(key_share=True, skip_locked=True)
         .execution_options(populate_existing=True)
     ).all()
-    counts = {wave.id: _queue(wave) for wave in due}
+    counts = {wave.id: _queue(wave) for wave in due if says_as_approved(wave)}
     for wave_id, count in counts.items():
         if count:
             waves.reopen_wave(wave_id)
             audit.record("fall_back.wave", f"wave:{wave_id}", messages=count)
     return sum(counts.values())
+
+
+def count_held(wave: Wave, now: datetime) -> int:
+    """How many messages failed and are not followed by another channel, because what the words say
+    of the campaign is not what was approved. They are for a person."""
+    may_fall_back = wave.status in _MAY_FALL_BACK and wave.not_after > now
+    if wave.fallback_version_id is None or not may_fall_back or says_as_approved(wave):
+        return 0
+    failed = _select_failed().where(Message.wave_id == wave.id).subquery()
+    return db.session.scalar(sa.select(sa.func.count(failed.c.id.distinct()))) or 0
 
 
 def _is_alive(wave: type[Wave]) -> sa.ColumnElement[bool]:

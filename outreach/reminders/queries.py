@@ -238,7 +238,7 @@ def restore_members(wave: Wave) -> list[Member]:
     approved at that address and is left out; a correction goes where the wrong letter went."""
     campaign = db.session.get_one(Campaign, wave.campaign_id)
     standings = {standing.solicitation.id: standing for standing in list_standings(campaign)}
-    reached = corrections.addresses_reached(wave) if wave.correction_of_id else None
+    reached = corrections.addresses_owed(wave) if wave.correction_of_id else None
     rows = db.session.scalars(
         sa.select(WaveMember)
         .filter_by(wave_id=wave.id)

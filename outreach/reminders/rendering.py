@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from functools import cached_property
 
@@ -13,7 +13,9 @@ from flask_babel import lazy_gettext as _
 
 from outreach import clock, money
 from outreach.accounts.models import User
+from outreach.campaigns.gate import has_ended
 from outreach.campaigns.models import Campaign
+from outreach.db import db
 from outreach.messages import coercion, linting, placeholders, rates, rendering
 from outreach.messages.linting import Finding, Severity
 from outreach.messages.models import Channel, Purpose, TemplateVersion, Wave, WaveStatus
@@ -379,8 +381,8 @@ def foretell(wave: Wave, letters: Preview, sending: SendingState) -> str:
     """One sentence: what happens to a wave that has not begun."""
     count = describe_count(letters)
     is_over = wave.status is WaveStatus.CANCELLED
-    obstacle = "" if is_over else find_obstacle(wave.starts_at, wave.not_after)
-    before = _("按现在的安排，%(count)s 都发不出去") if obstacle else _BEFORE[wave.status]
+    obstacle = "" if is_over else find_obstacle(wave)
+    before = _("按现在的安排，一条也发不出去") if obstacle else _BEFORE[wave.status]
     sentence = before % {"count": count, "when": _when(wave)}
     if letters.unit_count > len(letters.letters):
         sentence += str(_("，涉及 %(count)s 家单位", count=letters.unit_count))
@@ -394,14 +396,27 @@ def foretell(wave: Wave, letters: Preview, sending: SendingState) -> str:
     return sentence
 
 
-def find_obstacle(starts_at: datetime, not_after: datetime) -> str:
-    """Why the hours let nothing out from when a wave starts until its last moment, and what to do;
-    empty when they do. That no hours are set says nothing about this wave: each page says it."""
-    hours = hours_at(max(starts_at, clock.now()))
-    if hours.is_open or hours.opens_at is None or hours.opens_at <= not_after:
-        return ""
-    day = describe_day(clock.day_of(hours.opens_at))
-    return f"{hours.reason_before(not_after)}{_('请把最迟发送日改到%(day)s或以后。', day=day)}"
+def find_obstacle(wave: Wave) -> str:
+    """Why nothing of a wave can go out from its start to its last moment, and what to do; empty
+    when something can."""
+    starts_at = max(wave.starts_at, clock.now())
+    hours = hours_at(starts_at)
+    first = starts_at if hours.is_open else hours.opens_at
+    if first is None:
+        return str(hours.reason)
+    if first > wave.not_after:
+        day = describe_day(clock.day_of(first))
+        late = hours.reason_before(wave.not_after)
+        return f"{late}{_('请把最迟发送日改到%(day)s或以后。', day=day)}"
+    ends_on = db.session.get_one(Campaign, wave.campaign_id).ends_on
+    if has_ended(wave.purpose, ends_on, clock.day_of(first)):
+        return str(
+            _(
+                "活动%(day)s截止，之后不再发提醒。要继续提醒，请先延长活动的结束日期。",
+                day=describe_day(ends_on),
+            )
+        )
+    return ""
 
 
 def describe_count(letters: Preview) -> str:

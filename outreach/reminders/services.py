@@ -17,7 +17,7 @@ from outreach.campaigns.gate import may_write
 from outreach.campaigns.models import Campaign
 from outreach.db import db, insert_new
 from outreach.errors import Conflict, Forbidden, NotFound, Refused
-from outreach.messages import linting, outbox, queueing, self_sends
+from outreach.messages import linting, outbox, queueing, self_sends, waves
 from outreach.messages.models import Purpose, TemplateVersion, Wave, WaveStatus
 from outreach.messages.queueing import Draft
 from outreach.reminders import catching_up, corrections
@@ -72,10 +72,6 @@ class WavePlan:
     """The text for the other channel."""
 
 
-CORRECTABLE = frozenset({WaveStatus.FINISHED, WaveStatus.CANCELLED})
-"""States in which nothing of a wave goes out any more."""
-
-
 def default_end(starts_at: datetime) -> datetime:
     """The last moment of a wave for which nobody chose one. Working days, since messages go out on
     those: three days of the calendar are over before a holiday is."""
@@ -109,12 +105,14 @@ def create_wave(
 def create_correction(wrong: Wave, plan: WavePlan, *, author: User) -> Wave:
     """A wave for exactly those whom the wrong one reached; it is approved like any other."""
     _lock(wrong)
-    if wrong.status not in CORRECTABLE:
+    if wrong.status not in corrections.OVER:
         raise Refused(_("这个批次还会继续发送。请先取消它，余下的不再发出，再写更正。"))
-    if not corrections.count_reached(wrong):
+    if not corrections.has_reached(wrong):
         raise Refused(_("这个批次没有发到任何人，不需要更正。"))
-    if corrections.find_correction(wrong) is not None:
+    if corrections.find_open_correction(wrong) is not None:
         raise Refused(_("这个批次已有更正。请在那一批里修改，或先取消它。"))
+    if not corrections.count_owed(wrong):
+        raise Refused(_("这个批次已有更正，收到过的人都已收到或可能收到更正，不再发第二次。"))
     _check_texts(wrong, plan.version, plan.fallback)
     return create_wave(_campaign(wrong), plan, author=author, corrects=wrong)
 
@@ -181,12 +179,12 @@ def submit_wave(wave: Wave, *, by: User) -> None:
     """Freezes the audience: the approval is for exactly these contacts and addresses."""
     if wave.correction_of is not None:
         _check_texts(wave.correction_of, wave.template_version, wave.fallback_version)
+    _check_sendable(wave)
     members = choose_members(wave)
     # Who might approve stays the author of their own words, whoever submits them.
     author = db.session.get_one(User, wave.author_id)
     author = author if author.role in DECIDERS else by
     _check_ready(write_letters(wave, members, author))
-    _check_hours(wave.starts_at, wave.not_after)
     _move(wave, WaveStatus.IN_REVIEW, author_id=author.id, paused_because="")
     _forget_members(wave)
     _freeze(wave, members)
@@ -213,8 +211,8 @@ def approve_wave(wave: Wave, *, by: User) -> None:
     starts_at = max(wave.starts_at, now)
     if wave.not_after <= starts_at:
         raise Refused(_("最迟发送时间已过。请退回，由起草人重新安排时间。"))
+    _check_sendable(wave)
     _check_ready(preview_wave(wave))
-    _check_hours(starts_at, wave.not_after)
     _move(
         wave,
         WaveStatus.APPROVED,
@@ -303,9 +301,10 @@ def _pick_letter(letters: Preview, solicitation_id: int | None) -> Letter:
 
 
 def may_be_corrected(wave: Wave) -> bool:
-    """Whether something of the wave went out, and nobody has put it right yet."""
-    has_begun = wave.started_at is not None
-    return has_begun and corrections.find_correction(wave) is None
+    """Whether something of the wave went out, and nobody has put it right yet, or not for all."""
+    if wave.started_at is None or corrections.find_open_correction(wave) is not None:
+        return False
+    return waves.find_correction(wave) is None or bool(corrections.count_owed(wave))
 
 
 def may_become(wave: Wave, status: WaveStatus) -> bool:
@@ -317,9 +316,10 @@ def read_audience(wave: Wave) -> AudienceFilter:
 
 
 def hash_approval(wave: Wave, *, starts_at: datetime | None = None) -> str:
-    """SHA-256 over the wording, who gets it at which address, and when; with the wording for the
-    other channel, the address that takes the place of one that fails, and what all letters say
-    of the campaign. What they say of a unit is read when they are written (decision 0021)."""
+    """Two halves of SHA-256: over the wording with that for the other channel, what all letters say
+    of the campaign, and when; and over who gets it at which address, with the address that takes
+    the place of one that fails. What letters say of a unit is read when they are written (decision
+    0021)."""
     members = db.session.execute(
         sa.select(
             WaveMember.solicitation_id,
@@ -331,23 +331,37 @@ def hash_approval(wave: Wave, *, starts_at: datetime | None = None) -> str:
         .where(WaveMember.wave_id == wave.id)
         .order_by(WaveMember.solicitation_id, WaveMember.id)
     )
+    return _hash_words(wave, starts_at or wave.starts_at) + _hash([list(row) for row in members])
+
+
+def says_as_approved(wave: Wave) -> bool:
+    """Whether its words, and what they say of the campaign, are those that were approved. Members
+    are not asked about: units are merged and people erased while a wave is on its way."""
+    return (wave.approval_hash or "").startswith(_hash_words(wave, wave.starts_at))
+
+
+def _hash_words(wave: Wave, starts_at: datetime) -> str:
     texts = (wave.template_version, wave.fallback_version)
     campaign = _campaign(wave)
-    approved = {
-        "campaign": [
-            campaign.id,
-            campaign.name,
-            campaign.starts_on.isoformat(),
-            campaign.ends_on.isoformat(),
-            federation_name(),
-        ],
-        "purpose": [wave.purpose, wave.correction_of_id],
-        "texts": [[text.id, text.subject, text.body] for text in texts if text is not None],
-        "members": [list(member) for member in members],
-        "starts_at": (starts_at or wave.starts_at).isoformat(),
-        "not_after": wave.not_after.isoformat(),
-    }
-    return hashlib.sha256(json.dumps(approved, sort_keys=True).encode()).hexdigest()
+    return _hash(
+        {
+            "campaign": [
+                campaign.id,
+                campaign.name,
+                campaign.starts_on.isoformat(),
+                campaign.ends_on.isoformat(),
+                federation_name(),
+            ],
+            "purpose": [wave.purpose, wave.correction_of_id],
+            "texts": [[text.id, text.subject, text.body] for text in texts if text is not None],
+            "starts_at": starts_at.isoformat(),
+            "not_after": wave.not_after.isoformat(),
+        }
+    )
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
 
 
 _NOT_APPROVED = {"approver_id": None, "approved_at": None, "approval_hash": None}
@@ -381,8 +395,8 @@ def _check_plan(plan: WavePlan) -> None:
         raise Refused(_("两份文字是同一渠道的。备用文字请选另一渠道的模板。"))
 
 
-def _check_hours(starts_at: datetime, not_after: datetime) -> None:
-    obstacle = find_obstacle(starts_at, not_after)
+def _check_sendable(wave: Wave) -> None:
+    obstacle = find_obstacle(wave)
     if obstacle:
         raise Refused(obstacle)
 
@@ -481,7 +495,7 @@ def _check_startable(wave: Wave, now: datetime) -> None:
         raise Refused(_("还没有到批准的发送时间。"))
     if now >= wave.not_after:
         raise Refused(_("已过最迟发送时间。请修改时间后重新提交审批。"))
-    _check_hours(now, wave.not_after)
+    _check_sendable(wave)
     if not may_write(wave.purpose, _campaign(wave).status):
         raise Refused(_("活动未在进行，不能发送提醒。"))
     if wave.approval_hash is None or wave.approval_hash != hash_approval(wave):

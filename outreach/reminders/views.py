@@ -15,7 +15,8 @@ from outreach.messages import gate
 from outreach.messages.models import MessageStatus, Purpose, TemplateVersion, Wave, WaveStatus
 from outreach.messages.placeholders import suits
 from outreach.messages.queries import sending_state
-from outreach.reminders import catching_up, corrections, queries, services
+from outreach.messages.waves import find_correction
+from outreach.reminders import catching_up, fallbacks, queries, services
 from outreach.reminders.audience import find_members
 from outreach.reminders.comparison import compare
 from outreach.reminders.forms import (
@@ -102,7 +103,7 @@ def wave(wave_id: int) -> ResponseReturnValue:
         "reminders/wave.html",
         wave=wave,
         audience=queries.describe_audience(wave),
-        correction=corrections.find_correction(wave),
+        correction=find_correction(wave),
         may_be_corrected=services.may_be_corrected(wave),
         names=queries.names_of({wave.author_id, wave.approver_id}),
         describe=gate.describe,
@@ -284,6 +285,7 @@ def _under_way(wave: Wave) -> dict[str, Any]:
         "units": queries.units_of(messages.items),
         "left_out": queries.list_left_out(wave),
         "missed": catching_up.find_missed(g.campaign, clock.now()).get(wave.id, []),
+        "held_fallbacks": fallbacks.count_held(wave, clock.now()),
     }
 
 
