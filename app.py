@@ -25,7 +25,7 @@ from outreach.meetings.public_views import bp as invitations
 from outreach.meetings.queries import list_engagements
 from outreach.meetings.views import bp as meetings
 from outreach.merging.views import bp as merging
-from outreach.messages import dead_addresses, provider_rules, robots, template_views
+from outreach.messages import caps, dead_addresses, provider_rules, robots, template_views
 from outreach.messages import gate as messages_gate
 from outreach.messages.channels import OpenChannel, aliyun, email, sms, tencent, wecom
 from outreach.messages.gate import SendGate
@@ -66,8 +66,8 @@ GATE = (
     reminders_gate.check_audience,
     provider_rules.check_provider_rules,
     # The caps come last: they count those whom everything before them let pass.
-    messages_gate.check_contact_cap,
-    messages_gate.check_unit_cap,
+    caps.check_contact_cap,
+    caps.check_unit_cap,
 )
 """What a message is asked before it goes out; the first reason against it is the one shown."""
 

@@ -15,6 +15,7 @@ from outreach.errors import OutreachError
 from outreach.messages import waves
 from outreach.messages.models import Message, TemplateVersion, Wave, WaveStatus
 from outreach.reminders import services
+from outreach.reminders.approval import hash_approval
 from outreach.reminders.services import TRANSITIONS, create_wave
 from tests.factories import (
     make_campaign,
@@ -97,7 +98,7 @@ def check_promises(wave: Wave, before: WaveStatus) -> None:
     if wave.status in HAS_BEGUN:
         assert messages == 1
         assert wave.approver_id not in {None, wave.author_id}
-        assert wave.approval_hash == services.hash_approval(wave)
+        assert wave.approval_hash == hash_approval(wave)
 
 
 def test_every_state_can_be_left_until_the_wave_is_over():

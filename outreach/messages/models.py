@@ -55,6 +55,8 @@ class MessageStatus(Term):
 
 OPEN_STATUSES = (MessageStatus.QUEUED, MessageStatus.SENDING)
 """A wave with such a row can still run."""
+MAYBE_GONE = (MessageStatus.SENDING, MessageStatus.UNKNOWN)
+"""What may have arrived counts against caps, rates and budget as if it had."""
 
 
 class FailureKind(Term):
@@ -163,7 +165,7 @@ class Wave(Base):
     approver_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
     approved_at: Mapped[datetime | None]
     approval_hash: Mapped[str | None] = mapped_column(sa.String(64))
-    """Of words, schedule and audience as approved (`reminders.services.hash_approval`); any edit
+    """Of words, schedule and audience as approved (`reminders.approval.hash_approval`); any edit
     voids it."""
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]

@@ -16,9 +16,9 @@ from outreach.messages import linting, placeholders
 from outreach.messages.gate import Candidate, Withheld, screened
 from outreach.messages.linting import Finding, Severity
 from outreach.messages.models import (
+    MAYBE_GONE,
     Channel,
     Message,
-    MessageStatus,
     Purpose,
     TemplateVersion,
     WithheldReason,
@@ -43,7 +43,6 @@ _WRITE_VARIABLE: dict[str, Callable[[int, str], str]] = {
 }
 
 _OF_WAVES = (Purpose.REMINDER, Purpose.CORRECTION, Purpose.THANKS, Purpose.RELAY)
-_MAYBE_GONE = (MessageStatus.SENDING, MessageStatus.UNKNOWN)
 
 Variables = Sequence[Sequence[str]]
 """[placeholder, value]."""
@@ -146,7 +145,7 @@ def _load(
     since = now - _LONGEST_PERIOD
     went_out = sa.or_(
         Message.sent_at > since,
-        Message.status.in_(_MAYBE_GONE) & (Message.status_at > since),
+        Message.status.in_(MAYBE_GONE) & (Message.status_at > since),
     )
     ids = {candidate.key for candidate in candidates}
     hashes = {candidate.address_hash for candidate in candidates}

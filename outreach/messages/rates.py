@@ -18,6 +18,7 @@ from outreach import clock, money
 from outreach.db import db, one_of
 from outreach.messages.addresses import hash_normalised
 from outreach.messages.models import (
+    MAYBE_GONE,
     Channel,
     Message,
     MessageStatus,
@@ -35,7 +36,6 @@ MOST_POSTS = 20
 """Posts that WeCom takes from one robot in any minute, whatever rate is set."""
 _ANY_LENGTH = 1_000_000
 """More posts than any message has."""
-_MAYBE_GONE = (MessageStatus.SENDING, MessageStatus.UNKNOWN)
 
 
 @dataclass
@@ -215,7 +215,7 @@ def sms_used(now: datetime) -> int:
                 one_of(Message.channel, Channel.SMS),
                 sa.or_(
                     Message.sent_at >= since,
-                    Message.status.in_(_MAYBE_GONE) & (Message.status_at >= since),
+                    Message.status.in_(MAYBE_GONE) & (Message.status_at >= since),
                     # In the hands of another worker, and about to go.
                     one_of(Message.status, MessageStatus.QUEUED) & Message.token.is_not(None),
                 ),

@@ -24,10 +24,11 @@ from outreach.messages.models import (
     WaveStatus,
 )
 from outreach.messages.queueing import Draft
+from outreach.reminders.approval import says_as_approved
 from outreach.reminders.audience import Member, Way, spare_shared
 from outreach.reminders.models import WaveMember
 from outreach.reminders.queries import restore_members, write_letters
-from outreach.reminders.services import draft_letter, says_as_approved
+from outreach.reminders.services import draft_letter
 
 _Other = aliased(Message)
 _Correction = aliased(Wave)
