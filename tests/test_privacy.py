@@ -102,7 +102,11 @@ def texts_in_database() -> str:
     )
 
 
-def test_after_erasure_no_row_anywhere_knows_the_person(contact: Contact):
+def test_after_erasure_no_row_anywhere_knows_the_person(
+    contact: Contact, solicitation: Solicitation
+):
+    said = f"“我是{NAME}，请打{MOBILE[3:]}”"
+    factories.make_todo(solicitation, contact_id=contact.id, kind=TodoKind.REPLY, reason=said)
     before = texts_in_database()
     assert all(word in before for word in (NAME, EMAIL, MOBILE, "秋白主任"))
 

@@ -14,7 +14,7 @@ from outreach.messages import opt_outs
 from outreach.messages.erasure import erase_letters
 from outreach.messages.models import Channel, Message
 from outreach.privacy.queries import Dossier, find_person
-from outreach.todos.models import TodoKind
+from outreach.todos.models import Todo, TodoKind
 from outreach.todos.queries import list_reachable
 from outreach.todos.services import propose
 from outreach.units.journal import rewrite_contact
@@ -42,6 +42,7 @@ def erase_person(dossier: Dossier, *, basis: str, is_kept_out: bool) -> Erasure:
     ).all()
     kept_out = _keep_out(dossier) if is_kept_out else []
     letter_count = erase_letters(dossier.ids, name=ERASED)
+    _empty_replies(dossier)
     for contact in contacts:
         _empty(contact)
         audit.record(
@@ -103,6 +104,13 @@ def _keep_out(dossier: Dossier) -> list[Channel]:
             opt_outs.add(channel, address_hash, source="erasure")
             kept_out.append(channel)
     return kept_out
+
+
+def _empty_replies(dossier: Dossier) -> None:
+    """What the person answered to text messages; that somebody read it stays."""
+    of_theirs = (Todo.contact_id.in_(dossier.ids), Todo.kind == TodoKind.REPLY)
+    for todo in db.session.scalars(sa.select(Todo).where(*of_theirs)):
+        todo.reason = ERASED
 
 
 def _empty(contact: Contact) -> None:
