@@ -7,12 +7,10 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from tests.servers import Server
+from tests.servers import HANG, Server
 
 DROP = "drop"
 """Closes the connection in the middle of the answer."""
-HANG = "hang"
-"""Keeps the connection and says nothing."""
 GARBAGE = "garbage"
 """Answers with what is no IMAP at all."""
 

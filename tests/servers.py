@@ -5,6 +5,17 @@ import ssl
 import threading
 from typing import Self
 
+from tests.services import PATIENCE
+
+HANG = "hang"
+"""Keeps the connection and says nothing."""
+
+
+def patience(*scripted: object) -> float:
+    """Seconds that a client has for each answer of a server with these answers: nothing but silence
+    is to run into a time limit, however slow the machine."""
+    return 1.5 if HANG in scripted else PATIENCE
+
 
 class Server:
     """Listens from the beginning and answers while it is entered; each line goes to `serve`. With
@@ -36,7 +47,7 @@ class Server:
 
     def hang(self) -> None:
         """Says nothing for longer than anybody waits."""
-        self._closing.wait(30)
+        self._closing.wait(PATIENCE)
 
     def _accept(self) -> None:
         while not self._closing.is_set():

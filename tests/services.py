@@ -29,7 +29,12 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def wait_until(condition, seconds: float = 30, step: float = 0.05) -> None:
+PATIENCE = 60
+"""Seconds after which something that must happen counts as not happening. A machine that is busy
+with other things may well stand still for a few of them."""
+
+
+def wait_until(condition, seconds: float = PATIENCE, step: float = 0.05) -> None:
     """Returns as soon as `condition()` is true; fails the test when time runs out."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -19,7 +19,6 @@ def use_provider(app: Flask, provider: str, endpoint: str = "http://127.0.0.1:9"
     settings.sms_endpoint = endpoint
     settings.sms_key_id, settings.sms_key_secret = KEY_ID, KEY_SECRET
     settings.sms_app_id, settings.sms_callback_secret = APP_ID, SECRET
-    settings.sms_timeout = 1
     channel = make_sms_channel(settings)
     app.extensions["outreach.sms_channel"] = channel
     app.extensions["outreach.channels"][Channel.SMS] = channel.open

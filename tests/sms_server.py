@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.servers import Server
+from tests.servers import HANG, Server, patience
 
 KEY_ID, KEY_SECRET, APP_ID = "test-key", "test-secret", "1400006666"
 
@@ -61,6 +61,7 @@ class SmsServer(Server):
         self._nonces: set[str] = set()
         self.host = f"127.0.0.1:{self.port}"
         self.endpoint = f"http://{self.host}"
+        self.patience = patience(*(HANG for misbehaviour in script if misbehaviour.hangs))
 
     @property
     def messages(self) -> list[dict[str, Any]]:

@@ -9,12 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import EmailMessage
 
-from tests.servers import Server
+from tests.servers import HANG, Server
 
 DROP = "drop"
 """Closes the connection instead of answering."""
-HANG = "hang"
-"""Keeps the connection and says nothing."""
 
 REPLIES = {
     "CONNECT": "220 test",

@@ -30,7 +30,7 @@ from outreach.reminders.audience import AudienceFilter
 from tests.conftest import make_settings
 from tests.factories import make_contact, make_picture, make_solicitation, make_unit
 from tests.office import make_csv
-from tests.services import free_port, wait_until
+from tests.services import PATIENCE, free_port, wait_until
 from tests.test_waves import make_wave
 
 ROOT = Path(__file__).parent.parent
@@ -71,11 +71,11 @@ def address(data_dir: Path) -> Iterator[str]:
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        wait_until(lambda: answers(f"{url}/readyz"), 60)
+        wait_until(lambda: answers(f"{url}/readyz"))
         yield url
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(PATIENCE)
 
 
 def answers(url: str) -> bool:
@@ -427,7 +427,7 @@ def go_off_the_net(staff: Person) -> None:
     page.goto("/my-day")
     count = page.locator("a[data-log]").count() + 1
     kept = "caches.open('pages').then(pages => pages.keys()).then(kept => kept.length)"
-    wait_until(lambda: page.evaluate(kept) == count, 30)
+    wait_until(lambda: page.evaluate(kept) == count)
     page.context.set_offline(True)
     page.goto("/my-day")
 

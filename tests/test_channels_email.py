@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outreach.messages.channels import EnclosedFile, Outcome, Outgoing, Verdict, email, mime
-from tests.smtp_server import DROP, HANG, Received, RecordingServer
+from tests.servers import HANG, patience
+from tests.smtp_server import DROP, Received, RecordingServer
 
 V = Verdict
 # To read the certificates of the system takes longer than most tests here.
@@ -167,10 +168,9 @@ def test_what_the_server_does_decides_the_outcome(
     line: str, script, verdict: Verdict, arrived: int, certificate: Path, monkeypatch
 ):
     """And the next message meets a line on which nothing of it is left."""
-    # Nothing but silence is to run into a time limit, however slow the machine.
-    patience = 0.4 if HANG in script.values() else 30
-    monkeypatch.setattr(email, "CONNECT_TIMEOUT", patience)
-    options = {"username": "u", "password": "p", "command": patience, "final": patience}
+    limit = patience(*script.values())
+    monkeypatch.setattr(email, "CONNECT_TIMEOUT", limit)
+    options = {"username": "u", "password": "p", "command": limit, "final": limit}
     is_tls = "STARTTLS" in line
     if is_tls:
         options |= {"use_tls": True, "tls": trust(certificate)}

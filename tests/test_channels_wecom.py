@@ -14,8 +14,10 @@ from outreach.messages.addresses import domain_of, hash_address, normalise_addre
 from outreach.messages.channels import Outcome, Verdict, wecom
 from outreach.messages.models import Channel
 from outreach.web import mask
+from tests.servers import HANG, patience
+from tests.services import PATIENCE
 from tests.test_channels_email import make_outgoing
-from tests.wecom_server import DROP, DROP_UNREAD, HANG, NO_ROBOT, TOO_FAST, Post, RobotServer
+from tests.wecom_server import DROP, DROP_UNREAD, NO_ROBOT, TOO_FAST, Post, RobotServer
 
 V = Verdict
 KEY = "693a91f6-7xxx-4bc4-97a0-0ec2sifa5aaa"
@@ -23,7 +25,7 @@ ADDRESS = "robot:12"
 
 
 def deliver(
-    endpoint: str, *texts: str, address: str = ADDRESS, timeout: float = 10
+    endpoint: str, *texts: str, address: str = ADDRESS, timeout: float = PATIENCE
 ) -> list[Outcome]:
     robots = wecom.GroupRobots(endpoint, lambda: {ADDRESS: KEY}, timeout=timeout)
     messages = [
@@ -32,11 +34,6 @@ def deliver(
     ]
     with robots.open() as sender:
         return list(sender.deliver(messages))
-
-
-def patience(answer: object) -> float:
-    """Seconds; only who never answers is waited for in vain."""
-    return 0.4 if answer is HANG else 10
 
 
 def test_a_message_is_one_post_of_markdown_to_the_robot_of_its_group():

@@ -28,7 +28,7 @@ from outreach.reminders import services
 from outreach.reminders.audience import AudienceFilter
 from tests import factories
 from tests.conftest import make_settings
-from tests.services import free_port, run_valkey, wait_until
+from tests.services import PATIENCE, free_port, run_valkey, wait_until
 
 ROOT = Path(__file__).parent.parent
 TUESDAY = "2026-10-20T09:59:40+08:00"
@@ -82,7 +82,7 @@ class Machine:
         for process in self.processes:
             process.send_signal(signal.SIGTERM)
         try:
-            return [process.wait(30) for process in self.processes]
+            return [process.wait(PATIENCE) for process in self.processes]
         except subprocess.TimeoutExpired:
             for process in self.processes:
                 process.send_signal(signal.SIGUSR1)  # it tells what it is doing
@@ -207,7 +207,7 @@ def test_a_clock_that_is_told_to_end_while_it_starts_ends(tmp_path: Path):
 
     process = machine.start(sys.executable, "-c", TOLD_TO_END_AT_ITS_START, **PRODUCTION)
 
-    assert process.wait(30) == 0, machine.logs()
+    assert process.wait(PATIENCE) == 0, machine.logs()
 
 
 PROGRAM = """
@@ -290,5 +290,5 @@ def test_serving_is_refused_in_production_and_says_what_to_do(tmp_path: Path):
 
     process = machine.start("flask", "serve", **PRODUCTION)
 
-    assert process.wait(30) == 1
+    assert process.wait(PATIENCE) == 1
     assert "docker compose" in machine.logs()

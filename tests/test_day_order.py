@@ -17,6 +17,7 @@ from outreach.visits.models import Visit, VisitOutcome, VisitStatus
 from outreach.visits.services import log_visit, move_visit
 from tests.conftest import SignIn
 from tests.factories import make_campaign, make_solicitation, make_unit, make_user, make_visit
+from tests.services import PATIENCE
 from tests.test_visits import in_threads
 
 TODAY = date(2026, 10, 20)
@@ -177,7 +178,7 @@ def test_who_drags_and_who_changes_another_visit_of_the_day_never_wait_in_a_circ
 
     def work(number: int) -> None:
         if number == 0:
-            assert holds_row.wait(10)
+            assert holds_row.wait(PATIENCE)
             place_visit(db.session.get_one(Visit, ids[2]), before=ids[1], shown=ids)
             return
         changing.append(threading.current_thread())

@@ -24,6 +24,7 @@ from outreach.gifts.services import reverse_gift
 from outreach.units.models import Unit
 from tests import factories
 from tests.conftest import SignIn
+from tests.services import PATIENCE
 
 PAYMENT = Payment(date(2026, 10, 19), GiftChannel.TRANSFER, reference="0088")
 HEAD = {
@@ -318,7 +319,7 @@ def test_people_with_the_same_units_wait_for_each_other(app: Flask):
             ids = unit_ids if number % 2 else unit_ids[::-1]
             parts = [Part(100, GiftKind.UNIT, unit=db.session.get_one(Unit, id_)) for id_ in ids]
             campaign = db.session.get_one(Campaign, campaign_id)
-            start.wait(10)
+            start.wait(PATIENCE)
             group = groups.record_remittance(
                 campaign, parts, PAYMENT, key=f"key{number // 2}", total_fen=600, by=None
             )

@@ -13,7 +13,7 @@ from outreach.jobs import JobResult, JobRun
 from tasks import timetable
 from tasks.embedded import InProcessWorker
 from tasks.queue import ContextTask, celery
-from tests.services import wait_until
+from tests.services import PATIENCE, wait_until
 
 DIGESTS = next(job for job in timetable.TIMETABLE if job.name == "build_digests")
 VISITS = next(job for job in timetable.TIMETABLE if job.name == "propose_visits")
@@ -221,12 +221,12 @@ def test_calls_that_wait_for_their_turn_are_one_call(app, replace_task):
 
     def work() -> None:
         is_running.set()
-        may_end.wait(10)
+        may_end.wait(PATIENCE)
         ended.append(1)
 
     replace_task("noted", work)
     worker.wake("noted")
-    is_running.wait(10)
+    is_running.wait(PATIENCE)
     for _ in range(5):
         worker.wake("noted")
     may_end.set()
@@ -245,7 +245,7 @@ def test_a_task_that_fails_in_a_thread_does_not_end_the_worker(app, replace_task
     worker.wake("broken")
     worker.wake("sound")
 
-    assert is_done.wait(10)
+    assert is_done.wait(PATIENCE)
     worker.stop()
     assert "broken" in caplog.text
 

@@ -20,6 +20,7 @@ from outreach.gifts.services import record_gift, reverse_gift
 from outreach.gifts.statement_undoing import undo_statement
 from outreach.gifts.statements import apply_statement
 from tests import factories
+from tests.services import PATIENCE
 from tests.statement_files import Paid, bank_csv
 
 DAY = date(2026, 10, 12)
@@ -197,6 +198,6 @@ def test_of_two_who_confirm_at_once_the_second_is_told(app: Flask):
     second.join(0.5)
     assert second.is_alive(), "it waits"
     db.session.commit()
-    second.join(10)
+    second.join(PATIENCE)
     assert len(told) == 1
     assert db.session.scalar(sa.select(sa.func.count(Gift.id))) == 1

@@ -39,11 +39,10 @@ from tests.factories import (
     make_solicitation,
     open_sending,
 )
-from tests.imap_server import CAPABILITIES, DROP, GARBAGE, HANG, ImapServer
+from tests.imap_server import CAPABILITIES, DROP, GARBAGE, ImapServer
+from tests.servers import HANG, patience
 from tests.smtp_server import Received, RecordingServer
 from tests.test_meeting_answers import plan, send_reply
-
-TIMEOUT = 0.5
 
 
 def account(server: ImapServer, **values) -> Account:
@@ -55,7 +54,7 @@ def account(server: ImapServer, **values) -> Account:
             "password": server.password,
             "folder": "INBOX",
             "use_tls": False,
-            "timeout": TIMEOUT,
+            "timeout": patience(*server.script.values()),
         }
         | values
     )
@@ -179,11 +178,11 @@ def test_the_line_is_encrypted_and_the_server_has_to_prove_itself(
     with ImapServer(tls=context) as server:
         mails = fill(server, 2)
         with pytest.raises(MailboxUnavailable) as refusal:
-            read(server, use_tls=True, timeout=5)
+            read(server, use_tls=True)
         assert "证书不可信" in str(refusal.value.message)
         assert not server.commands
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate.with_suffix(".crt")))
-        assert read(server, use_tls=True, timeout=5) == (mails, 0)
+        assert read(server, use_tls=True) == (mails, 0)
 
 
 # The task
@@ -210,7 +209,6 @@ def app(database_url: str, tmp_path: Path, provider: RecordingServer, imap: Imap
         mail_server="localhost",
         mail_port=provider.port,
         mail_sender="office@charity.example",
-        mail_timeout=1,
         mail_bounce_address="bounce@charity.example",
         bounce_server="localhost",
         bounce_port=imap.port,

@@ -35,6 +35,7 @@ from outreach.messages.queries import explain, sending_state
 from tasks.delivery import deliver
 from tests import factories
 from tests.conftest import SignIn
+from tests.services import PATIENCE
 from tests.wecom_server import DROP, NO_ROBOT, TOO_FAST, Post, RobotServer
 
 KEY = "693a91f6-7xxx-4bc4-97a0-0ec2sifa5aaa"
@@ -59,7 +60,7 @@ def server(app: Flask) -> Iterator[RobotServer]:
 
 
 def connect(app: Flask, server: RobotServer) -> None:
-    channel = wecom.GroupRobots(server.url, robots.read_keys, timeout=10)
+    channel = wecom.GroupRobots(server.url, robots.read_keys, timeout=PATIENCE)
     app.extensions["outreach.channels"] = {Channel.WECOM: channel.open}
 
 

@@ -44,6 +44,7 @@ from outreach.messages.models import WaveStatus
 from outreach.overview.timeline import unit_timeline
 from outreach.units.models import Unit
 from tests import factories
+from tests.services import PATIENCE
 
 
 @pytest.fixture
@@ -505,5 +506,5 @@ def test_a_gift_that_is_recorded_meanwhile_has_the_new_stamp(app: Flask, is_gift
     other.join(0.5)
     assert other.is_alive(), "it waits"
     db.session.commit()
-    other.join(10)
+    other.join(PATIENCE)
     assert db.session.scalars(sa.select(Gift.sector_id)).all() == [to_id]

@@ -17,6 +17,7 @@ from outreach.messages.linting import SMS_BANNED_PLACEHOLDERS
 from outreach.messages.models import ReceiptKind
 from outreach.messages.placeholders import PLACEHOLDERS, SMS_VARIABLES
 from tests import sms_server
+from tests.services import PATIENCE
 from tests.sms_server import (
     CLOSES_AFTER_READING,
     CLOSES_BEFORE_READING,
@@ -31,7 +32,13 @@ V = Verdict
 NOW = datetime(2026, 10, 20, 2, 0, tzinfo=UTC)
 
 
-def make_channel(provider: str, endpoint: str, *, key_secret: str = sms_server.KEY_SECRET):
+def make_channel(
+    provider: str,
+    endpoint: str,
+    *,
+    key_secret: str = sms_server.KEY_SECRET,
+    read_timeout: float = PATIENCE,
+):
     if provider == "aliyun":
         service = Aliyun(
             key_id=sms_server.KEY_ID, key_secret=key_secret, signature="慈善总会", endpoint=endpoint
@@ -39,7 +46,7 @@ def make_channel(provider: str, endpoint: str, *, key_secret: str = sms_server.K
     else:
         account = Account(sms_server.KEY_ID, key_secret, sms_server.APP_ID, "ap-guangzhou")
         service = Tencent(account, signature="慈善总会", endpoint=endpoint)
-    return SmsChannel(service, signature="慈善总会", read_timeout=1)
+    return SmsChannel(service, signature="慈善总会", read_timeout=read_timeout)
 
 
 def make_text(**values):
@@ -139,7 +146,7 @@ OUTCOMES = [
 @pytest.mark.parametrize(("provider", "misbehaviour", "verdict"), OUTCOMES)
 def test_what_a_provider_does_decides_what_is_known(provider, misbehaviour, verdict):
     with SmsServer(misbehaviour) as server:
-        channel = make_channel(provider, server.endpoint)
+        channel = make_channel(provider, server.endpoint, read_timeout=server.patience)
         first, second = deliver(channel, make_text(), make_text(id=8))
     assert first.verdict is verdict, first
     assert "138" not in first.answer
@@ -325,7 +332,7 @@ def test_only_a_definite_answer_about_this_very_sending_counts(provider, fates, 
 )
 def test_an_unreadable_answer_to_a_question_is_no_answer(provider, misbehaviour):
     with SmsServer(misbehaviour) as server, pytest.raises(NoAnswer):
-        make_channel(provider, server.endpoint).ask(QUESTION)
+        make_channel(provider, server.endpoint, read_timeout=server.patience).ask(QUESTION)
 
 
 def test_a_question_over_midnight_is_asked_for_both_days():

@@ -47,6 +47,7 @@ from tests.factories import (
     open_sending,
     save,
 )
+from tests.services import PATIENCE
 
 
 def make_plan(version: TemplateVersion | None = None, **values) -> WavePlan:
@@ -381,7 +382,7 @@ def test_a_person_who_cancels_a_wave_and_the_clock_do_not_wait_for_each_other(
             return started
 
     with ThreadPoolExecutor(1) as clocks:
-        assert clocks.submit(start).result(timeout=10) == 1
+        assert clocks.submit(start).result(timeout=PATIENCE) == 1
     audit.record("cancel.wave", f"wave:{second_id}")
     db.session.commit()
     db.session.refresh(first)

@@ -10,14 +10,12 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.servers import Server
+from tests.servers import HANG, Server
 
 DROP = "drop"
 """Takes the post and closes the line without a word."""
 DROP_UNREAD = "drop unread"
 """Closes the line as soon as the request begins to come in."""
-HANG = "hang"
-"""Takes the post and says nothing for longer than anybody waits."""
 
 LONGEST = {"markdown": 4096, "text": 2048}
 OK = {"errcode": 0, "errmsg": "ok"}
