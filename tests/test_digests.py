@@ -244,6 +244,22 @@ def test_what_waits_for_a_person_is_counted(campaign):
     }
 
 
+def test_what_went_out_in_the_week_is_counted_even_when_it_was_cancelled_too_late(campaign):
+    sent_at = clock.start_of(LAST_MONDAY)
+    for status, moment in (
+        (MessageStatus.SENT, sent_at),
+        (MessageStatus.DELIVERED, sent_at),
+        (MessageStatus.CANCELLED, sent_at),  # a receipt proved that it had arrived
+        (MessageStatus.CANCELLED, None),
+        (MessageStatus.FAILED, sent_at),  # it bounced
+        (MessageStatus.SENT, sent_at - timedelta(days=1)),
+    ):
+        make_message(campaign, status, sent_at).sent_at = moment
+    db.session.commit()
+
+    assert build(campaign).sent_message_count == 4
+
+
 def make_message(campaign: Campaign, status: MessageStatus, at) -> Message:
     return factories.save(
         Message(

@@ -104,6 +104,7 @@ def list_standings(  # noqa: PLR0913
     *,
     viewer: User | None = None,
     sector_ids: Collection[int] | None = None,
+    solicitation_ids: Collection[int] | None = None,
     outstanding_only: bool = False,
     solicitor_id: int | None = None,
     search: str = "",
@@ -117,6 +118,8 @@ def list_standings(  # noqa: PLR0913
         conditions.append(in_scope(viewer, Solicitation.sector_id))
     if sector_ids is not None:
         conditions.append(Solicitation.sector_id.in_(sector_ids))
+    if solicitation_ids is not None:
+        conditions.append(Solicitation.id.in_(solicitation_ids))
     if solicitor_id is not None:
         conditions.append(Solicitation.solicitor_id == solicitor_id)
     if search.strip():

@@ -1,9 +1,11 @@
 """What the outbox knows of waves: which may go on, which must pause, which are finished."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from flask_babel import lazy_gettext as _
+from sqlalchemy.orm import aliased
 
 from outreach import audit, clock
 from outreach.db import db, one_of
@@ -15,6 +17,8 @@ from outreach.messages.models import (
     Wave,
     WaveStatus,
 )
+
+_Correction = aliased(Wave)
 
 CANARY = 10
 """Messages of a wave that go out, and have an outcome, before the rest does."""
@@ -86,10 +90,18 @@ def reopen_wave(wave_id: int) -> bool:
 def find_correction(wave: Wave) -> Wave | None:
     """The wave that puts this one right, unless it was cancelled."""
     return db.session.scalar(
-        sa.select(Wave)
-        .where(Wave.correction_of_id == wave.id, Wave.status != WaveStatus.CANCELLED)
-        .order_by(Wave.id.desc())
+        sa.select(Wave).where(_corrects(Wave, wave.id)).order_by(Wave.id.desc())
     )
+
+
+def is_corrected() -> sa.ColumnElement[bool]:
+    """Condition: another wave puts this one right."""
+    return sa.exists().where(_corrects(_Correction, Wave.id))
+
+
+def _corrects(other: type[Wave], wave_id: Any) -> sa.ColumnElement[bool]:
+    """Condition: the other wave puts this one right, unless it was cancelled."""
+    return sa.and_(other.correction_of_id == wave_id, other.status != WaveStatus.CANCELLED)
 
 
 def hold_approved(reason: str) -> int:

@@ -65,10 +65,8 @@ class AudienceFilter(BaseModel):
     is ever written to at their superior: that would be pressure."""
 
     def admits(self, standing: Standing) -> bool:
-        is_named = standing.solicitation.id in self.solicitation_ids
         return (
-            (is_named or not self.solicitation_ids)
-            and (not self.statuses or standing.status in self.statuses)
+            (not self.statuses or standing.status in self.statuses)
             and standing.previous_fen >= self.min_previous_fen
             and standing.days_silent >= self.min_days_silent
             and (standing.previous_fen > 0 or not self.gave_last_year)
@@ -188,6 +186,7 @@ def choose_units(
     standings = list_standings(
         campaign,
         sector_ids=_sector_ids(campaign, audience),
+        solicitation_ids=audience.solicitation_ids or None,
         outstanding_only=purpose not in {Purpose.THANKS, Purpose.RELAY},
         solicitor_id=audience.solicitor_id,
     )

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import aliased
 
 from outreach import clock
 from outreach.campaigns.models import Campaign, Solicitation
@@ -22,6 +21,7 @@ from outreach.messages.models import (
     Wave,
     WaveStatus,
 )
+from outreach.messages.waves import is_corrected
 from outreach.reminders.audience import AudienceFilter, Member, find_members
 from outreach.reminders.models import WaveMember
 from outreach.reminders.queries import channels_of
@@ -30,7 +30,6 @@ from outreach.units.models import Contact
 WITHIN = timedelta(days=14)
 """After a wave that is older its words are too: the units are for the next wave."""
 
-_Correction = aliased(Wave)
 PREPARED = (WaveStatus.DRAFT, WaveStatus.IN_REVIEW, WaveStatus.APPROVED, WaveStatus.HELD)
 
 
@@ -43,6 +42,13 @@ def find_missed(campaign: Campaign, now: datetime) -> dict[int, list[Member]]:
     waves = db.session.scalars(sa.select(Wave).where(Wave.id.in_(missed)).order_by(Wave.id))
     found = {wave.id: _choose(campaign, wave, missed[wave.id]) for wave in waves}
     return {wave_id: members for wave_id, members in found.items() if members}
+
+
+def find_missed_by(wave: Wave, now: datetime) -> list[Member]:
+    """Of `find_missed`, those of one wave."""
+    campaign = db.session.get_one(Campaign, wave.campaign_id)
+    missed = _list_missed(campaign, now).get(wave.id)
+    return _choose(campaign, wave, missed) if missed else []
 
 
 def audience_for(wave: Wave, solicitation_ids: list[int]) -> AudienceFilter:
@@ -68,9 +74,7 @@ def _list_missed(campaign: Campaign, now: datetime) -> dict[int, list[int]]:
             Wave.started_at > now - WITHIN,
             # What somebody stopped or put right does not go on.
             Wave.status.not_in((WaveStatus.CANCELLED, WaveStatus.PAUSED)),
-            ~sa.exists().where(
-                _Correction.correction_of_id == Wave.id, _Correction.status != WaveStatus.CANCELLED
-            ),
+            ~is_corrected(),
         )
         .order_by(Wave.started_at, Wave.id)
     )

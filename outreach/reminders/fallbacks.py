@@ -31,7 +31,6 @@ from outreach.reminders.queries import restore_members, write_letters
 from outreach.reminders.services import draft_letter
 
 _Other = aliased(Message)
-_Correction = aliased(Wave)
 _MAY_FALL_BACK = (WaveStatus.RUNNING, WaveStatus.FINISHED)
 
 
@@ -46,7 +45,8 @@ def queue_fallbacks(now: datetime) -> int:
             Wave.status.in_(_MAY_FALL_BACK),
             Wave.fallback_version_id.is_not(None),
             Wave.not_after > now,
-            ~sa.exists().where(_Correction.correction_of_id == Wave.id, _is_alive(_Correction)),
+            # What is being put right must not go on, not even over another channel.
+            ~waves.is_corrected(),
         )
         .order_by(Wave.id)
         .with_for_update(key_share=True, skip_locked=True)
@@ -68,11 +68,6 @@ def count_held(wave: Wave, now: datetime) -> int:
         return 0
     failed = _select_failed().where(Message.wave_id == wave.id).subquery()
     return db.session.scalar(sa.select(sa.func.count(failed.c.id.distinct()))) or 0
-
-
-def _is_alive(wave: type[Wave]) -> sa.ColumnElement[bool]:
-    """A wave that is being put right must not go on, not even over another channel."""
-    return wave.status != WaveStatus.CANCELLED
 
 
 def _select_failed() -> sa.Select[Any]:

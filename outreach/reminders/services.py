@@ -119,7 +119,7 @@ def catch_up(wave: Wave, *, author: User) -> Wave:
     """A draft of the same words for those whom the wave missed and who may be written to now."""
     now = clock.now()
     _lock(wave)
-    missed = catching_up.find_missed(_campaign(wave), now).get(wave.id, [])
+    missed = catching_up.find_missed_by(wave, now)
     if not missed:
         raise Refused(_("现在没有可以补发的单位，可能已有人起草。请刷新页面。"))
     ids = [member.solicitation.id for member in missed]

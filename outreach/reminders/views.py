@@ -284,7 +284,7 @@ def _under_way(wave: Wave) -> dict[str, Any]:
         "status": status,
         "units": queries.units_of(messages.items),
         "left_out": queries.list_left_out(wave),
-        "missed": catching_up.find_missed(g.campaign, clock.now()).get(wave.id, []),
+        "missed": catching_up.find_missed_by(wave, clock.now()),
         "held_fallbacks": fallbacks.count_held(wave, clock.now()),
     }
 
