@@ -165,11 +165,6 @@ def list_workdays(first: date, last: date) -> list[date]:
     return load_calendar().list_workdays(first, last)
 
 
-def count_workdays(start: date, end: date) -> int:
-    """Working days from `start` up to and including `end`; 0 when `end` is before `start`."""
-    return len(list_workdays(start, end))
-
-
 @lru_cache(maxsize=4096)
 def _announced(day: date) -> bool | None:
     """What the State Council announced; None for a year that the library does not know.

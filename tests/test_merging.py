@@ -318,13 +318,24 @@ def test_an_undo_waits_for_the_letters_about_the_two(campaign: Campaign):
     assert loser.merged_into_id is None
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_id_of_a_place_that_is_gone_goes_to_nobody(campaign: Campaign):
+    """Drafts name units by it."""
+    survivor, loser = (make_place(campaign, name) for name in ("甲局", "乙局"))
+    draft = make_wave(campaign, audience=AudienceFilter(solicitation_ids=(loser.id,)))
+    old_id = loser.id
+    done = merge(survivor.unit, loser.unit)
+    assert factories.make_solicitation(campaign).id > old_id
+    undo(done)
+    assert draft.audience["solicitation_ids"] == [old_id]
+    assert db.session.get_one(Solicitation, old_id).unit.name == "乙局"
+
+
 def test_a_place_whose_id_was_given_to_another_comes_back_under_a_new_one(campaign: Campaign):
-    """SQLite gives the highest id again when its row is gone."""
+    """SQLite gave the highest id again when its row was gone, before migration 0028."""
     survivor, loser = (make_place(campaign, name, 300_00) for name in ("甲局", "乙局"))
     old_id, visit = loser.id, factories.make_visit(loser)
     done = merge(survivor.unit, loser.unit)
-    assert factories.make_solicitation(campaign).id == old_id
+    factories.make_solicitation(campaign, id=old_id)
     undo(done)
     assert visit.solicitation.unit.name == "乙局"
     assert failing(campaign) == []

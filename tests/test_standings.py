@@ -20,7 +20,6 @@ from outreach.gifts.models import Gift, GiftKind
 from outreach.gifts.services import record_gift, reverse_gift
 from outreach.gifts.standings import (
     Status,
-    campaign_figures,
     cumulative,
     find_standing,
     list_standings,
@@ -91,7 +90,7 @@ def test_money_decides_and_then_the_stage(app: Flask, pledged, gifts, values, ex
     assert (standing.pledged_fen, standing.given_fen) == (pledged, sum(gifts))
     found = list_standings(solicitation.campaign, outstanding_only=True)
     assert bool(found) is is_outstanding, "the SQL and the rule of one row agree"
-    figures = campaign_figures(solicitation.campaign)
+    figures = read_figures(solicitation.campaign).campaign
     assert figures.outstanding_count == is_outstanding
     assert figures.given_count == (status is Status.GIVEN)
 
@@ -210,14 +209,14 @@ def test_a_sector_that_was_split_hands_on_each_fen_once(campaign: Campaign):
     credit(old, 2000, received_on=date(2025, 10, 9))
     # With its units; what has none, has left or is elsewhere now stays with the first of both.
     assert [row.previous_fen for row in sector_figures(campaign)] == [2108, 30, 0]
-    assert campaign_figures(campaign).previous_total_fen == 2138
+    assert read_figures(campaign).campaign.previous_total_fen == 2138
 
 
 def test_what_has_no_sector_is_shown_as_unallocated(campaign: Campaign):
     sector = factories.make_sector(campaign)
     credit(sector, 70)
     record_gift(campaign=campaign, amount_fen=30, kind=GiftKind.UNIT, received_on=date(2026, 10, 1))
-    figures = campaign_figures(campaign)
+    figures = read_figures(campaign).campaign
     assert (figures.total_fen, figures.allocated_fen, figures.unallocated_fen) == (100, 70, 30)
     assert figures.individual_fen == 70
     assert figures.share == 100 / campaign.goal_fen
@@ -234,7 +233,7 @@ def test_a_sector_lags_when_last_year_was_further_by_the_same_working_day(campai
     reverse_gift(credit(sector, 10), reason="误记", by=None)
     campaign.lag_margin_percent = 4
     assert sector_figures(campaign)[0].is_lagging
-    whole = campaign_figures(campaign)
+    whole = read_figures(campaign).campaign
     assert (whole.pace_basis, whole.pace_share) == (PaceBasis.LAST_YEAR, 0.6)
     assert (whole.previous_total_fen, whole.previous_by_now_fen) == (1000, 600)
 
@@ -251,7 +250,7 @@ def test_without_history_the_pace_line_is_straight(app: Flask):
 
 def test_a_year_without_known_holidays_is_paced_by_calendar_days_and_says_so(app: Flask):
     campaign = factories.make_campaign(starts_on=date(2031, 10, 1), ends_on=date(2031, 10, 10))
-    figures = campaign_figures(campaign, today=date(2031, 10, 4))
+    figures = read_figures(campaign, today=date(2031, 10, 4)).campaign
     assert (figures.pace_basis, figures.pace_share) == (PaceBasis.CALENDAR_DAYS, 0.4)
 
 

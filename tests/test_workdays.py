@@ -22,9 +22,9 @@ def test_national_day_is_off_and_its_make_up_days_are_worked(app: Flask):
 
 
 def test_working_days_are_counted_with_both_ends(app: Flask):
-    assert workdays.count_workdays(date(2026, 9, 28), date(2026, 10, 10)) == 6
-    assert workdays.count_workdays(date(2026, 10, 8), date(2026, 10, 8)) == 1
-    assert workdays.count_workdays(date(2026, 10, 8), date(2026, 10, 7)) == 0
+    assert len(workdays.list_workdays(date(2026, 9, 28), date(2026, 10, 10))) == 6
+    assert workdays.list_workdays(date(2026, 10, 8), date(2026, 10, 8)) == [date(2026, 10, 8)]
+    assert workdays.list_workdays(date(2026, 10, 8), date(2026, 10, 7)) == []
     assert workdays.add_workdays(date(2026, 9, 30), 3) == date(2026, 10, 10)
 
 
@@ -55,7 +55,7 @@ def test_single_days_entered_do_not_make_a_year_known(app: Flask):
 
 def test_a_campaign_of_120_days_is_counted_with_two_queries(app: Flask):
     with noting_statements() as statements:
-        workdays.count_workdays(date(2026, 9, 1), date(2026, 12, 30))
+        workdays.list_workdays(date(2026, 9, 1), date(2026, 12, 30))
     assert len([text for text in statements if text.startswith("SELECT")]) == 2
 
 

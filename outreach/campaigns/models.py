@@ -132,6 +132,8 @@ class Solicitation(Base):
         sa.CheckConstraint(
             "(stage = 'declined') = (decline_reason IS NOT NULL)", "decline_has_reason"
         ),
+        # Waves name units by these ids: undoing a merge gives back the one that was there.
+        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[PrimaryKey]

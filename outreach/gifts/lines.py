@@ -23,7 +23,6 @@ from outreach.campaigns.models import Campaign, Solicitation
 from outreach.campaigns.queries import hold_campaign
 from outreach.db import db, insert_new
 from outreach.errors import Conflict, NotFound, Refused
-from outreach.gifts.line_queries import shown
 from outreach.gifts.matching import Match, match_lines, match_open, propose_kind
 from outreach.gifts.models import (
     Gift,
@@ -355,15 +354,6 @@ def get_line(campaign: Campaign, line_id: int) -> StatementLine:
     if line is None:
         raise NotFound(_("没有这笔待认领款项。"))
     return line
-
-
-def list_open_lines(campaign: Campaign) -> Sequence[StatementLine]:
-    return db.session.scalars(
-        sa.select(StatementLine)
-        .filter_by(campaign_id=campaign.id, status=LineStatus.OPEN)
-        .options(*shown())
-        .order_by(StatementLine.received_on, StatementLine.id)
-    ).all()
 
 
 def _settle(line: StatementLine, status: LineStatus, by: User) -> None:

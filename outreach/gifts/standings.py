@@ -261,10 +261,6 @@ def lags_on(campaign: Campaign, days: Iterable[date]) -> dict[date, dict[int, fl
     return lags
 
 
-def campaign_figures(campaign: Campaign, *, today: date | None = None) -> CampaignFigures:
-    return _Books(campaign, today or clock.today()).whole()
-
-
 def cumulative(campaign: Campaign) -> list[tuple[date, int]]:
     """Running total in fen at the end of each day on which something came in."""
     daily = sum_by_day(campaign.id)

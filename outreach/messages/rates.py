@@ -141,6 +141,8 @@ def posts_per_minute(rate: SendingRate) -> int:
 
 
 def _fill_robots(robots: Mapping[str, WecomRobot], size: int, now: datetime) -> None:
+    for robot in robots.values():
+        _mend_clock(robot, now)
     rested = {address for address, robot in robots.items() if _has_rested(robot, size, now)}
     if rested:
         rested -= _on_their_way(rested, now)
@@ -150,16 +152,19 @@ def _fill_robots(robots: Mapping[str, WecomRobot], size: int, now: datetime) -> 
         robot.tokens = min(robot.tokens, float(size))
 
 
-def _has_rested(robot: WecomRobot, size: int, now: datetime) -> bool:
-    """Whether a bucket that is not full may be filled, as far as its row says. Where the clock was
-    set back, or another machine's is ahead, nobody knows how long ago something was taken: what is
-    left is lost, and a minute begins. However wrong the clock was, it stops a robot no longer."""
-    if robot.tokens_at is None:
-        return robot.tokens < size
-    if now < robot.tokens_at:
+def _mend_clock(robot: WecomRobot, now: datetime) -> None:
+    """Where the clock was set back, or another machine's is ahead, nobody knows how long ago
+    something was taken: what is left is lost, and a minute begins. However wrong the clock was, it
+    stops a robot no longer."""
+    if robot.tokens_at is not None and now < robot.tokens_at:
         robot.tokens = min(robot.tokens, 0.0)
         robot.tokens_at = now
-    return robot.tokens < size and now - robot.tokens_at >= MINUTE
+
+
+def _has_rested(robot: WecomRobot, size: int, now: datetime) -> bool:
+    """Whether a bucket that is not full may be filled, as far as its row says."""
+    has_time_passed = robot.tokens_at is None or now - robot.tokens_at >= MINUTE
+    return robot.tokens < size and has_time_passed
 
 
 def _on_their_way(addresses: Collection[str], now: datetime) -> set[str]:

@@ -1,7 +1,7 @@
 """What providers and bounces report later about messages that they had accepted."""
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -84,9 +84,26 @@ def apply_receipts(ids: Collection[int], now: datetime) -> None:
         sent_at=Message.status_at,
     )
     tell_sent(late, now)
-    delivered = {id_: proof.received_at for id_, proof in proofs.items() if not proof.is_bounced}
-    # What was put back into the queue, by its worker or by a person, had arrived after all. That it
-    # was sent, no later than it was put back, counts against caps, rates and budget.
+    _take_out_of_queue(proofs)
+    _mark_delivered(proofs)
+    bounced = _mark_bounced(proofs)
+    if bounced:
+        waves.watch(dict.fromkeys(bounced, Verdict.REJECTED))
+
+
+@dataclass(frozen=True)
+class _Proof:
+    is_bounced: bool
+    has_arrived: bool
+    """At one time: a bounce that outweighs it does not make it wrong."""
+    received_at: datetime
+    detail: str
+    cause: BounceCause | None
+
+
+def _take_out_of_queue(proofs: Mapping[int, _Proof]) -> None:
+    """What was put back, by its worker or by a person, had arrived after all. That it was sent, no
+    later than it was put back, counts against caps, rates and budget."""
     move(
         {MessageStatus.QUEUED},
         MessageStatus.CANCELLED,
@@ -94,16 +111,21 @@ def apply_receipts(ids: Collection[int], now: datetime) -> None:
         facts={"arrived": True},
         sent_at=Message.status_at,
     )
-    if delivered:
+
+
+def _mark_delivered(proofs: Mapping[int, _Proof]) -> None:
+    moments = {id_: proof.received_at for id_, proof in proofs.items() if not proof.is_bounced}
+    if moments:
         move(
             {MessageStatus.SENT},
             MessageStatus.DELIVERED,
-            Message.id.in_(delivered),
-            delivered_at=sa.case(
-                *((Message.id == id_, at) for id_, at in delivered.items()), else_=now
-            ),
+            Message.id.in_(moments),
+            delivered_at=sa.case(*((Message.id == id_, at) for id_, at in moments.items())),
         )
-    bounced = [
+
+
+def _mark_bounced(proofs: Mapping[int, _Proof]) -> list[int]:
+    return [
         id_
         for id_, proof in proofs.items()
         if proof.is_bounced
@@ -119,18 +141,6 @@ def apply_receipts(ids: Collection[int], now: datetime) -> None:
             },
         )
     ]
-    if bounced:
-        waves.watch(dict.fromkeys(bounced, Verdict.REJECTED))
-
-
-@dataclass(frozen=True)
-class _Proof:
-    is_bounced: bool
-    has_arrived: bool
-    """At one time: a bounce that outweighs it does not make it wrong."""
-    received_at: datetime
-    detail: str
-    cause: BounceCause | None
 
 
 def _read_receipts(ids: Collection[int]) -> dict[int, _Proof]:
