@@ -41,6 +41,7 @@ from outreach.reminders import gate as reminders_gate
 from outreach.reminders.queries import try_text
 from outreach.reminders.rule_views import bp as reminders
 from outreach.settings.staffing_views import bp as settings_pages
+from outreach.todos import gate as todos_gate
 from outreach.todos.services import note_new_address, note_reply
 from outreach.todos.views import bp as todos
 from outreach.units import gate as units_gate
@@ -53,6 +54,7 @@ GATE = (
     gifts_gate.check_already_given,
     gifts_gate.check_partly_given,
     gifts_gate.check_unmatched_line,
+    todos_gate.check_unread_reply,
     gifts_gate.check_pledge,
     gifts_gate.check_nothing_given,
     campaigns_gate.check_declined,

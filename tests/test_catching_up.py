@@ -20,7 +20,7 @@ from outreach.errors import Refused
 from outreach.gifts.lines import set_line_aside
 from outreach.gifts.models import StatementLine
 from outreach.gifts.standings import Status
-from outreach.messages import delivery, opt_outs, waves
+from outreach.messages import delivery, gate, opt_outs, waves
 from outreach.messages.addresses import hash_address
 from outreach.messages.channels import rejected
 from outreach.messages.models import Channel, FailureKind, Message, MessageStatus, Wave, WaveStatus
@@ -28,6 +28,9 @@ from outreach.reminders import services
 from outreach.reminders.audience import AudienceFilter
 from outreach.reminders.catching_up import WITHIN, find_missed
 from outreach.reminders.fallbacks import queue_fallbacks
+from outreach.reminders.queries import list_left_out
+from outreach.todos import services as todos
+from outreach.todos.models import TodoKind, TodoOutcome
 from outreach.units.models import Contact
 from tests import fake_channel
 from tests.factories import (
@@ -38,6 +41,7 @@ from tests.factories import (
     make_pledge,
     make_solicitation,
     make_template,
+    make_todo,
     make_unit,
     make_user,
     open_sending,
@@ -108,6 +112,25 @@ def test_whom_a_line_held_back_is_offered_when_it_proves_to_be_anothers(
     message = db.session.scalars(sa.select(Message).filter_by(wave_id=draft.id)).one()
     assert (message.status, message.contact_id) == (S.SENT, kept.unit.contacts[0].id)
     assert missed(campaign) == {}, "it was reached"
+
+
+def test_a_unit_that_replied_is_not_asked_again_before_somebody_has_read_it(
+    app: Flask, campaign: Campaign
+):
+    fake_channel.install(app)
+    told, silent = make_solicitation(campaign), make_solicitation(campaign)
+    reply = make_todo(told, kind=TodoKind.REPLY, reason="“我们已经捐了”")
+    wave = make_approved(campaign)
+    send(wave)
+    (message,) = db.session.scalars(sa.select(Message))
+    assert message.contact_id == silent.unit.contacts[0].id
+    (kept,) = list_left_out(wave)
+    assert kept.solicitation is told
+    assert "有回复，在待办里等人看" in gate.describe(kept.withheld_reason, kept.facts)
+    assert missed(campaign) == {}
+    todos.settle(reply, outcome=TodoOutcome.SETTLED, by=make_user())
+    db.session.commit()
+    assert missed(campaign) == {wave.id: [told.unit.name]}
 
 
 def test_who_shares_a_letter_with_a_unit_that_gave_is_offered(app: Flask, campaign: Campaign):

@@ -30,6 +30,7 @@ from outreach.messages.models import (
 from outreach.messages.receipts import Report
 from outreach.reminders import services
 from outreach.reminders.models import WaveMember
+from outreach.todos.models import TodoKind
 from outreach.units.models import Contact
 from tests import factories, fake_channel
 from tests.conftest import noting_statements
@@ -43,6 +44,7 @@ from tests.factories import (
     make_running_wave,
     make_sector,
     make_solicitation,
+    make_todo,
     make_unit,
     open_sending,
     save,
@@ -102,6 +104,10 @@ def give_partly(case: Case) -> None:
 
 def receive_from_nobody_knows_whom(case: Case) -> None:
     make_line(case.campaign, payer=case.solicitation.unit.name, received_on=date(2026, 10, 12))
+
+
+def reply(case: Case) -> None:
+    make_todo(case.solicitation, kind=TodoKind.REPLY, reason="“我们已经捐了”")
 
 
 def promise(case: Case) -> None:
@@ -203,6 +209,7 @@ REASONS = {
     R.ALREADY_GIVEN: give,
     R.PARTLY_GIVEN: give_partly,
     R.UNMATCHED_LINE: receive_from_nobody_knows_whom,
+    R.UNREAD_REPLY: reply,
     R.PLEDGE_NOT_DUE: promise,
     R.NOTHING_GIVEN: take_gift_back,
     R.DECLINED: decline,

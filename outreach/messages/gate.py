@@ -277,6 +277,7 @@ _DESCRIPTIONS = {
     WithheldReason.UNMATCHED_LINE: _(
         "%(received_on)s 有一笔 %(amount_fen)s 万元待认领，可能是该单位的"
     ),
+    WithheldReason.UNREAD_REPLY: _("对方 %(at)s 有回复，在待办里等人看"),
     WithheldReason.PLEDGE_NOT_DUE: _("已认捐 %(amount_fen)s 万元，%(due_on)s 到期"),
     WithheldReason.SNOOZED: _("暂缓联系至 %(until)s"),
     WithheldReason.OPTED_OUT: _("对方已于 %(at)s 退订"),

@@ -84,6 +84,7 @@ class WithheldReason(Term):
     NOT_IN_AUDIENCE = "not_in_audience", _("不在批准的名单内")
     CAMPAIGN_CLOSED = "campaign_closed", _("活动未在进行")
     UNMATCHED_LINE = "unmatched_line", _("有待认领的到账可能是该单位的")
+    UNREAD_REPLY = "unread_reply", _("对方的回复还没有人看")
     DEAD_ADDRESS = "dead_address", _("该地址曾被退回")
     PROVIDER_RULE = "provider_rule", _("短信平台不允许")
     NOTHING_GIVEN = "nothing_given", _("没有可致谢的到账")
