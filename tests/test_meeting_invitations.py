@@ -346,6 +346,18 @@ def test_who_has_no_e_mail_address_is_shown_for_a_telephone_call(meeting, sign_i
     assert meeting.attendees[0].invited_sequence is None
 
 
+def test_staff_whose_account_is_closed_are_written_to_no_more(meeting, sign_in, staff):
+    gone = factories.make_user(name="已离职")
+    services.invite(meeting, user_ids=[gone.id])
+    gone.is_enabled = False
+    assert send(meeting) == 2
+    page = sign_in(staff).get(url(meeting)).text
+    assert page.count("账号已停用，不再通知") == 1
+    meeting.status, meeting.minutes = MeetingStatus.HELD, "会议指出"
+    assert circulate(meeting, with_absent=True) == 2
+    assert gone.email not in {message.address for message in mail()}
+
+
 def test_one_person_who_answers_for_two_units_gets_one_mail_that_names_both(meeting, units):
     first, second = (row.contact for row in meeting.attendees)
     second.email, second.name = first.email, first.name

@@ -77,8 +77,8 @@ def list_readers(meeting: Meeting, *, with_absent: bool) -> dict[str, list[Atten
     """By address; who answers for several units reads the minutes once."""
     readers: dict[str, list[Attendee]] = defaultdict(list)
     for attendee in meeting.attendees:
-        if attendee.person.email and (with_absent or attendee.signed_in_at):
-            readers[attendee.person.email].append(attendee)
+        if attendee.mailbox and (with_absent or attendee.signed_in_at):
+            readers[attendee.mailbox].append(attendee)
     return dict(readers)
 
 

@@ -122,6 +122,16 @@ class Attendee(Base):
         assert person is not None
         return person
 
+    @property
+    def has_left(self) -> bool:
+        """A member of staff whose account is closed. Of contacts the send gate knows it."""
+        return self.user is not None and not self.user.is_active
+
+    @property
+    def mailbox(self) -> str:
+        """The address that is written to; empty when there is none."""
+        return "" if self.has_left else self.person.email
+
 
 class ActionItem(Base):
     __tablename__ = "action_item"

@@ -123,7 +123,7 @@ def list_to_notify(meeting: Meeting) -> list[Attendee]:
     return [
         attendee
         for attendee in meeting.attendees
-        if attendee.person.email
+        if attendee.mailbox
         and attendee.invited_sequence != meeting.sequence
         and attendee.partstat is not PartStat.DECLINED
         and attendee.signed_in_at is None
@@ -292,8 +292,8 @@ def _queue_notices(meeting: Meeting, attendees: list[Attendee], method: Method) 
     """One message to each address; a person who answers for two units gets one naming both."""
     by_address: dict[str, list[Attendee]] = defaultdict(list)
     for attendee in attendees:
-        if attendee.person.email:
-            by_address[attendee.person.email].append(attendee)
+        if attendee.mailbox:
+            by_address[attendee.mailbox].append(attendee)
     units = {row.contact.unit_id for row in attendees if row.contact is not None}
     solicitations = list_solicitations(meeting, units)
     queued = 0
