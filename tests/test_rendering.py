@@ -190,6 +190,7 @@ def test_what_only_looks_like_coercion_is_let_through(body: str):
         "200块一个人",
         "500元一户",
         "人均要求200元",
+        "本年度人均200元",
         "为救助困难家庭每人100元",
         "贵单位任务数：5万元",
     ],
@@ -221,6 +222,8 @@ def test_a_prescribed_sum_is_refused(said: str):
         "捐款没有标准，100元也是爱心",
         "您的捐款金额为200元，已到账",
         "捐款10000元一个人道主义项目",
+        "上年度人均捐款86元，感谢大家",
+        "捐赠额不低于1万元的单位颁发证书",
     ],
 )
 def test_other_figures_are_no_prescribed_sums(said: str):
@@ -447,6 +450,10 @@ def test_a_share_that_leaves_nobody_out_is_warned_of(percent: str):
         "必捐",
         "均须捐款",
         "务请捐款",
+        "还没捐的抓紧",
+        "尚未捐款的单位，请从速办理",
+        "请足额缴清捐款",
+        "请如数捐出",
     ],
 )
 def test_demands_are_refused(said: str):
@@ -463,6 +470,8 @@ def test_demands_are_refused(said: str):
         "应该捐多少由您决定",
         "应捐赠人要求，应当开具捐赠票据",
         "须捐款单位确认，见捐款须知",
+        "务必携带捐款凭证",
+        "款项全额交付受助人，足额到位",
         "应当捐赠自愿，确保所有捐款用于救助",
         "要求各单位捐款信息公开，确保各单位捐款专款专用",
     ],
