@@ -81,8 +81,7 @@ class TermField(SelectField):
         **options: Any,
     ) -> None:
         members = list(terms)
-        choices = [] if blank is None else [("", blank)]
-        choices += [(member.value, member.label) for member in members]
+        blanks = [] if blank is None else [SelectChoice("", blank)]
 
         def coerce(value: Any) -> Term | None:
             return _member(members, value) if value else None
@@ -91,9 +90,14 @@ class TermField(SelectField):
             label,
             validators,
             coerce=coerce,
-            choices=[SelectChoice(value, text) for value, text in choices],
+            choices=[*blanks, *list_choices(members)],
             **options,
         )
+
+
+def list_choices(terms: Iterable[Term]) -> list[SelectChoice]:
+    """The terms as a field offers them."""
+    return [SelectChoice(term.value, term.label) for term in terms]
 
 
 def check_version(current: int) -> None:

@@ -19,5 +19,5 @@ class Term(enum.StrEnum):
 
     @classmethod
     def choices(cls) -> list[tuple[str, LazyString]]:
-        """Value and label of each member, as select fields want them."""
+        """Value and label of each member."""
         return [(member.value, member.label) for member in cls]

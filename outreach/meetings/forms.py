@@ -3,7 +3,15 @@
 from datetime import datetime
 
 from flask_babel import lazy_gettext as _
-from wtforms import Field, IntegerField, SelectField, StringField, TextAreaField, TimeField
+from wtforms import (
+    Field,
+    IntegerField,
+    SelectChoice,
+    SelectField,
+    StringField,
+    TextAreaField,
+    TimeField,
+)
 from wtforms.validators import DataRequired, InputRequired, Length, Optional, ValidationError
 from wtforms.widgets import HiddenInput
 
@@ -83,8 +91,11 @@ class ActionItemForm(Form):
 
     def offer(self, units: list[tuple[int, str]]) -> None:
         """Fills the choices: staff as owners, and (id, name) of the units to choose from."""
-        self.owner_id.choices = [(user.id, user.name) for user in list_office_users()]
-        self.unit_id.choices = [(0, _("不涉及单位")), *units]
+        self.owner_id.choices = [SelectChoice(user.id, user.name) for user in list_office_users()]
+        self.unit_id.choices = [
+            SelectChoice(0, _("不涉及单位")),
+            *(SelectChoice(id_, name) for id_, name in units),
+        ]
 
     def validate_due_on(self, field: Field) -> None:
         if field.data and field.data < clock.today():

@@ -8,6 +8,7 @@ from wtforms import (
     HiddenField,
     IntegerField,
     RadioField,
+    SelectChoice,
     StringField,
     TextAreaField,
     TimeField,
@@ -36,9 +37,9 @@ class ResolveForm(Form):
         _("核实结果"),
         [InputRequired(_("请选择核实结果。"))],
         choices=[
-            (Decision.SENT.value, _("对方已收到，记为已发出")),
-            (Decision.RESEND.value, _("确认对方没有收到，再发一次")),
-            (Decision.CANCEL.value, _("不再发送")),
+            SelectChoice(Decision.SENT.value, _("对方已收到，记为已发出")),
+            SelectChoice(Decision.RESEND.value, _("确认对方没有收到，再发一次")),
+            SelectChoice(Decision.CANCEL.value, _("不再发送")),
         ],
         coerce=Decision,
     )

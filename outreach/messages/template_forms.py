@@ -2,7 +2,7 @@ from flask_babel import lazy_gettext as _
 from wtforms import RadioField, StringField, TextAreaField
 from wtforms.validators import DataRequired, InputRequired, Length, Optional, Regexp
 
-from outreach.forms import Form
+from outreach.forms import Form, list_choices
 from outreach.messages.models import TO_ONE_PERSON, Channel
 
 
@@ -36,6 +36,6 @@ class TemplateForm(TextForm):
     channel = RadioField(
         _("渠道"),
         [InputRequired(_("请选择邮件或短信。"))],
-        choices=[(channel.value, channel.label) for channel in TO_ONE_PERSON],
+        choices=list_choices(TO_ONE_PERSON),
         default=Channel.EMAIL.value,
     )

@@ -11,7 +11,7 @@ from wtforms import HiddenField, SelectField, StringField
 from wtforms.validators import Length, ValidationError
 
 from outreach import clock
-from outreach.forms import DayField, Form
+from outreach.forms import DayField, Form, list_choices
 from outreach.gifts.standings import Standing, Status
 from outreach.terms import Term
 
@@ -86,7 +86,7 @@ class BulkKind(Term):
 
 
 class BulkForm(Form):
-    kind = SelectField(_("批量操作"), choices=BulkKind.choices())
+    kind = SelectField(_("批量操作"), choices=list_choices(BulkKind))
     solicitor = SelectField(_("责任人"), coerce=int, validate_choice=True)
     action = StringField(_("下一步"), [Length(max=120)])
     on = DayField(_("日期"))

@@ -3,7 +3,7 @@
 from typing import Any
 
 from flask_babel import lazy_gettext as _
-from wtforms import BooleanField, SelectField, SelectMultipleField, StringField
+from wtforms import BooleanField, SelectChoice, SelectField, SelectMultipleField, StringField
 from wtforms.validators import InputRequired, Length, ValidationError
 
 from outreach.campaigns.models import Sector
@@ -31,10 +31,10 @@ class MoveForm(Form):
     def __init__(self, others: list[Sector], unit_ids: list[int], **defaults: Any) -> None:
         super().__init__(**defaults)
         self.to.choices = [
-            (0, _("新建板块（拆分）")),
-            *((sector.id, sector.name) for sector in others),
+            SelectChoice(0, _("新建板块（拆分）")),
+            *(SelectChoice(sector.id, sector.name) for sector in others),
         ]
-        self.units.choices = [(id_, str(id_)) for id_ in unit_ids]
+        self.units.choices = [SelectChoice(id_, str(id_)) for id_ in unit_ids]
 
     def validate_units(self, field: SelectMultipleField) -> None:
         if not field.data and not self.takes_own.data:
@@ -56,7 +56,7 @@ class MergeForm(Form):
 
     def __init__(self, others: list[Sector], **defaults: Any) -> None:
         super().__init__(**defaults)
-        self.others.choices = [(sector.id, sector.name) for sector in others]
+        self.others.choices = [SelectChoice(sector.id, sector.name) for sector in others]
 
     def validate_others(self, field: SelectMultipleField) -> None:
         if not field.data:

@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext as _
 from flask_babel import ngettext
 from flask_login import current_user
+from wtforms import SelectChoice
 
 from outreach import audit, clock
 from outreach.access import Role, may
@@ -246,7 +247,7 @@ def _list_solicitors() -> list[User]:
 
 def _bulk_form() -> BulkForm:
     form = BulkForm()
-    form.solicitor.choices = [(user.id, user.name) for user in _list_solicitors()]
+    form.solicitor.choices = [SelectChoice(user.id, user.name) for user in _list_solicitors()]
     return form
 
 

@@ -6,6 +6,7 @@ from wtforms import (
     BooleanField,
     IntegerField,
     RadioField,
+    SelectChoice,
     SelectField,
     SelectMultipleField,
     StringField,
@@ -25,7 +26,7 @@ from wtforms.widgets import CheckboxInput, ListWidget
 from outreach import clock
 from outreach.accounts.models import User
 from outreach.campaigns.models import Sector
-from outreach.forms import DayField, Form, YuanField
+from outreach.forms import DayField, Form, YuanField, list_choices
 from outreach.messages.models import TemplateVersion, Wave, WaveStatus
 from outreach.reminders.audience import ASKED, AudienceFilter, SectorChoice
 from outreach.reminders.services import LONGEST_NAME, WavePlan, default_end
@@ -52,9 +53,9 @@ class TextsForm(Form):
 
     def offer_texts(self, versions: list[TemplateVersion]) -> None:
         self.channels = {version.id: version.template.channel for version in versions}
-        choices = [(version.id, _label(version)) for version in versions]
+        choices = [SelectChoice(version.id, _label(version)) for version in versions]
         self.template_version_id.choices = choices
-        self.fallback_version_id.choices = [("", _("不用")), *choices]
+        self.fallback_version_id.choices = [SelectChoice("", _("不用")), *choices]
 
     def validate_fallback_version_id(self, field: SelectField) -> None:
         channel = self.channels.get(field.data) if field.data else None
@@ -71,7 +72,7 @@ class ScheduleForm(Form):
     )
     start = RadioField(
         _("发送时间"),
-        choices=[(NOW, _("批准后立即发送")), (LATER, _("指定时间"))],
+        choices=[SelectChoice(NOW, _("批准后立即发送")), SelectChoice(LATER, _("指定时间"))],
         default=NOW,
     )
     starts_on = DayField(_("日期"))
@@ -94,9 +95,11 @@ class ScheduleForm(Form):
 class AudienceForm(TextsForm):
     """Who is meant, and by which channel: what the live count reads."""
 
-    sectors = RadioField(_("板块"), choices=SectorChoice.choices(), default=SectorChoice.ALL.value)
+    sectors = RadioField(
+        _("板块"), choices=list_choices(SectorChoice), default=SectorChoice.ALL.value
+    )
     sector_ids = CheckboxesField(_("指定板块"), coerce=int)
-    statuses = CheckboxesField(_("进展"), choices=[(s.value, s.label) for s in ASKED])
+    statuses = CheckboxesField(_("进展"), choices=list_choices(ASKED))
     solicitor_id = SelectField(_("劝募人"), coerce=_number, default=None)
     min_previous = YuanField(_("上年度捐款不少于（元）"), [Optional()])
     min_days_silent = IntegerField(
@@ -108,10 +111,10 @@ class AudienceForm(TextsForm):
         self, versions: list[TemplateVersion], sectors: list[Sector], solicitors: list[User]
     ) -> None:
         self.offer_texts(versions)
-        self.sector_ids.choices = [(sector.id, sector.name) for sector in sectors]
+        self.sector_ids.choices = [SelectChoice(sector.id, sector.name) for sector in sectors]
         self.solicitor_id.choices = [
-            ("", _("不限")),
-            *((user.id, user.name) for user in solicitors),
+            SelectChoice("", _("不限")),
+            *(SelectChoice(user.id, user.name) for user in solicitors),
         ]
 
     def validate_sector_ids(self, field: CheckboxesField) -> None:
@@ -164,7 +167,10 @@ class CorrectionForm(TextsForm, ScheduleForm):
     def offer_texts(self, versions: list[TemplateVersion]) -> None:
         super().offer_texts(versions)
         # Nothing is chosen beforehand: the first in the list may be what went wrong.
-        self.template_version_id.choices = [("", _("请选择")), *self.template_version_id.choices]
+        self.template_version_id.choices = [
+            SelectChoice("", _("请选择")),
+            *self.template_version_id.choices,
+        ]
 
     def plan(self, version: TemplateVersion, fallback: TemplateVersion | None) -> WavePlan:
         starts_at, not_after = self.period()

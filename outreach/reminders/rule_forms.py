@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask_babel import lazy_gettext as _
-from wtforms import IntegerField, SelectField
+from wtforms import IntegerField, SelectChoice, SelectField
 from wtforms.validators import InputRequired, NumberRange
 
 from outreach.forms import Form
@@ -54,7 +54,7 @@ def make_form(rule: ReminderRule, templates: Sequence[Template], **options: Any)
         return form
     purpose = rules.PURPOSES[rule.kind]
     form.template_id.choices = [
-        (row.id, f"{row.name} · {row.channel.label}")
+        SelectChoice(row.id, f"{row.name} · {row.channel.label}")
         for row in templates
         if suits(row.versions[-1], purpose)
     ]
@@ -62,5 +62,5 @@ def make_form(rule: ReminderRule, templates: Sequence[Template], **options: Any)
     if wording is not None and wording.name not in {row.name for row in templates}:
         label = _("%(name)s · %(channel)s（系统自带的文字）")
         values = {"name": wording.name, "channel": wording.channel.label}
-        form.template_id.choices.append((SHIPPED, str(label) % values))
+        form.template_id.choices.append(SelectChoice(SHIPPED, str(label) % values))
     return form

@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 
 from flask_babel import lazy_gettext as _
-from wtforms import HiddenField, SelectField, StringField, TextAreaField
+from wtforms import HiddenField, SelectChoice, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length
 
 from outreach.accounts.models import User
@@ -32,5 +32,5 @@ class HandOverForm(Form):
 
     def offer(self, owners: Sequence[User]) -> dict[int, User]:
         """Lets one of these be chosen; returns them by id."""
-        self.owner_id.choices = [(user.id, user.name) for user in owners]
+        self.owner_id.choices = [SelectChoice(user.id, user.name) for user in owners]
         return {user.id: user for user in owners}
