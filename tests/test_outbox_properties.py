@@ -28,6 +28,7 @@ from hypothesis.stateful import (
 )
 
 from outreach import clock
+from outreach.accounts.models import User
 from outreach.campaigns.models import DeclineReason, Solicitation, Stage, StageCause
 from outreach.campaigns.services import change_stage, plan_next_action
 from outreach.db import db
@@ -427,8 +428,8 @@ class Delivery(RuleBasedStateMachine):
         how = data.draw(st.sampled_from(["pause", "resume", "resume", "resume", "cancel"]))
         self._claim()
         wave = db.session.get_one(Wave, data.draw(st.sampled_from(self.world.waves)))
-        act: Callable[[Wave], object] = getattr(reminders, f"{how}_wave")
-        self._try(lambda: act(wave))
+        options = {} if how == "cancel" else {"by": db.session.get_one(User, wave.author_id)}
+        self._try(lambda: getattr(reminders, f"{how}_wave")(wave, **options))
         self._begin_all()
 
     def settle(self, data: st.DataObject) -> None:
@@ -573,7 +574,7 @@ class Delivery(RuleBasedStateMachine):
         messages.switch_sending(is_on=True)
         for wave in db.session.scalars(sa.select(Wave)).all():
             if wave.status is WaveStatus.PAUSED:
-                reminders.resume_wave(wave)
+                reminders.resume_wave(wave, by=db.session.get_one(User, wave.author_id))
         db.session.commit()
         self.is_trusted = self.known.is_on = True
         self.workers = []

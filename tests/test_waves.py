@@ -515,12 +515,44 @@ def test_a_paused_wave_gives_out_no_message(campaign: Campaign):
     make_solicitation(campaign)
     wave = make_approved(campaign)
     services.start_wave(wave)
-    services.pause_wave(wave)
+    services.pause_wave(wave, by=make_user())
     db.session.commit()
     assert outbox.claim(clock.now()) is None
-    services.resume_wave(wave)
+    services.resume_wave(wave, by=make_user())
     db.session.commit()
     assert len(outbox.claim(clock.now()).ids) == 1
+
+
+@pytest.mark.parametrize(
+    ("paused_by", "may_staff"),
+    [
+        (None, True),
+        (Role.STAFF, True),
+        (Role.SECRETARY_GENERAL, False),
+        (Role.ADMINISTRATOR, False),
+    ],
+)
+def test_staff_do_not_set_going_what_the_secretary_general_stopped(
+    campaign: Campaign, paused_by: Role | None, may_staff: bool
+):
+    make_solicitation(campaign)
+    wave = make_approved(campaign)
+    services.start_wave(wave)
+    if paused_by is None:
+        waves._pause(wave.id, "连续 3 次因配置问题未能发出")
+        db.session.refresh(wave)
+    else:
+        services.pause_wave(wave, by=make_user(paused_by))
+    staff = make_user()
+    assert services.may_resume(wave, staff) is may_staff
+    assert ("须由秘书长或管理员继续" in wave.paused_because) is not may_staff
+    if not may_staff:
+        with pytest.raises(Forbidden):
+            services.resume_wave(wave, by=staff)
+        services.resume_wave(wave, by=make_user(Role.SECRETARY_GENERAL))
+        services.pause_wave(wave, by=staff)  # whoever stopped it before is forgotten
+    services.resume_wave(wave, by=staff)
+    assert (wave.status, wave.paused_by_id) == (WaveStatus.RUNNING, None)
 
 
 def test_a_message_that_was_put_into_a_wave_is_not_in_the_audience(campaign: Campaign):
@@ -546,7 +578,7 @@ def test_cancelling_gives_up_what_was_not_sent(campaign: Campaign):
     assert wave.status is WaveStatus.CANCELLED
     assert waves.counts(wave.id)[MessageStatus.CANCELLED] == 2
     with pytest.raises(Refused):
-        services.resume_wave(wave)
+        services.resume_wave(wave, by=make_user())
 
 
 def test_letters_are_not_signed_by_somebody_who_has_left_the_office(campaign: Campaign):

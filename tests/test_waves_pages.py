@@ -79,6 +79,12 @@ def test_a_wave_from_the_form_to_the_queue(app: Flask, campaign: Campaign, sign_
     running = staff.get(f"/c/2026/waves/{wave.id}").text
     assert "every 2s" in running
     assert unit.name in running
+    assert post(boss, wave, "pause").status_code == 302
+    stopped = staff.get(f"/c/2026/waves/{wave.id}").text
+    assert "暂停，须由秘书长或管理员继续" in stopped
+    assert "/resume" not in stopped
+    assert post(staff, wave, "resume").status_code == 403
+    assert post(boss, wave, "resume").status_code == 302
     assert post(staff, wave, "pause").status_code == 302
     assert post(staff, wave, "resume").status_code == 302
     assert app.extensions["woken"][-1] == "deliver"

@@ -37,8 +37,8 @@ ACTIONS: dict[str, Action] = {
     "approve": lambda wave, _version, user: services.approve_wave(wave, by=user),
     "clock": lambda _wave, _version, _user: services.start_due_waves(),
     "start": lambda wave, _version, _user: services.start_wave(wave),
-    "pause": lambda wave, _version, _user: services.pause_wave(wave),
-    "resume": lambda wave, _version, _user: services.resume_wave(wave),
+    "pause": lambda wave, _version, user: services.pause_wave(wave, by=user),
+    "resume": lambda wave, _version, user: services.resume_wave(wave, by=user),
     "cancel": lambda wave, _version, _user: services.cancel_wave(wave),
     "finish": lambda _wave, _version, _user: waves.finish_waves(),
 }

@@ -162,6 +162,8 @@ class Wave(Base):
     not_after: Mapped[datetime]
     status: Mapped[WaveStatus] = mapped_column(default=WaveStatus.DRAFT, index=True)
     paused_because: Mapped[str] = mapped_column(sa.String(200), default="")
+    paused_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
+    """None: the machine did."""
     author_id: Mapped[int] = mapped_column(sa.ForeignKey("user_account.id"))
     approver_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
     approved_at: Mapped[datetime | None]

@@ -253,14 +253,25 @@ def start_due_waves() -> int:
     return started
 
 
-def pause_wave(wave: Wave, *, reason: str = "") -> None:
+def pause_wave(wave: Wave, *, by: User) -> None:
     """No further message is claimed; those that are being sent arrive."""
-    _move(wave, WaveStatus.PAUSED, paused_because=reason)
+    is_decided = by.role in DECIDERS
+    reason = _("由%(name)s暂停，须由秘书长或管理员继续") if is_decided else _("由%(name)s暂停")
+    values = {"paused_because": str(reason) % {"name": by.name}, "paused_by_id": by.id}
+    _move(wave, WaveStatus.PAUSED, **values)
     audit.record("pause.wave", f"wave:{wave.id}")
 
 
-def resume_wave(wave: Wave) -> None:
-    _move(wave, WaveStatus.RUNNING, paused_because="")
+def may_resume(wave: Wave, by: User) -> bool:
+    """What somebody who decides has stopped, staff do not set going again."""
+    paused_by = db.session.get(User, wave.paused_by_id) if wave.paused_by_id else None
+    return by.role in DECIDERS or paused_by is None or paused_by.role not in DECIDERS
+
+
+def resume_wave(wave: Wave, *, by: User) -> None:
+    if not may_resume(wave, by):
+        raise Forbidden(_("这个批次是秘书长或管理员暂停的，须由他们继续。"))
+    _move(wave, WaveStatus.RUNNING, paused_because="", paused_by_id=None)
     audit.record("resume.wave", f"wave:{wave.id}")
 
 

@@ -170,14 +170,14 @@ def start_wave(wave_id: int) -> ResponseReturnValue:
 @bp.post("/waves/<int:wave_id>/pause")
 def pause_wave(wave_id: int) -> ResponseReturnValue:
     wave = queries.get_wave(g.campaign, wave_id)  # a stop button does not argue about versions
-    services.pause_wave(wave, reason=_("由%(name)s暂停", name=current_user.name))
+    services.pause_wave(wave, by=current_user)
     return _done(wave, _("已暂停。正在途中的几封仍会送出，其余不再发送。"))
 
 
 @bp.post("/waves/<int:wave_id>/resume")
 def resume_wave(wave_id: int) -> ResponseReturnValue:
     wave = _sent_with_version(wave_id)
-    services.resume_wave(wave)
+    services.resume_wave(wave, by=current_user)
     return _done(wave, _("已继续发送。"), wake="deliver")
 
 
@@ -285,6 +285,7 @@ def _under_way(wave: Wave) -> dict[str, Any]:
         "units": queries.units_of(messages.items),
         "left_out": queries.list_left_out(wave),
         "missed": catching_up.find_missed_by(wave, clock.now()),
+        "may_resume": services.may_resume(wave, current_user),
         "held_fallbacks": fallbacks.count_held(wave, clock.now()),
     }
 
