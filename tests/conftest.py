@@ -29,6 +29,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 import config
 from app import configure, create_app
+from outreach import logs
 from outreach.access import Role
 from outreach.accounts.models import User
 from outreach.db import db
@@ -200,6 +201,8 @@ class KeptApp:
         self._app.extensions.clear()
         self._app.extensions.update(self._extensions)
         configure(self._app, settings)
+        # An application that a test made for itself may have changed what the process logs.
+        logs.configure(level=settings.log_level, as_json=False)
         return self._app
 
 
