@@ -34,7 +34,7 @@ chaos: setup  ## delivery under every fault, both databases; half an hour, see d
 	$(BIN)/pytest -n 2 -q --hypothesis-profile=chaos --timeout 1200 tests/test_outbox_properties.py
 	$(BIN)/python -m tests.chaos $(CHAOS)
 
-walk: setup  ## 100,000 random steps on the ledger, both databases; about two hours
+walk: setup  ## 100,000 random steps on the ledger, both databases; about four hours
 	$(BIN)/python -m tests.ledger_walk $(WALK)
 
 check: setup

@@ -56,7 +56,7 @@ class Settings(BaseSettings):
         EMBEDDED_SECRET_KEY, description="signs cookies and links; at least 32 characters"
     )
     public_base_url: str = Field(
-        "http://127.0.0.1:8000", description="how people reach the site; used in links"
+        "", description="how people reach the site, used in links; empty: on this machine"
     )
     trusted_hosts: str = Field(
         "", description="host names answered to, separated by commas; empty: that of the public URL"
@@ -183,6 +183,8 @@ class Settings(BaseSettings):
     def _derive(self) -> Self:
         if not self.database_url:
             self.database_url = f"sqlite:///{self.data_dir / 'outreach.db'}"
+        if not self.public_base_url:
+            self.public_base_url = f"http://127.0.0.1:{self.port}"
         if not self.trusted_hosts:
             self.trusted_hosts = urlsplit(self.public_base_url).hostname or ""
             if self.mode == "embedded":

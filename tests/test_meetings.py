@@ -299,7 +299,7 @@ def test_overdue_items_come_first_and_say_for_how_long(campaign, staff, sign_in)
     services.create_action_item(meeting, text="先办", owner=staff, due_on=TODAY - timedelta(days=3))
     db.session.commit()
     assert [item.text for item in queries.list_open_action_items(campaign)] == ["先办", "后办"]
-    assert "已超期 3 天" in sign_in(staff).get(f"/c/{campaign.code}/meetings").text
+    assert "已逾期 3 天" in sign_in(staff).get(f"/c/{campaign.code}/meetings").text
 
 
 @pytest.mark.parametrize(

@@ -230,13 +230,14 @@ def _log_visit(solicitation: Solicitation, day: date, chance: random.Random) -> 
 
 
 def _make_visits_ahead(outstanding: list[Solicitation], today: date, chance: random.Random) -> None:
-    """Two visits a day for each solicitor, today (or the next weekday) and the days after."""
+    """Two visits a day for each solicitor, today and the next working days."""
     days = [
         day
         for day in (today + timedelta(days=offset) for offset in range(8))
         if day.weekday() < 5 or day == today
     ][:4]
-    ready = [s for s in outstanding if s.stage in {Stage.CONTACTED, Stage.VISITED}]
+    asked = {Stage.CONTACTED, Stage.VISITED}
+    ready = [one for one in outstanding if one.stage in asked and not one.is_exempt]
     by_solicitor: dict[int | None, list[Solicitation]] = {}
     for solicitation in ready:
         by_solicitor.setdefault(solicitation.solicitor_id, []).append(solicitation)

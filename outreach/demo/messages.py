@@ -129,7 +129,7 @@ def make_past_wave(
             address=contact.email,
             address_hash=hash_address(Channel.EMAIL, contact.email),
             subject=f"关于{campaign.name}的工作联系",
-            body_text=f"{contact.name}，您好:\n{unit.name}如有意参加{campaign.name}，请与我们联系。"
+            body_text=f"{contact.name}，您好：\n{unit.name}如有意参加{campaign.name}，请与我们联系。"
             "捐赠坚持自愿原则。\n慈善总会",
             status=status,
             failure=FailureKind.REJECTED if status is MessageStatus.FAILED else None,

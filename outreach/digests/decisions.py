@@ -31,7 +31,7 @@ class DecisionKind(Term):
     PRESIDENT_TODO = "president_todo", _("请会长对接的单位，等待秘书长安排")
     CONFIRM_VISIT = "confirm_visit", _("建议的走访等待确认")
     OVERDUE_TODO = "overdue_todo", _("待办已逾期")
-    OVERDUE_ACTION = "overdue_action", _("会议事项已超期")
+    OVERDUE_ACTION = "overdue_action", _("会议事项已逾期")
     CALENDAR = "calendar", _("明年的节假日安排尚未确认")
     MISSED_UNIT = "missed_unit", _("提醒被拦下或过期、现在可以补发的单位")
     LOST_DIGEST = "lost_digest", _("本周周报可能已经发出，需要核实")

@@ -61,8 +61,8 @@ def text_of(value: Value) -> str:
         case Decimal():
             if abs(value) >= 10**EXACT_DIGITS:
                 raise BadValue(
-                    _("数字超过 15 位,表格软件已把末尾几位改成了 0"),
-                    _("请把这一格设为文本格式,重新填写完整号码。"),
+                    _("数字超过 15 位，表格软件已把末尾几位改成了 0"),
+                    _("请把这一格设为文本格式，重新填写完整号码。"),
                 )
             return f"{value.normalize():f}"
         case date():
@@ -86,35 +86,35 @@ def shown(value: Value) -> str:
 def bad_cell(cell: BadCell) -> BadValue:
     if cell.is_merged:
         return BadValue(
-            _("这一格与上面的格合并,分不清这一行是谁"), _("请取消合并,在每一行都写上。")
+            _("这一格与上面的格合并，分不清这一行是谁"), _("请取消合并，在每一行都写上。")
         )
     if cell.is_shared:
         return BadValue(
-            _("金额的格合并了几行,分不清每一行是多少"),
-            _("请取消合并,在每一行写上各自的金额。"),
+            _("金额的格合并了几行，分不清每一行是多少"),
+            _("请取消合并，在每一行写上各自的金额。"),
         )
     if cell.text:
-        return BadValue(_("公式出错:%(text)s", text=cell.text), _("请改正公式,或直接填写数值。"))
-    return BadValue(_("公式没有计算结果"), _("请用 WPS 或 Excel 打开文件,保存一次后再上传。"))
+        return BadValue(_("公式出错：%(text)s", text=cell.text), _("请改正公式，或直接填写数值。"))
+    return BadValue(_("公式没有计算结果"), _("请用 WPS 或 Excel 打开文件，保存一次后再上传。"))
 
 
 def parse_amount(value: Value, unit: str) -> int | None:
     """Fen, or None for an empty cell. `unit` («元», «万元») counts where the cell names none."""
     if isinstance(value, date):
-        raise BadValue(_("这一格是日期,不是金额"), _("请把单元格格式改为数值并填写金额。"))
+        raise BadValue(_("这一格是日期，不是金额"), _("请把单元格格式改为数值并填写金额。"))
     text = folded(f"{value:f}" if isinstance(value, Decimal) else text_of(value))
     if text in NOTHING:
         return None
     match = AMOUNT.fullmatch(text)
     if text.endswith("%"):
         raise BadValue(
-            _("“%(text)s”是百分比,不是一个金额", text=shown(value)),
-            _("请把单元格格式改为数值,填写金额。"),
+            _("“%(text)s”是百分比，不是一个金额", text=shown(value)),
+            _("请把单元格格式改为数值，填写金额。"),
         )
     if match is None:
         raise BadValue(
             _("“%(text)s”不是一个金额", text=shown(value)),
-            _("请只填一个数字,如 30000、3万 或 5,000元;退款和更正请在系统里冲正。"),
+            _("请只填一个数字，如 30000、3万 或 5,000元；退款和更正请在系统里冲正。"),
         )
     whole, fraction, own_unit = match.groups()
     name = f"{own_unit.removesuffix('元')}元" if own_unit else unit
@@ -165,8 +165,8 @@ def parse_day(value: Value, first: date, last: date) -> date | None:
         if len(fitting) == 1:
             return fitting[0]
         raise BadValue(
-            _("“%(text)s”没有写年份,也不在活动期间", text=shown(value)),
-            _("请写完整日期,如 %(day)s。", day=first.isoformat()),
+            _("“%(text)s”没有写年份，也不在活动期间", text=shown(value)),
+            _("请写完整日期，如 %(day)s。", day=first.isoformat()),
         )
     raise _not_a_day(text_of(value))
 
@@ -205,7 +205,7 @@ def parse_count(value: Value) -> int | None:
         return None
     match = re.fullmatch(r"(\d{1,3}(?:,\d{3})+|\d+)(?:\.0+)?[人名位个]?", text)
     if match is None or len(match[1]) > 7:
-        raise BadValue(_("“%(text)s”不是人数", text=shown(value)), _("请只填整数,如 120。"))
+        raise BadValue(_("“%(text)s”不是人数", text=shown(value)), _("请只填整数，如 120。"))
     return int(match[1].replace(",", ""))
 
 

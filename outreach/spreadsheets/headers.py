@@ -109,7 +109,7 @@ def place_columns(sheet: Sheet, header: Header) -> tuple[list[Problem], dict[str
                         other=title,
                         field=column.label,
                     ),
-                    _("请只保留一列,或把另一列改名。"),
+                    _("请只保留一列，或把另一列改名。"),
                 )
             )
         elif column.field not in places or rank < ranks[column.field]:
@@ -146,7 +146,7 @@ def _unit_note(sheet: Sheet, header_row: int) -> tuple[str, list[Problem]]:
             None,
             "",
             _("认不出表头上方写的金额单位“%(unit)s”", unit="、".join(sorted(unknown))),
-            _("请折算成人民币,单位写“元”或“万元”。"),
+            _("请折算成人民币，单位写“元”或“万元”。"),
         )
         return "", [problem]
     if len(units) < 2:
@@ -155,8 +155,8 @@ def _unit_note(sheet: Sheet, header_row: int) -> tuple[str, list[Problem]]:
         sheet.name,
         None,
         "",
-        _("表头上方写了几种金额单位:%(units)s", units="、".join(sorted(units))),
-        _("请只保留一个单位说明,或写在金额的列名里。"),
+        _("表头上方写了几种金额单位：%(units)s", units="、".join(sorted(units))),
+        _("请只保留一个单位说明，或写在金额的列名里。"),
     )
     return "", [problem]
 

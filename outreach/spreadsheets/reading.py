@@ -77,7 +77,7 @@ UNREADABLE = (
     expat.ExpatError,
     CalamineError,
 )
-SAVE_AGAIN = _("请用 WPS 或 Excel 打开,另存为 .xlsx 后再上传。")
+SAVE_AGAIN = _("请用 WPS 或 Excel 打开，另存为 .xlsx 后再上传。")
 
 
 @dataclass(frozen=True)
@@ -152,15 +152,15 @@ def read(file: SourceFile) -> Book:
     if file.extension == ".csv":
         return _read_csv(file)
     raise Refused(
-        _("只能读取 .xlsx 和 .csv 文件,这个文件是“%(name)s”。", name=file.name) + SAVE_AGAIN
+        _("只能读取 .xlsx 和 .csv 文件，这个文件是“%(name)s”。", name=file.name) + SAVE_AGAIN
     )
 
 
 def _read_xlsx(content: bytes) -> Book:
     if content.startswith(OLD_OFFICE):
-        raise Refused(_("文件加了密码,或者是旧版 .xls 格式。请去掉密码,") + SAVE_AGAIN)
+        raise Refused(_("文件加了密码，或者是旧版 .xls 格式。请去掉密码，") + SAVE_AGAIN)
     if not content.startswith(b"PK\x03\x04"):
-        raise Refused(_("文件内容不是 .xlsx 表格,可能只是改了扩展名。") + SAVE_AGAIN)
+        raise Refused(_("文件内容不是 .xlsx 表格，可能只是改了扩展名。") + SAVE_AGAIN)
     try:
         parts = _unpack(content)
         percents = _percent_styles(parts.get("xl/styles.xml", b""))
@@ -175,7 +175,7 @@ def _read_xlsx(content: bytes) -> Book:
             _mark_numbers(book)
         return book
     except UNREADABLE as error:
-        raise Refused(_("文件已损坏,无法读取。") + SAVE_AGAIN) from error
+        raise Refused(_("文件已损坏，无法读取。") + SAVE_AGAIN) from error
 
 
 def _unpack(content: bytes) -> dict[str, bytes]:
@@ -193,7 +193,7 @@ def _unpack(content: bytes) -> dict[str, bytes]:
             or len({entry.filename for entry in entries}) < len(entries)
         ):
             raise Refused(
-                _("文件解开后过大或结构异常,未读取。请只保留需要导入的工作表,") + SAVE_AGAIN
+                _("文件解开后过大或结构异常，未读取。请只保留需要导入的工作表，") + SAVE_AGAIN
             )
         return {
             entry.filename: archive.read(entry)
@@ -381,7 +381,7 @@ def _check_extent(scans: Iterable[_Scan]) -> None:
     if widest > MOST_COLUMNS:
         raise Refused(
             _(
-                "表格有内容写到了第 %(column)s 列,最多读取 %(most)s 列。"
+                "表格有内容写到了第 %(column)s 列，最多读取 %(most)s 列。"
                 "请删除右侧多余的列后再上传。",
                 column=column_name(widest - 1),
                 most=MOST_COLUMNS,
@@ -391,7 +391,7 @@ def _check_extent(scans: Iterable[_Scan]) -> None:
     if merged > MOST_MERGED:
         raise Refused(
             _(
-                "表格有 %(count)s 处合并单元格,最多 %(most)s 处。请取消合并后再上传。",
+                "表格有 %(count)s 处合并单元格，最多 %(most)s 处。请取消合并后再上传。",
                 count=merged,
                 most=MOST_MERGED,
             )
@@ -399,8 +399,8 @@ def _check_extent(scans: Iterable[_Scan]) -> None:
     if rows > MOST_ROWS + TITLE_ROWS:
         raise Refused(
             _(
-                "表格共 %(rows)s 行,最多读取 %(most)s 行。"
-                "请删除下方多余的内容,或拆成几个文件分别导入。",
+                "表格共 %(rows)s 行，最多读取 %(most)s 行。"
+                "请删除下方多余的内容，或拆成几个文件分别导入。",
                 rows=rows,
                 most=MOST_ROWS,
             )
@@ -420,8 +420,8 @@ def _check_shared_texts(parts: dict[str, bytes], scans: dict[str, _Scan]) -> Non
     if count > MOST_CHARACTERS:
         raise Refused(
             _(
-                "表格里的文字合计约 %(count)s 万字,最多 %(most)s 万字。"
-                "请删除重复的长文字,或拆成几个文件分别导入。",
+                "表格里的文字合计约 %(count)s 万字，最多 %(most)s 万字。"
+                "请删除重复的长文字，或拆成几个文件分别导入。",
                 count=count // 10_000,
                 most=MOST_CHARACTERS // 10_000,
             )
@@ -533,7 +533,7 @@ def _check_lengths(rows: list[list[Value]], sheet: str) -> None:
             if isinstance(value, str) and len(value) > LONGEST_CELL:
                 raise Refused(
                     _(
-                        "工作表“%(sheet)s”的 %(cell)s 格有 %(count)s 个字,最多 %(most)s 个。"
+                        "工作表“%(sheet)s”的 %(cell)s 格有 %(count)s 个字，最多 %(most)s 个。"
                         "请删短后再上传。",
                         sheet=sheet,
                         cell=cell_name(number, column),
@@ -566,11 +566,11 @@ def _clean(text: str) -> str | BadCell | None:
 def _read_csv(file: SourceFile) -> Book:
     text = "" if file.content.startswith(OTHER_MAGIC) else _decode(file.content)
     if not text or any(letter < " " and letter not in "\t\r\n" for letter in set(text)):
-        raise Refused(_("文件内容不是 CSV 文本,可能只是改了扩展名。") + SAVE_AGAIN)
+        raise Refused(_("文件内容不是 CSV 文本，可能只是改了扩展名。") + SAVE_AGAIN)
     try:
         rows = list(_split(text))
     except csv.Error as error:
-        raise Refused(_("CSV 文件的引号或分隔符有误,无法读取。") + SAVE_AGAIN) from error
+        raise Refused(_("CSV 文件的引号或分隔符有误，无法读取。") + SAVE_AGAIN) from error
     sheet = Sheet(PurePath(file.name).stem, rows)
     _check_lengths(rows, sheet.name)
     return Book([sheet], is_text=True)

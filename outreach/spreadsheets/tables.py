@@ -149,7 +149,7 @@ def find_tables(book: Book, layout: Layout) -> Reading:
     reading = Reading()
     for name in book.hidden:
         reading.warnings.append(
-            Problem(name, None, "", _("工作表是隐藏的,没有读取"), _("如需导入,请取消隐藏。"))
+            Problem(name, None, "", _("工作表是隐藏的，没有读取"), _("如需导入，请取消隐藏。"))
         )
     for sheet in book.sheets:
         if sheet.name == MARKS_SHEET:
@@ -165,7 +165,7 @@ def find_tables(book: Book, layout: Layout) -> Reading:
                 None,
                 "",
                 _("没有找到表头"),
-                _("请在数据上方保留一行列名。能识别的列:%(columns)s。", columns=known),
+                _("请在数据上方保留一行列名。能识别的列：%(columns)s。", columns=known),
             )
         )
     return reading
@@ -212,8 +212,8 @@ def _read_table(sheet: Sheet, layout: Layout, reading: Reading, *, is_text: bool
                 sheet.name,
                 None,
                 "",
-                _("没有识别出表头,这个工作表没有读取"),
-                _("如需导入,请在数据上方保留一行列名。"),
+                _("没有识别出表头，这个工作表没有读取"),
+                _("如需导入，请在数据上方保留一行列名。"),
             )
         )
         return
@@ -245,7 +245,7 @@ def _unread_money(sheet: Sheet, header: Header, table: Table, used: set[int]) ->
             table.header_row,
             title,
             _("“%(title)s”一列没有读取", title=title),
-            _("如是另外的捐款,请写成单独的行;如已含在金额里,可不理会。"),
+            _("如是另外的捐款，请写成单独的行；如已含在金额里，可不理会。"),
         )
         for index, title in unread.items()
         if MONEY_TITLE.search(title)
@@ -283,14 +283,14 @@ def _hidden_parts(sheet: Sheet) -> list[Problem]:
     hidden = [
         (
             sheet.hidden_rows,
-            _("第 %(places)s 行是隐藏的,照常读取", places=listed(sheet.hidden_rows)),
+            _("第 %(places)s 行是隐藏的，照常读取", places=listed(sheet.hidden_rows)),
         ),
         (
             sheet.hidden_columns,
-            _("%(places)s 列是隐藏的,照常读取", places=listed(sheet.hidden_columns)),
+            _("%(places)s 列是隐藏的，照常读取", places=listed(sheet.hidden_columns)),
         ),
     ]
-    remedy = _("如不需要,请删除后重新上传。")
+    remedy = _("如不需要，请删除后重新上传。")
     return [Problem(sheet.name, None, "", message, remedy) for places, message in hidden if places]
 
 
@@ -357,8 +357,8 @@ def _take_rows(
             sheet.name,
             number,
             "",
-            _("“%(text)s”独占一行,没有导入", text=text),
-            _("如是说明文字可不理会;如是单位,请放进单位名称一列。"),
+            _("“%(text)s”独占一行，没有导入", text=text),
+            _("如是说明文字可不理会；如是单位，请放进单位名称一列。"),
         )
         for number, text, rows_before in notes
         if layout.group in table.places or rows_before == len(table.rows)
