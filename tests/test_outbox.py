@@ -1,6 +1,6 @@
 import ast
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from outreach.messages.models import (
     FailureKind,
     Message,
     MessageStatus,
+    Purpose,
     SendPolicy,
     Wave,
     WaveStatus,
@@ -371,6 +372,26 @@ def test_a_worker_that_oversleeps_while_sending_stops_and_leaves_the_rest_alone(
     db.session.commit()
     assert delivery.deliver_batch(claimed, {Channel.EMAIL: channel}) == 1
     assert statuses(wave) == {S.SENT: 1, S.QUEUED: 9}
+
+
+def test_what_the_end_of_the_hours_finds_in_hand_waits_for_the_next_morning(
+    app: Flask, tuesday_morning: time_machine.Traveller
+):
+    """Whatever a window has begun: at nine in the evening nobody's telephone rings."""
+    open_sending()
+    factories.keep_office_hours()
+    wave = make_running_wave(3)
+    make_message(purpose=Purpose.ACCOUNT)
+    tuesday_morning.move_to(clock.at(clock.today(), time(17, 29, 58)))
+
+    def answer(_message):
+        tuesday_morning.shift(timedelta(seconds=1))
+        return accepted()
+
+    channel = fake_channel.install(app, answer)
+    delivery.drain()
+    assert statuses(wave) == {S.SENT: 2, S.QUEUED: 1}
+    assert len(channel.taken) == 3, "an account is awaited at any hour"
 
 
 def test_a_late_acceptance_turns_unknown_into_sent(

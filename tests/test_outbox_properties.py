@@ -211,7 +211,7 @@ class Delivery(RuleBasedStateMachine):
             return
         self._check_begun(ids, began_at)
         if is_noted:
-            worker.latest = began_at + outbox.margin()
+            worker.latest = window.latest
             worker.in_hand += ids
 
     def _check_begun(self, ids: list[int], now: datetime) -> None:
@@ -253,14 +253,16 @@ class Delivery(RuleBasedStateMachine):
             self._send(data.draw(st.sampled_from(busy)), data.draw(FAULT))
 
     def _send(self, worker: Worker, fault: str) -> None:
-        if clock.now() > worker.latest:
+        if clock.now() >= worker.latest:
             self._put_down(worker)
             return
         id_ = worker.in_hand.pop(0)
+        row = self._read(Message.id == id_)[0]
+        assert self._is_open(clock.now()) or row.purpose is Purpose.ACCOUNT, "I8: the hours"
         arrives, worker.outcomes[id_] = FAULTS[fault]
         if arrives:
             # The number of this sending, which a copy put back may have forgotten since.
-            self.arrived[id_, self._read(Message.id == id_)[0].resend_no] += 1
+            self.arrived[id_, row.resend_no] += 1
         if fault == "accept, slowly":
             self._shift(700)
 

@@ -65,6 +65,9 @@ class Window:
     epoch: int
     """Which window this is, to be noted: see `instance`. 0: this database may not send."""
     messages: Mapping[Channel, Sequence[Outgoing]]
+    latest: datetime
+    """None of them is handed over later: the hours end then, or its answer could come after the
+    lease."""
 
 
 class Decision(Enum):
@@ -136,10 +139,10 @@ def begin(token: str, ids: Sequence[int], now: datetime) -> Window:
     # First the count, which is a lock: whoever waits for it must see what was switched off then.
     policy = instance.advance()
     if policy is None:
-        return Window(0, {})
+        return Window(0, {}, now)
     state = queries.state_under(policy, now)
     if not state.is_on:
-        return Window(policy.epoch, {})
+        return Window(policy.epoch, {}, now)
     withheld = _ask_gate(token, ids, now)
     rows = run(
         _BEGIN,
@@ -152,7 +155,10 @@ def begin(token: str, ids: Sequence[int], now: datetime) -> Window:
             "moved_at": now,
         },
     )
-    return Window(policy.epoch, _read(rows.all(), now))
+    latest = now + _margin()
+    if state.closes_at is not None:
+        latest = min(latest, state.closes_at)
+    return Window(policy.epoch, _read(rows.all(), now), latest)
 
 
 _BEGIN = prepare(
@@ -458,10 +464,10 @@ def channels() -> Mapping[Channel, OpenChannel]:
 
 def _lease() -> timedelta:
     """How long a row belongs to the worker that claimed it, or that began to send it."""
-    return timedelta(seconds=_settings().mail_final_timeout) + margin()
+    return timedelta(seconds=_settings().mail_final_timeout) + _margin()
 
 
-def margin() -> timedelta:
+def _margin() -> timedelta:
     return timedelta(seconds=_settings().delivery_lease_margin)
 
 

@@ -55,6 +55,8 @@ class SendingState:
     reason: Any
     """Why nothing goes out now, in the reader's language; empty when it does."""
     opens_at: datetime | None = None
+    closes_at: datetime | None = None
+    """Of the window that is open."""
 
     def lets_out(self, message: Message) -> bool:
         is_awaited = message.purpose in AT_ANY_HOUR and message.channel is not Channel.WECOM
@@ -131,9 +133,15 @@ def hours_at(now: datetime) -> SendingState:
         )
     is_day = QUIET_UNTIL <= clock.local(now).time() < QUIET_FROM
     hours = _by_day(windows) if is_day or has_quiet_hours() else windows
-    if any(_is_open_every_day(window, now) for window in hours):
-        return SendingState(True, True, "")
+    every_day = [window for window in hours if window.days is WindowDays.EVERY_DAY]
+    if any(_is_open(window, now) for window in every_day):
+        return _open(every_day, now)
     return _consult_calendar(hours, now)
+
+
+def _open(hours: Iterable[Hours], now: datetime) -> SendingState:
+    closing = max(window.closes_at for window in hours if _is_open(window, now))
+    return SendingState(True, True, "", closes_at=clock.at(clock.day_of(now), closing))
 
 
 def has_quiet_hours() -> bool:
@@ -180,7 +188,7 @@ def _consult_calendar(windows: Sequence[Hours], now: datetime) -> SendingState:
             True, False, _("近期没有可用的发送时段，消息暂不发出。请检查时段设置。")
         )
     if opens_at <= now:
-        return SendingState(True, True, "")
+        return _open(windows, now)
     reason = _(
         "现在不在发送时段内，消息将在 %(moment)s 后发出。",
         moment=f"{clock.local(opens_at):%m-%d %H:%M}",
@@ -401,10 +409,10 @@ def _openings(
             yield clock.at(day, window.opens_at), clock.at(day, window.closes_at)
 
 
-def _is_open_every_day(window: Hours, now: datetime) -> bool:
+def _is_open(window: Hours, now: datetime) -> bool:
+    """On a day on which it opens."""
     day, hour = clock.day_of(now), clock.local(now).time()
-    is_on = window.days is WindowDays.EVERY_DAY and _is_in_season(window, day)
-    return is_on and window.opens_at <= hour < window.closes_at
+    return _is_in_season(window, day) and window.opens_at <= hour < window.closes_at
 
 
 def _is_in_season(window: Hours, day: date) -> bool:
