@@ -33,6 +33,42 @@ from tests.office import make_csv
 from tests.services import PATIENCE, free_port, wait_until
 from tests.test_waves import make_wave
 
+# What is cut off by its table, card or box of choice, and dates and numbers that break.
+FIND_FLAWS = r"""() => {
+  const flaws = [], pen = document.createElement('canvas').getContext('2d');
+  for (const table of document.querySelectorAll('.table-responsive'))
+    if (table.scrollWidth > table.clientWidth + 1)
+      flaws.push(`table is ${table.scrollWidth} wide of ${table.clientWidth}`);
+  for (const table of document.querySelectorAll('.card > table'))
+    if (table.offsetWidth > table.parentElement.offsetWidth)
+      flaws.push(`table is ${table.offsetWidth} wide of ${table.parentElement.offsetWidth}`);
+  // The reason of a change may be a sentence.
+  for (const select of document.querySelectorAll('select:not([name=reason])')) {
+    const style = getComputedStyle(select), text = select.selectedOptions[0]?.text ?? '';
+    const padding = parseFloat(style.paddingLeft) + parseFloat(style.paddingRight);
+    pen.font = style.font;
+    if (select.checkVisibility() && pen.measureText(text).width + padding > select.clientWidth + 1)
+      flaws.push(`choice: ${text}`);
+  }
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const { parentElement } = texts.currentNode, text = texts.currentNode.data.trim();
+    const card = parentElement.closest('.card');
+    if (!card || !text || !parentElement.checkVisibility()) continue;
+    const range = document.createRange();
+    range.selectNodeContents(texts.currentNode);
+    const lines = [...range.getClientRects()].filter(line => line.width);
+    let box = parentElement;
+    while (box !== card && getComputedStyle(box).overflowX === 'visible') box = box.parentElement;
+    const right = card.getBoundingClientRect().right;
+    if (box === card && lines.some(line => line.right > right))
+      flaws.push(`leaves its card: ${text}`);
+    if (/^[\d.,/:\s-]+$/.test(text) && new Set(lines.map(line => Math.round(line.top))).size > 1)
+      flaws.push(`breaks: ${text}`);
+  }
+  return flaws;
+}"""
+
 ROOT = Path(__file__).parent.parent
 CHROMIUM = shutil.which("chromium")
 KEEPS_SCREENSHOTS = os.environ.get("KEEP_SCREENSHOTS") == "1"
@@ -126,8 +162,13 @@ class Person:
 
     def check_width(self) -> None:
         self.page.wait_for_load_state("networkidle")
+        self.check_layout(self.size)
+
+    def check_layout(self, size: dict[str, int]) -> None:
         width = self.page.evaluate("document.documentElement.scrollWidth")
-        assert width <= self.size["width"], f"{self.page.url} is {width} wide"
+        assert width <= size["width"], f"{self.page.url} is {width} wide"
+        flaws = self.page.evaluate(FIND_FLAWS)
+        assert flaws == [], f"{self.page.url} at {size['width']}"
 
     def picture(self, name: str, *, is_whole_page: bool = False) -> None:
         """Checks that the page fits its width; keeps the picture when asked to."""
@@ -275,6 +316,29 @@ def test_every_other_page_opens_and_fits(sit_down, size):
         answer = administrator.page.goto(path.format(code=code))
         assert answer.status == 200, path
         administrator.check_width()
+
+
+MORE_PAGES = """
+/c/{code}/ /c/{code}/sectors /c/{code}/worklist /c/{code}/digests/1 /c/{code}/waves/1
+/c/{code}/meetings/2 /c/{code}/gifts/lines /c/{code}/gifts/comparison
+/c/{code}/gifts/without-line /c/{code}/receipts /settings/staffing
+""".split()
+
+
+def test_no_page_is_cut_off_in_english(sit_down):
+    """English words are longer than Chinese ones."""
+    administrator = sit_down("admin", PHONE)
+    page = administrator.page
+    code = page.url.split("/c/")[1].strip("/")
+    with page.expect_navigation():
+        page.locator("[name=language]").dispatch_event("click")
+    assert page.locator("html").get_attribute("lang") == "en"
+    for path in [*PAGES, *MORE_PAGES]:
+        answer = page.goto(path.format(code=code))
+        assert answer.status == 200, path
+        for size in (DESKTOP, PHONE):
+            page.set_viewport_size(size)
+            administrator.check_layout(size)
 
 
 def test_counted_money_is_entered_without_a_mouse(sit_down):
