@@ -374,6 +374,23 @@ def test_a_worker_that_oversleeps_while_sending_stops_and_leaves_the_rest_alone(
     assert statuses(wave) == {S.SENT: 1, S.QUEUED: 9}
 
 
+def test_a_worker_whose_clock_is_set_back_while_it_sends_leaves_the_rest_alone(
+    app: Flask, tuesday_morning: time_machine.Traveller
+):
+    open_sending()
+    wave = make_running_wave(3)
+
+    def answer(_message):
+        tuesday_morning.shift(timedelta(hours=-2))
+        return accepted()
+
+    channel = fake_channel.install(app, answer)
+    claimed = outbox.claim(clock.now())
+    db.session.commit()
+    assert delivery.deliver_batch(claimed, {Channel.EMAIL: channel}) == 1
+    assert statuses(wave) == {S.SENT: 1, S.QUEUED: 2}
+
+
 def test_what_the_end_of_the_hours_finds_in_hand_waits_for_the_next_morning(
     app: Flask, tuesday_morning: time_machine.Traveller
 ):

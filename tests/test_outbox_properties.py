@@ -116,7 +116,7 @@ class Worker:
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
         self.in_hand: list[int] = []
-        self.latest = clock.now()
+        self.began_at = self.latest = clock.now()
         self.outcomes: dict[int, Outcome] = {}
         self.sent: list[int] = []
 
@@ -211,7 +211,7 @@ class Delivery(RuleBasedStateMachine):
             return
         self._check_begun(ids, began_at)
         if is_noted:
-            worker.latest = window.latest
+            worker.began_at, worker.latest = began_at, window.latest
             worker.in_hand += ids
 
     def _check_begun(self, ids: list[int], now: datetime) -> None:
@@ -253,7 +253,7 @@ class Delivery(RuleBasedStateMachine):
             self._send(data.draw(st.sampled_from(busy)), data.draw(FAULT))
 
     def _send(self, worker: Worker, fault: str) -> None:
-        if clock.now() >= worker.latest:
+        if not worker.began_at <= clock.now() < worker.latest:
             self._put_down(worker)
             return
         id_ = worker.in_hand.pop(0)

@@ -92,7 +92,7 @@ class _Batch:
             self.settle()
             return
         for channel, messages in window.messages.items():
-            self._deliver(self.senders[channel], messages, window.latest)
+            self._deliver(self.senders[channel], messages, now, window.latest)
         is_troubled = any(of.verdict is not Verdict.ACCEPTED for of in self._outcomes.values())
         if self._untouched or is_troubled or len(self._sent) >= FOLLOW_UP:
             self.settle()
@@ -109,13 +109,16 @@ class _Batch:
     def _write_outcomes(self) -> list[int]:
         return outbox.record_outcomes(self.token, self._outcomes, clock.now())
 
-    def _deliver(self, sender: Sender, messages: Sequence[Outgoing], latest: datetime) -> None:
-        """Hands over what a window has for one channel until `latest`; the rest is given back. One
+    def _deliver(
+        self, sender: Sender, messages: Sequence[Outgoing], began_at: datetime, latest: datetime
+    ) -> None:
+        """Hands over what a window has for one channel until `latest`; the rest is given back, as
+        it is by a clock that was set back: what it said of hours and lease may be wrong. A message
         that fails here in a way that its channel does not know stays `sending`: whether it arrived
         is not known."""
         answers = sender.deliver(messages)
         for message in messages:
-            if self.is_stopping() or clock.now() >= latest:
+            if self.is_stopping() or not began_at <= clock.now() < latest:
                 break
             self._untouched.discard(message.id)
             self._outcomes[message.id] = next(answers)
