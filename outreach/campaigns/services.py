@@ -154,6 +154,6 @@ def note_change_reason(solicitation: Solicitation, reason: ChangeReason | None) 
 def assign_solicitor(solicitation: Solicitation, solicitor: User | None) -> None:
     """Makes a member of the office answer for the unit, or nobody."""
     if solicitor and not (solicitor.is_enabled and solicitor.role in OFFICE):
-        raise Refused(_("%(name)s不能担任责任人。请选择在用的工作人员账号。", name=solicitor.name))
+        raise Refused(_("%(name)s不能担任劝募人。请选择在用的工作人员账号。", name=solicitor.name))
     solicitation.solicitor_id = solicitor.id if solicitor else None
     solicitation.solicitor = solicitor

@@ -45,7 +45,7 @@ def _further(ours: Row, theirs: Row) -> bool:
 
 OF_SOLICITATION: Final = (
     Aspect(_("进展"), ("stage", "decline_reason"), _further),
-    Aspect(_("责任人"), ("solicitor_id",), _gap("solicitor_id")),
+    Aspect(_("劝募人"), ("solicitor_id",), _gap("solicitor_id")),
     Aspect(_("下一步"), ("next_action", "next_action_on"), _gap("next_action")),
     Aspect(_("暂缓到"), ("snoozed_until",), _later("snoozed_until")),
     Aspect(_("今年不劝募"), ("is_exempt",), _gap("is_exempt")),

@@ -25,7 +25,7 @@ def list_work(
         Field(_("单位"), width=34),
         Field(_("板块"), width=20),
         Field(_("状态"), width=12),
-        Field(_("责任人"), width=10),
+        Field(_("劝募人"), width=10),
         Field(_("上年度（元）"), Style.YUAN, 16, is_summed=True),
         Field(_("认捐（元）"), Style.YUAN, 16, is_summed=True),
         Field(_("到账（元）"), Style.YUAN, 16, is_summed=True),

@@ -80,14 +80,14 @@ class WorklistFilter:
 
 
 class BulkKind(Term):
-    ASSIGN = "assign", _("指定责任人")
+    ASSIGN = "assign", _("指定劝募人")
     PLAN = "plan", _("安排下一步")
     SNOOZE = "snooze", _("暂缓联系")
 
 
 class BulkForm(Form):
     kind = SelectField(_("批量操作"), choices=list_choices(BulkKind))
-    solicitor = SelectField(_("责任人"), coerce=int, validate_choice=True)
+    solicitor = SelectField(_("劝募人"), coerce=int, validate_choice=True)
     action = StringField(_("下一步"), [Length(max=120)])
     on = DayField(_("日期"))
     snoozed_until = DayField(_("暂缓到"))

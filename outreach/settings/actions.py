@@ -46,7 +46,7 @@ ACTIONS: dict[str, LazyString] = {
     "delete.sector": _("删除板块"),
     "change.stage": _("修改进展"),
     "plan.next_action": _("安排下一步"),
-    "solicitations.assign": _("批量指定责任人"),
+    "solicitations.assign": _("批量指定劝募人"),
     "solicitations.plan": _("批量安排下一步"),
     "solicitations.snooze": _("批量暂缓联系"),
     "record.gift": _("登记到账"),
