@@ -19,9 +19,11 @@ from outreach.messages.models import (
     Message,
     MessageStatus,
     Purpose,
+    SendingWindow,
     SendPolicy,
     Wave,
     WaveStatus,
+    WindowDays,
     WithheldReason,
 )
 from outreach.messages.rendering import render_html
@@ -391,12 +393,14 @@ def test_a_worker_whose_clock_is_set_back_while_it_sends_leaves_the_rest_alone(
     assert statuses(wave) == {S.SENT: 1, S.QUEUED: 2}
 
 
+@pytest.mark.parametrize("days", WindowDays)
 def test_what_the_end_of_the_hours_finds_in_hand_waits_for_the_next_morning(
-    app: Flask, tuesday_morning: time_machine.Traveller
+    app: Flask, tuesday_morning: time_machine.Traveller, days: WindowDays
 ):
     """Whatever a window has begun: at nine in the evening nobody's telephone rings."""
     open_sending()
     factories.keep_office_hours()
+    db.session.execute(sa.update(SendingWindow).values(days=days))
     wave = make_running_wave(3)
     make_message(purpose=Purpose.ACCOUNT)
     tuesday_morning.move_to(clock.at(clock.today(), time(17, 29, 58)))

@@ -191,6 +191,8 @@ def test_what_only_looks_like_coercion_is_let_through(body: str):
         "500元一户",
         "人均要求200元",
         "本年度人均200元",
+        "按去年人均200元捐款，感谢大家",
+        "参照上年度人均200元",
         "为救助困难家庭每人100元",
         "贵单位任务数：5万元",
     ],
@@ -222,7 +224,6 @@ def test_a_prescribed_sum_is_refused(said: str):
         "捐款没有标准，100元也是爱心",
         "您的捐款金额为200元，已到账",
         "捐款10000元一个人道主义项目",
-        "上年度人均捐款86元，感谢大家",
         "捐赠额不低于1万元的单位颁发证书",
     ],
 )
@@ -242,6 +243,7 @@ def test_other_figures_are_no_prescribed_sums(said: str):
         "帮扶对象每户500元",
         "餐费50元/人",
         "每位受助学生5000元",
+        "上年度人均捐款86元，感谢大家",
     ],
 )
 def test_a_sum_that_is_paid_out_or_a_fee_is_only_warned_of(said: str):
@@ -434,6 +436,13 @@ def test_what_is_looked_at_is_not_what_is_sent():
     assert render(make_version(body), FIELDS).text == body
 
 
+@pytest.mark.parametrize(
+    "said", ["还没捐的抓紧", "尚未捐款的单位，请从速办理", "请足额缴清捐款", "请如数捐出"]
+)
+def test_hurry_is_warned_of(said: str):
+    assert any("语气生硬" in text for text in warnings(Channel.EMAIL, f"今年{said}。自愿"))
+
+
 @pytest.mark.parametrize("percent", ["100%", "100％", "百分之百"])
 def test_a_share_that_leaves_nobody_out_is_warned_of(percent: str):
     assert any(percent in text for text in warnings(Channel.EMAIL, f"完成率{percent}。自愿"))
@@ -450,10 +459,7 @@ def test_a_share_that_leaves_nobody_out_is_warned_of(percent: str):
         "必捐",
         "均须捐款",
         "务请捐款",
-        "还没捐的抓紧",
-        "尚未捐款的单位，请从速办理",
-        "请足额缴清捐款",
-        "请如数捐出",
+        "全体干部必须捐款登记",
     ],
 )
 def test_demands_are_refused(said: str):
@@ -472,6 +478,9 @@ def test_demands_are_refused(said: str):
         "须捐款单位确认，见捐款须知",
         "务必携带捐款凭证",
         "款项全额交付受助人，足额到位",
+        "贵单位已按时足额缴纳捐款，谢谢",
+        "感谢贵单位如数捐出善款",
+        "没有捐款也没关系，请抓紧时间报名参加义诊",
         "应当捐赠自愿，确保所有捐款用于救助",
         "要求各单位捐款信息公开，确保各单位捐款专款专用",
     ],

@@ -52,6 +52,7 @@ from tests.factories import (
     make_running_wave,
     make_sector,
     make_solicitation,
+    make_todo,
     make_unit,
     make_user,
     make_visit,
@@ -291,7 +292,13 @@ def receive_a_payment(unit: Solicitation) -> None:
     make_line(unit.campaign, payer=unit.unit.name)
 
 
-@pytest.mark.parametrize("happen", [snooze, plan_visit, receive_a_payment])
+def leave_an_old_reply_unread(unit: Solicitation) -> None:
+    make_todo(unit, kind=TodoKind.REPLY, created_at=clock.now() - timedelta(days=7))
+
+
+@pytest.mark.parametrize(
+    "happen", [snooze, plan_visit, receive_a_payment, leave_an_old_reply_unread]
+)
 def test_nobody_is_called_who_should_be_left_in_peace(silent: Solicitation, happen):
     happen(silent)
     rule = make_rule(silent.campaign, RuleKind.SILENT)
@@ -307,11 +314,15 @@ def answer_with_a_pledge(unit: Solicitation) -> None:
     make_pledge(unit)
 
 
+def reply(unit: Solicitation) -> None:
+    make_todo(unit, kind=TodoKind.REPLY, reason="“我们已经捐了”")
+
+
 def be_met(unit: Solicitation) -> None:
     unit.last_contact_on = date(2026, 10, 15)
 
 
-@pytest.mark.parametrize("happen", [answer_with_a_gift, answer_with_a_pledge, be_met])
+@pytest.mark.parametrize("happen", [answer_with_a_gift, answer_with_a_pledge, reply, be_met])
 def test_an_answer_is_an_answer_for_calls_and_visits(silent: Solicitation, happen):
     happen(silent)
     silent.campaign.follow_up_workdays = 3

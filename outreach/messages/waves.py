@@ -233,7 +233,12 @@ def _pause(wave_id: int, reason: str) -> bool:
     paused = db.session.scalar(
         sa.update(Wave)
         .where(Wave.id == wave_id, Wave.status == WaveStatus.RUNNING)
-        .values(status=WaveStatus.PAUSED, paused_because=reason, version=Wave.version + 1)
+        .values(
+            status=WaveStatus.PAUSED,
+            paused_because=reason,
+            paused_by_id=None,
+            version=Wave.version + 1,
+        )
         .returning(Wave.id)
         .execution_options(synchronize_session=False)
     )

@@ -40,6 +40,7 @@ NOT_TO_BE_ASKED = frozenset(
         WithheldReason.ALREADY_GIVEN,
         WithheldReason.PARTLY_GIVEN,
         WithheldReason.UNMATCHED_LINE,
+        WithheldReason.UNREAD_REPLY,
         WithheldReason.PLEDGE_NOT_DUE,
         WithheldReason.DECLINED,
         WithheldReason.EXEMPT,

@@ -12,7 +12,7 @@ from outreach.campaigns.models import Campaign, Solicitation, StageCause, StageC
 from outreach.db import db
 from outreach.gifts.models import Gift, Pledge
 from outreach.messages.models import Message, MessageSolicitation, MessageStatus, Purpose
-from outreach.todos.models import ABOUT_PEOPLE, Todo, TodoOutcome
+from outreach.todos.models import ABOUT_PEOPLE, Todo, TodoKind, TodoOutcome
 from outreach.todos.queries import Ladder, list_ladders
 from outreach.visits.models import Visit
 
@@ -108,7 +108,7 @@ def _last_reminders(campaign: Campaign) -> dict[int, Reminder]:
 
 
 def _last_answers(campaign: Campaign) -> dict[int, datetime]:
-    """When each unit last promised or gave something, or answered to a to-do."""
+    """When each unit last promised or gave something, replied, or answered to a to-do."""
     given = (
         sa.select(Solicitation.id, Gift.recorded_at)
         .join(
@@ -132,7 +132,12 @@ def _last_answers(campaign: Campaign) -> dict[int, datetime]:
             Todo.kind.not_in(ABOUT_PEOPLE),
         )
     )
-    return _newest(given, promised, told)
+    replied = (
+        sa.select(Solicitation.id, Todo.created_at)
+        .join(Todo, Todo.solicitation_id == Solicitation.id)
+        .where(Solicitation.campaign_id == campaign.id, Todo.kind == TodoKind.REPLY)
+    )
+    return _newest(given, promised, told, replied)
 
 
 def _last_changes(campaign: Campaign) -> dict[int, datetime]:
