@@ -53,7 +53,7 @@ bench: setup .venv-bench/.done  ## figures beside a stated reference in the same
 	@touch $@
 
 screenshots: setup  ## the pictures of the README
-	KEEP_SCREENSHOTS=1 $(BIN)/pytest -q tests/test_browser.py
+	KEEP_SCREENSHOTS=1 $(BIN)/pytest -q -p no:randomly tests/test_browser.py
 
 translations: setup  ## new texts into the English catalogue, then compiled
 	$(BIN)/pybabel --quiet extract --no-location -F translations/babel.cfg -o translations/messages.pot .
