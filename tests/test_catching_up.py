@@ -273,12 +273,8 @@ def test_who_is_missed_is_still_one_whom_the_words_are_for(app: Flask, campaign:
     assert missed(campaign) == {}
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_two_who_catch_up_at_once_make_one_draft(app: Flask, campaign: Campaign, monkeypatch):
-    wave, _kept, line = hold_back(app, campaign)
-    settle(line)
-    wave_id, author_id = wave.id, make_user().id
-    db.session.commit()
+def write_both_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two who write a wave, neither does before the other is as far, unless one is kept out."""
     both, create = threading.Barrier(2), services.create_wave
 
     def create_slowly(*arguments, **options) -> Wave:
@@ -287,6 +283,15 @@ def test_two_who_catch_up_at_once_make_one_draft(app: Flask, campaign: Campaign,
         return create(*arguments, **options)
 
     monkeypatch.setattr(services, "create_wave", create_slowly)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_two_who_catch_up_at_once_make_one_draft(app: Flask, campaign: Campaign, monkeypatch):
+    wave, _kept, line = hold_back(app, campaign)
+    settle(line)
+    wave_id, author_id = wave.id, make_user().id
+    db.session.commit()
+    write_both_at_once(monkeypatch)
 
     def draft(_number: int) -> bool:
         with app.app_context():

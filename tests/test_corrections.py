@@ -1,8 +1,6 @@
 """Whoever got a wrong letter gets the right one, and nobody else does."""
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import date, timedelta
 
 import pytest
@@ -52,6 +50,7 @@ from tests.factories import (
     make_user,
     open_sending,
 )
+from tests.test_catching_up import write_both_at_once
 from tests.test_waves import make_plan
 from tests.test_waves_pages import post
 
@@ -298,14 +297,7 @@ def test_two_who_correct_a_wave_at_once_make_one_correction(
 ):
     wrong_id, author_id = make_wrong(campaign).id, make_user().id
     version_id = make_template().id
-    both, create = threading.Barrier(2), services.create_wave
-
-    def create_slowly(*arguments, **options) -> Wave:
-        with suppress(threading.BrokenBarrierError):
-            both.wait(2)
-        return create(*arguments, **options)
-
-    monkeypatch.setattr(services, "create_wave", create_slowly)
+    write_both_at_once(monkeypatch)
     db.session.commit()
 
     def write(_number: int) -> bool:
